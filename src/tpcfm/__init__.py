@@ -1,0 +1,3 @@
+"""tpcfm: foundation models for time projection chambers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,84 @@
+"""FM4NPP: serialization, backbone, pretraining, adapters (arXiv 2508.14087)."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tpcfm.config.base import Block
+from tpcfm.config.training import TrainConfig
+
+WIDTHS = {"m1": 64, "m2": 128, "m3": 256, "m4": 512, "m5": 1024, "m6": 1536}
+"""Backbone width of each named size (Table 1)."""
+
+
+class SerializationConfig(Block):
+    """Order of the points of an event, and feature scaling."""
+
+    order: Literal["raster", "hilbert", "morton", "radial"] = "raster"
+    box_order: Literal["r_phi_eta", "r_eta_phi", "phi_r_eta", "phi_eta_r", "eta_r_phi", "eta_phi_r"] = Field(
+        "r_phi_eta", description="outermost to innermost key of the boxes (raster)"
+    )
+    bins: tuple[int, int, int] = Field((8, 8, 6), description="boxes in eta, phi, r")
+    scaling: Literal["paper", "released"] = "paper"
+    max_points: int = Field(0, ge=0, description="events above are cut out and counted; 0 keeps all (released: 3200)")
+
+
+class TargetConfig(Block):
+    """What is predicted at each point."""
+
+    objective: Literal["next_neighbours", "next_token"] = "next_neighbours"
+    k: int = Field(30, gt=0)
+    candidates: Literal["outer_radius", "later_index"] = Field("outer_radius", description="strictly larger layer, or later in radius order")
+    wrap: bool = Field(False, description="measure azimuth across the -pi/pi seam")
+    rescale: Literal["none", "difficulty", "inverse_difficulty"] = "none"
+
+
+class Fm4nppModel(Block):
+    """The backbone."""
+
+    width: int = Field(64, gt=0, description="64 (m1) to 1536 (m6)")
+    depth: int = Field(12, gt=0)
+    mixer: Literal["mamba2", "mamba1"] = "mamba2"
+    expand: int = Field(2, gt=0)
+    head_size: int = Field(64, gt=0)
+    state_divisor: int = Field(16, gt=0, description="state size = width / this")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    frequencies: int = Field(10, gt=0, description="octaves of the position code")
+    train_embedding: bool = False
+    parameterization: Literal["mup", "standard"] = "mup"
+    base_width: int = Field(256, gt=0)
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Fm4nppModel":
+        if self.width * self.expand % self.head_size:
+            raise ValueError(f"width x expand ({self.width * self.expand}) must be a multiple of head_size ({self.head_size})")
+        if self.width % self.state_divisor:
+            raise ValueError(f"width ({self.width}) must be a multiple of state_divisor ({self.state_divisor})")
+        return self
+
+
+class NeighbourPretraining(Block):
+    """One next-neighbour pretraining run."""
+
+    model: Fm4nppModel = Fm4nppModel()
+    targets: TargetConfig = TargetConfig()
+    train: TrainConfig
+    data_fraction: float = Field(1.0, gt=0, le=1, description="share of the training events used (nested subsets)")
+    seed: int = 0
+
+
+class AdapterConfig(Block):
+    """One downstream run on a frozen backbone, or on raw points (`start: none`, adapter only)."""
+
+    task: Literal["tracks", "pid", "noise"]
+    start: Literal["pretrained", "random", "none"] = "pretrained"
+    n_labels: int = Field(gt=0, description="labelled training events")
+    width: int = Field(256, gt=0, description="adapter width")
+    queries: int = Field(150, gt=0)
+    decoder_layers: int = Field(2, gt=0)
+    attention_layers: int = Field(1, ge=0, description="self-attention layers of the classification head")
+    heads: int = Field(4, gt=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    model: Fm4nppModel = Fm4nppModel()
+    train: TrainConfig
+    seed: int = 0

@@ -1,0 +1,88 @@
+"""PoLAr-MAE: tokenizer, network, pretraining, probe, segmentation (arXiv 2502.02558)."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tpcfm.config.base import Block
+from tpcfm.config.training import TrainConfig
+
+
+class TokenizerConfig(Block):
+    """Volumetric tokens of one event."""
+
+    method: Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"] = Field("cnms", description="how centres and members are chosen")
+    radius: float = Field(5.0, gt=0, description="group radius r, voxels")
+    overlap: float = Field(0.73, gt=0, le=2, description="factor f: centres closer than 2 f r are suppressed")
+    max_points: int = Field(32, gt=0, description="points kept per group K (by farthest point sampling)")
+    seeds: int = Field(2048, gt=0, description="farthest-point seeds (fps_cnms)")
+    centres_per_point: float = Field(1 / 16, gt=0, le=1, description="centres / points (fps_ball, fps_knn)")
+    max_tokens: int = Field(0, ge=0, description="tokens kept per event, by centrality; 0 keeps all")
+    energy_threshold: float = Field(0.13, ge=0, description="MeV; points at or below are dropped")
+    min_points: int = Field(1, ge=1, description="events with fewer points after the cuts are rejected (paper: 1024)")
+
+
+class PolarMaeModel(Block):
+    """Width and depth of encoder and decoder."""
+
+    width: int = Field(384, gt=0)
+    depth: int = Field(12, gt=0)
+    heads: int = Field(6, gt=0)
+    decoder_depth: int = Field(4, gt=0)
+    mlp_ratio: int = Field(4, gt=0)
+    drop_path: float = Field(0.25, ge=0, lt=1)
+    attention_dropout: float = Field(0.05, ge=0, lt=1)
+    preset: Literal["paper", "released"] = Field("paper", description="`released` loads the published weights")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "PolarMaeModel":
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
+
+
+class MaskedPretraining(Block):
+    """One masked pretraining run."""
+
+    objective: Literal["polar_mae", "point_mae"] = Field("polar_mae", description="with or without the energy task")
+    mask_ratio: float = Field(0.6, gt=0, lt=1)
+    masking: Literal["random", "block"] = "random"
+    model: PolarMaeModel = PolarMaeModel()
+    train: TrainConfig
+    seed: int = 0
+
+
+class ProbeConfig(Block):
+    """Linear SVM on frozen tokens."""
+
+    train_events: int = Field(60, gt=0)
+    test_events: int = Field(30, gt=0)
+    max_tokens: int = Field(15_000, gt=0)
+    components: int = Field(128, ge=0, description="principal components kept; 0 skips the PCA")
+    c: float = Field(0.005, gt=0, description="SVM regularisation C")
+    seeds: list[int] = Field(default_factory=lambda: [0, 1, 2])
+
+
+class SegmentationConfig(Block):
+    """One segmentation fine-tuning run."""
+
+    mode: Literal["peft", "full"] = Field("peft", description="encoder frozen in evaluation mode, or everything trained")
+    start: Literal["pretrained", "random"] = "pretrained"
+    n_labels: int = Field(gt=0, description="labelled training events")
+    class_weights: Literal["published", "subset", "none"] = "subset"
+    gamma: float = Field(2.0, ge=0, description="focal exponent")
+    head_dropout: float = Field(0.5, ge=0, lt=1)
+    model: PolarMaeModel = PolarMaeModel()
+    train: TrainConfig
+    seed: int = 0
+
+
+class SparseUNetConfig(Block):
+    """The supervised sparse residual U-Net baseline."""
+
+    n_labels: int = Field(gt=0)
+    filters: int = Field(32, gt=0)
+    depth: int = Field(5, gt=1)
+    repetitions: int = Field(2, gt=0)
+    train: TrainConfig
+    seed: int = 0

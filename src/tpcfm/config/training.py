@@ -1,0 +1,37 @@
+"""Settings that every training job shares."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tpcfm.config.base import Block
+
+
+class TrainConfig(Block):
+    """One training job: optimiser, schedule, budget and bookkeeping."""
+
+    steps: int = Field(gt=0, description="optimiser steps of the whole schedule")
+    batch_size: int = Field(gt=0, description="events per optimiser step over all ranks (the global batch)")
+    max_points: int = Field(60_000, gt=0, description="points per micro-batch; a larger batch is accumulated")
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
+    initial_fraction: float = Field(0.086, ge=0, le=1, description="first learning rate / peak")
+    final_fraction: float = Field(0.086, ge=0, le=1, description="last learning rate / peak")
+    warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(0.05, ge=0)
+    clip: float = Field(3.0, ge=0, description="gradient clipping threshold; 0 switches it off")
+    clip_mode: Literal["norm", "value"] = "norm"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    evaluate_every: int = Field(0, ge=0, description="steps between validations; 0 means ten times per run")
+    log_every: int = Field(10, gt=0, description="steps between logged values")
+    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
+    patience: int = Field(0, ge=0, description="validations without improvement before stopping; 0 never stops early")
+    workers: int = Field(0, ge=0, description="loader threads preparing batches ahead")
+    compile: bool = Field(False, description="torch.compile the model")
+    activation_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> "TrainConfig":
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps ({self.warmup_steps}) must be smaller than steps ({self.steps})")
+        return self

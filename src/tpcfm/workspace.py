@@ -1,0 +1,35 @@
+"""Where everything lies below the results folder: the one place that knows the paths (the Snakefile uses the same)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths below one results folder."""
+
+    root: Path
+
+    def raw(self, dataset: str) -> Path:
+        """Folder of the raw (simulated) files of a dataset."""
+        return self.root / "raw" / dataset
+
+    def events(self, dataset: str) -> Path:
+        """Folder of event tables: ``<part>.parquet``, ``<part>.rejected.parquet``, ``manifest.json``."""
+        return self.root / "events" / dataset
+
+    def cache(self, cache: str) -> Path:
+        """Folder of a prepared cache: ``<part>.arrow``, ``manifest.json``, for sequences also ``edges.json``."""
+        return self.root / "cache" / cache
+
+    def run(self, run: str) -> Path:
+        """Model directory and outputs of a run (declared outputs only)."""
+        return self.root / "runs" / run
+
+    def state(self, run: str) -> Path:
+        """Training state of a run: checkpoints, lock, its own log. Never a declared output of the workflow."""
+        return self.root / "state" / run
+
+    def study(self, study: str) -> Path:
+        """Collected tables of a study: ``metrics.parquet`` and what it adds."""
+        return self.root / "studies" / study
