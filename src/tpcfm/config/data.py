@@ -42,18 +42,25 @@ class ColliderSimulation(Block):
     particles: bool = Field(True, description="write the optional truth-particle table too")
 
 
+def _one_origin(simulate: object | None, files: list[str], download: list[str]) -> None:
+    given = [n for n, v in (("simulate", simulate), ("files", files), ("download", download)) if v]
+    if len(given) != 1:
+        raise ValueError(f"give exactly one of simulate, files, download; found {', '.join(given) or 'none'}")
+
+
 class LArTPCSource(Block):
     """Events in the PILArNet-M layout: simulated, or files (paths or globs)."""
 
     name: str = Field("lartpc", pattern=r"^[a-z][a-z0-9_]*$")
     simulate: LArTPCSimulation | None = None
-    files: list[str] = Field(default_factory=list, description="paths or globs of real files")
+    files: list[str] = Field(default_factory=list, description="paths or globs of files at hand; {000..099} counts")
+    download: list[str] = Field(default_factory=list, description="files of the public release, `tpcfm fetch` brings them")
+    revision: str = Field("v1", description="revision of the public release (download)")
     split: SplitConfig = SplitConfig()
 
     @model_validator(mode="after")
     def _exactly_one_origin(self) -> "LArTPCSource":
-        if (self.simulate is None) == (not self.files):
-            raise ValueError("give either `simulate` or `files`, not both and not neither")
+        _one_origin(self.simulate, self.files, self.download)
         return self
 
 
@@ -62,11 +69,11 @@ class ColliderSource(Block):
 
     name: str = Field("collider", pattern=r"^[a-z][a-z0-9_]*$")
     simulate: ColliderSimulation | None = None
-    files: list[str] = Field(default_factory=list, description="paths or globs of spacepoints*.npz files")
+    files: list[str] = Field(default_factory=list, description="paths or globs of spacepoints*.npz; {000..099} counts")
+    download: list[str] = Field(default_factory=list, description="files of the public release, `tpcfm fetch` brings them")
     split: SplitConfig = SplitConfig()
 
     @model_validator(mode="after")
     def _exactly_one_origin(self) -> "ColliderSource":
-        if (self.simulate is None) == (not self.files):
-            raise ValueError("give either `simulate` or `files`, not both and not neither")
+        _one_origin(self.simulate, self.files, self.download)
         return self

@@ -1,0 +1,56 @@
+# The workflow: raw files -> events -> caches -> models -> report. Rules lie in workflow/rules, one file per stage;
+# names and the run table come from tpcfm.config.plan; every rule is one call of the command line.
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.23")
+
+SOURCE = str(Path(workflow.basedir) / "src")
+sys.path.insert(0, SOURCE)
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+container: CONFIG.container
+
+
+wildcard_constraints:
+    dataset="|".join(PLAN.datasets) or "none",
+    cache="|".join(PLAN.caches) or "none",
+    edges="|".join(PLAN.edges) or "none",
+    run="|".join(PLAN.runs) or "none",
+    part="[A-Za-z0-9_-]+",
+
+
+localrules:
+    all,
+    scaling_plots,
+    ablations,
+    finetune,
+    baselines,
+
+
+# All that the configured scale includes: the report needs every other target.
+rule all:
+    default_target: True
+    input:
+        rules_report=f"{RESULTS}/report/index.html",
+        mlflow=f"{RESULTS}/mlflow/synced.json",
+
+
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/baselines.smk"
+include: "workflow/rules/scaling.smk"
+include: "workflow/rules/ablations.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/mlflow.smk"

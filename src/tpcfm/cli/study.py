@@ -1,0 +1,28 @@
+"""``tpcfm study``: collect the results of the runs of a study."""
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Collect the results of studies.")
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def collect(
+    plan: Path = typer.Option(..., help="Plan file."),
+    experiment: list[str] = typer.Option(..., help="pretrain, scaling, ablations, finetune or baselines."),
+    out: Path = typer.Option(..., help="Parquet file: the metrics table with columns study, axis, point added."),
+) -> None:
+    """Join the metrics of every run of the named experiments into one table."""
+    from tpcfm.evaluate.study import collect_studies
+    from tpcfm.files import atomic
+
+    frame = collect_studies(plan, experiment)
+    with atomic(out) as temporary:
+        frame.to_parquet(temporary, index=False)
+    print(f"{out}: {len(frame)} values of {frame['run'].nunique()} runs in {frame['study'].nunique()} studies")

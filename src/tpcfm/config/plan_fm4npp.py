@@ -1,0 +1,177 @@
+"""Runs of FM4NPP: pretraining over sizes, scaling in data and compute, ablations, adapters and their controls."""
+
+from typing import Any
+
+from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining
+from tpcfm.config.plan import Planner
+from tpcfm.config.workflow import LabelledTraining
+
+RECIPES = {"tracks": "find_tracks", "pid": "classify_points", "noise": "classify_points"}
+
+
+class _Fm4npp:
+    """What the functions below share."""
+
+    def __init__(self, planner: Planner) -> None:
+        system, source = planner.config.fm4npp, planner.config.data.collider
+        assert system is not None
+        assert source is not None
+        self.planner, self.system = planner, system
+        self.labelled = planner.dataset(source, "tpcpp")
+        unlabelled = planner.config.data.collider_pretrain
+        self.unlabelled = planner.dataset(unlabelled, "tpcpp") if unlabelled else self.labelled
+
+    def cache(self, dataset: str, order: str | None = None) -> str:
+        serialization = self.system.serialization.model_dump(mode="json")
+        if order:
+            serialization["order"] = order
+        targets = self.system.targets.model_dump(mode="json")
+        return self.planner.sequences_cache(dataset, serialization, targets, edges_from=self.unlabelled)
+
+    def model(self, size: str) -> Fm4nppModel:
+        return Fm4nppModel.model_validate({**self.system.model.model_dump(), "width": self.system.width(size)})
+
+    def pretrain(
+        self,
+        size: str,
+        *,
+        seed: int = 0,
+        fraction: float = 1.0,
+        compute: float = 1.0,
+        order: str | None = None,
+        **targets: Any,
+    ) -> str:
+        steps = max(1, round(self.system.steps_by_size.get(size, self.system.pretrain.steps) * compute))  # type: ignore[call-overload]
+        warmup = min(self.system.pretrain.warmup_steps, steps // 5)
+        block = NeighbourPretraining(
+            model=self.model(size),
+            targets=self.system.targets.model_copy(update=targets),
+            train=self.system.pretrain.model_copy(update={"steps": steps, "warmup_steps": warmup}),
+            data_fraction=fraction,
+            seed=seed,
+        )
+        changed = [f"data{fraction:g}"] * (fraction != 1) + [f"compute{compute:g}"] * (compute != 1)
+        changed += [order] * bool(order) + [f"{key}-{value}" for key, value in targets.items()]
+        return self.planner.run(
+            slug="-".join(["pretrain", size, *map(str, changed), f"s{seed}"]),
+            stage="pretrain",
+            family="fm4npp",
+            recipe="pretrain_fm4npp",
+            task="pretrain",
+            config=block.model_dump(mode="json"),
+            dataset=self.unlabelled,
+            cache=self.cache(self.unlabelled, order),
+            seed=seed,
+        )
+
+    def adapter(
+        self,
+        task: str,
+        size: str,
+        study: LabelledTraining,
+        n_labels: int,
+        seed: int,
+        start: str,
+        pretrained: str | None,
+        order: str | None = None,
+        name: str = "",
+    ) -> str:
+        block = AdapterConfig(
+            task=task,
+            start=start,
+            n_labels=n_labels,
+            model=self.model(size),
+            train=study.budget(n_labels),
+            seed=seed,
+        )  # type: ignore[arg-type]
+        return self.planner.run(
+            slug=f"{task}-{name or (start if start == 'none' else f'{size}-{start}')}-{n_labels}-s{seed}",
+            stage="finetune",
+            family="fm4npp",
+            recipe=RECIPES[task],
+            task=task,
+            config=block.model_dump(mode="json"),
+            dataset=self.labelled,
+            cache=self.cache(self.labelled, order),
+            pretrained=pretrained,
+            n_labels=n_labels,
+            seed=seed,
+        )
+
+
+def plan_fm4npp(planner: Planner) -> None:
+    """Add everything of FM4NPP to the plan."""
+    room = _Fm4npp(planner)
+    system = room.system
+    backbones = {size: room.pretrain(size, seed=system.seeds[0]) for size in system.sizes}
+    for size in system.sizes:
+        for seed in system.seeds:
+            run = room.pretrain(size, seed=seed)
+            planner.study("pretrain_fm4npp", "pretrain", run, "size", size)
+            planner.study("scaling_size", "scaling", run, "size", size)
+    _scaling(room)
+    _adapters(room, backbones)
+    _ablations(room, backbones)
+
+
+def _scaling(room: _Fm4npp) -> None:
+    system, planner = room.system, room.planner
+    for seed in system.seeds:
+        if system.scaling.data_fractions:
+            for fraction in sorted({1.0, *system.scaling.data_fractions}):
+                run = room.pretrain(system.scaling.data_size, seed=seed, fraction=fraction)
+                planner.study("scaling_data", "scaling", run, "data_fraction", fraction)
+        for size in system.scaling.compute_sizes if system.scaling.compute_fractions else []:
+            for fraction in sorted({1.0, *system.scaling.compute_fractions}):
+                run = room.pretrain(size, seed=seed, compute=fraction)
+                planner.study("scaling_compute", "scaling", run, f"compute_fraction/{size}", fraction)
+
+
+def _adapters(room: _Fm4npp, backbones: dict[str, str]) -> None:
+    system, planner = room.system, room.planner
+    for task in RECIPES:
+        study = getattr(system.adapters, task)
+        if study is None:
+            continue
+        for n_labels in study.labels:
+            for seed in study.seeds:
+                for start in system.adapters.starts:
+                    # The adapter-only control sees raw points: one run, whatever the backbone.
+                    for size in system.adapters.sizes[:1] if start == "none" else system.adapters.sizes:
+                        pretrained = backbones[size] if start == "pretrained" else None
+                        run = room.adapter(task, size, study, n_labels, seed, start, pretrained)
+                        label = "adapter only" if start == "none" else f"{size} {start}"
+                        planner.study(f"adapters_{task}", "finetune", run, "start", label)
+                        if start != "random":
+                            planner.study("scaling_downstream", "scaling", run, task, label)
+
+
+def _ablations(room: _Fm4npp, backbones: dict[str, str]) -> None:
+    system, planner = room.system, room.planner
+    ablations = system.ablations
+    variants: dict[str, dict[str, Any]] = {}
+    for k in ablations.k:
+        if k != system.targets.k:
+            variants[f"k={k}"] = {"k": k}
+    if ablations.next_token:
+        variants["next token"] = {"objective": "next_token"}
+    for order in ablations.orders:
+        variants[order] = {"order": order}
+    if not variants:
+        return
+    base = f"base (k={system.targets.k}, {system.serialization.order})"
+    size = ablations.size
+    for name, change in {base: {}, **variants}.items():
+        order = change.get("order")
+        run = room.pretrain(size, seed=system.seeds[0], **change) if change else backbones[size]
+        planner.study("ablation_pretrain", "ablations", run, "variant", name)
+        for task in ablations.tasks if ablations.n_labels else []:
+            study = getattr(system.adapters, task)
+            if study is None:
+                continue
+            for seed in study.seeds:
+                slug = "" if not change else f"{size}-{name.replace('=', '').replace(' ', '_')}"
+                adapter = room.adapter(
+                    task, size, study, int(ablations.n_labels or 0), seed, "pretrained", run, order=order, name=slug
+                )
+                planner.study("ablation_adapters", "ablations", adapter, f"variant/{task}", name)

@@ -1,0 +1,109 @@
+"""Runs of PoLAr-MAE: pretraining, mask-ratio ablation, probes, few-label segmentation, the sparse U-Net."""
+
+from typing import Any
+
+from tpcfm.config.plan import Planner
+from tpcfm.config.polar_mae import MaskedPretraining, SegmentationConfig, SparseUNetConfig
+
+
+def plan_polar_mae(planner: Planner) -> None:
+    """Add everything of PoLAr-MAE to the plan."""
+    system, source = planner.config.polar_mae, planner.config.data.lartpc
+    assert system is not None
+    assert source is not None
+    dataset = planner.dataset(source, "pilarnet")
+    cache = planner.groups_cache(dataset, system.tokenizer.model_dump(mode="json"))
+    common: dict[str, Any] = {"family": "polar_mae", "dataset": dataset, "cache": cache}
+
+    def pretrain(objective: str, mask_ratio: float, seed: int) -> str:
+        block = MaskedPretraining(
+            objective=objective, mask_ratio=mask_ratio, model=system.model, train=system.pretrain, seed=seed
+        )  # type: ignore[arg-type]
+        return planner.run(
+            slug=f"pretrain-{objective}-mask{mask_ratio:g}-s{seed}",
+            stage="pretrain",
+            recipe="pretrain_polar_mae",
+            task="pretrain",
+            config=block.model_dump(mode="json"),
+            seed=seed,
+            **common,
+        )
+
+    def probe(pretrained: str | None, name: str, seed: int) -> str:
+        config = system.probe.model_dump(mode="json") | {"model": system.model.model_dump(mode="json")}
+        return planner.run(
+            slug=f"probe-{name}-s{seed}",
+            stage="probe",
+            recipe="probe_tokens",
+            task="probe",
+            config=config,
+            pretrained=pretrained,
+            seed=seed,
+            **common,
+        )
+
+    backbones: dict[str, str | None] = {"random": None}
+    for seed in system.seeds:
+        for objective in system.objectives:
+            run = pretrain(objective, system.mask_ratio, seed)
+            backbones.setdefault(objective, run)
+            planner.study("pretrain_polar_mae", "pretrain", run, "objective", objective)
+            planner.study("probe", "pretrain", probe(run, objective, seed), "start", objective)
+        planner.study("probe", "pretrain", probe(None, "random", seed), "start", "random")
+        if system.mask_ratios:
+            for ratio in sorted({system.mask_ratio, *system.mask_ratios}):
+                run = pretrain("polar_mae", ratio, seed)
+                planner.study("mask_ratio", "ablations", run, "mask_ratio", ratio)
+                name = "polar_mae" if ratio == system.mask_ratio else f"polar_mae-mask{ratio:g}"
+                planner.study("mask_ratio_probe", "ablations", probe(run, name, seed), "mask_ratio", ratio)
+
+    study = system.segmentation
+    for start in study.starts:
+        if start not in backbones:
+            continue
+        for mode in study.modes:
+            for n_labels in study.labels:
+                for seed in study.seeds:
+                    block = SegmentationConfig(
+                        mode=mode,
+                        start="random" if start == "random" else "pretrained",
+                        n_labels=n_labels,
+                        class_weights=study.class_weights,
+                        model=system.model,
+                        train=study.budget(n_labels),
+                        seed=seed,
+                    )
+                    run = planner.run(
+                        slug=f"segment-{start}-{mode}-{n_labels}-s{seed}",
+                        stage="finetune",
+                        recipe="segment",
+                        task="segmentation",
+                        config=block.model_dump(mode="json"),
+                        pretrained=backbones[start],
+                        n_labels=n_labels,
+                        seed=seed,
+                        **common,
+                    )
+                    planner.study("segmentation", "finetune", run, "start/mode", f"{start}/{mode}")
+
+    if system.sparse_unet:
+        for n_labels in system.sparse_unet.labels:
+            for seed in system.sparse_unet.seeds:
+                unet = SparseUNetConfig(
+                    n_labels=n_labels,
+                    filters=system.sparse_unet_filters,
+                    depth=system.sparse_unet_depth,
+                    train=system.sparse_unet.budget(n_labels),
+                    seed=seed,
+                )
+                run = planner.run(
+                    slug=f"sparse_unet-{n_labels}-s{seed}",
+                    stage="baseline",
+                    recipe="sparse_unet",
+                    task="segmentation",
+                    config=unet.model_dump(mode="json"),
+                    n_labels=n_labels,
+                    seed=seed,
+                    **common,
+                )
+                planner.study("segmentation_baselines", "baselines", run, "model", "sparse_unet")

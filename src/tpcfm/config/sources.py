@@ -1,0 +1,47 @@
+"""Lists of data files: globs, ``~`` and counted names such as ``spacepoints_{000..099}.npz``."""
+
+import glob
+import os
+import re
+from pathlib import Path
+
+from tpcfm.errors import ConfigError
+
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+def expand(patterns: list[str], must_exist: str = "") -> list[str]:
+    """Return the files that the patterns name, in order and without repeats.
+
+    Args:
+        patterns: paths; ``{000..099}`` counts with the width given; ``*`` and ``?`` match files at hand.
+        must_exist: configuration key to name in the error if a pattern matches no file; "" allows missing files.
+
+    Raises:
+        ConfigError: a pattern matches nothing.
+    """
+    found: list[str] = []
+    for pattern in patterns:
+        for counted in _count(os.path.expandvars(os.path.expanduser(pattern))):
+            matches = sorted(glob.glob(counted, recursive=True)) if glob.has_magic(counted) else [counted]
+            if must_exist and not any(Path(match).exists() for match in matches):
+                raise ConfigError(f"{must_exist}: {pattern!r} matches no file")
+            found += matches
+    return list(dict.fromkeys(found))
+
+
+def _count(pattern: str) -> list[str]:
+    match = _RANGE.search(pattern)
+    if not match:
+        return [pattern]
+    first, last = match.groups()
+    names = []
+    for number in range(int(first), int(last) + 1):
+        names += _count(pattern[: match.start()] + str(number).zfill(len(first)) + pattern[match.end() :])
+    return names
+
+
+def part_name(path: str) -> str:
+    """Name a part after its file and the folder it lies in (``train-spacepoints_003``)."""
+    parts = Path(path).with_suffix("").parts[-2:]
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", "-".join(p for p in parts if p not in ("/", "..", ".")))

@@ -1,0 +1,176 @@
+"""The whole configuration: ``config.yaml`` with a scale laid over it."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tpcfm.config.base import Block
+from tpcfm.config.data import ColliderSource, LArTPCSource
+from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, SerializationConfig, TargetConfig
+from tpcfm.config.polar_mae import PolarMaeModel, ProbeConfig, TokenizerConfig
+from tpcfm.config.training import TrainConfig
+
+Size = Literal["m1", "m2", "m3", "m4", "m5", "m6"]
+Fraction = float
+
+
+class LabelledTraining(Block):
+    """Training settings of a labelled task, with overrides per label count."""
+
+    train: TrainConfig
+    steps_by_labels: dict[int, int] = Field(default_factory=dict, description="optimiser steps for a label count")
+    labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+
+    def budget(self, n_labels: int) -> TrainConfig:
+        """Return the training settings for one label count."""
+        steps = self.steps_by_labels.get(n_labels, self.train.steps)
+        warmup = min(self.train.warmup_steps, max(steps // 5, 0))
+        batch = min(self.train.batch_size, n_labels)
+        return self.train.model_copy(update={"steps": steps, "warmup_steps": warmup, "batch_size": batch})
+
+
+class SegmentationStudy(LabelledTraining):
+    """Few-label segmentation: every start and mode named here, at every label count and seed."""
+
+    modes: list[Literal["peft", "full"]] = ["peft", "full"]
+    starts: list[Literal["polar_mae", "point_mae", "random"]] = Field(
+        default_factory=lambda: ["polar_mae", "random"],
+        description="pretrained model to start from; `random` is frozen random (peft) or from scratch (full)",
+    )
+    class_weights: Literal["published", "subset", "none"] = "subset"
+
+
+class PolarMaeSystem(Block):
+    """Everything about PoLAr-MAE and its comparison systems."""
+
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: PolarMaeModel = PolarMaeModel()
+    pretrain: TrainConfig
+    mask_ratio: float = Field(0.6, gt=0, lt=1)
+    objectives: list[Literal["polar_mae", "point_mae"]] = Field(default_factory=lambda: ["polar_mae", "point_mae"], min_length=1)
+    mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    probe: ProbeConfig = ProbeConfig()
+    segmentation: SegmentationStudy
+    sparse_unet: LabelledTraining | None = None
+    sparse_unet_filters: int = Field(32, gt=0)
+    sparse_unet_depth: int = Field(5, gt=1)
+
+
+class ScalingStudy(Block):
+    """What is scaled; the full-data, full-compute run of every size is always there."""
+
+    data_size: Size = "m1"
+    data_fractions: list[float] = Field(default_factory=list, description="further shares of the training events")
+    compute_sizes: list[Size] = Field(default_factory=list)
+    compute_fractions: list[float] = Field(default_factory=list, description="further shares of the steps, each with a full schedule")
+
+    @model_validator(mode="after")
+    def _fractions(self) -> "ScalingStudy":
+        for name in ("data_fractions", "compute_fractions"):
+            wrong = [f for f in getattr(self, name) if not 0 < f < 1]
+            if wrong:
+                raise ValueError(f"{name}: {wrong} outside (0, 1); the full run is always there")
+        return self
+
+
+class AblationStudy(Block):
+    """One thing changed of a base run; adapters are trained on each."""
+
+    size: Size = "m1"
+    k: list[int] = Field(default_factory=list, description="further neighbour counts")
+    next_token: bool = False
+    orders: list[Literal["hilbert", "morton", "radial"]] = Field(default_factory=list)
+    n_labels: int | None = Field(None, description="label count of the adapters; null trains none")
+    tasks: list[Literal["tracks", "pid", "noise"]] = Field(default_factory=lambda: ["tracks", "pid", "noise"])
+
+
+class AdapterStudy(Block):
+    """Downstream tasks on frozen backbones and the adapter-only control."""
+
+    sizes: list[Size] = Field(default_factory=lambda: ["m1"], min_length=1)
+    starts: list[Literal["pretrained", "random", "none"]] = Field(default_factory=lambda: ["pretrained", "none"], min_length=1)
+    tracks: LabelledTraining | None = None
+    pid: LabelledTraining | None = None
+    noise: LabelledTraining | None = None
+
+
+class Fm4nppSystem(Block):
+    """Everything about FM4NPP."""
+
+    serialization: SerializationConfig = SerializationConfig()
+    targets: TargetConfig = TargetConfig()
+    model: Fm4nppModel = Field(default_factory=Fm4nppModel, description="width is set by the size")
+    sizes: list[Size] = Field(default_factory=lambda: ["m1", "m2", "m3"], min_length=1)
+    pretrain: TrainConfig
+    steps_by_size: dict[Size, int] = Field(default_factory=dict)
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    scaling: ScalingStudy = ScalingStudy()
+    ablations: AblationStudy = AblationStudy()
+    adapters: AdapterStudy
+
+    @model_validator(mode="after")
+    def _sizes_are_trained(self) -> "Fm4nppSystem":
+        named = {"adapters.sizes": self.adapters.sizes, "scaling.compute_sizes": self.scaling.compute_sizes}
+        named |= {"ablations.size": [self.ablations.size], "scaling.data_size": [self.scaling.data_size]}
+        for key, sizes in named.items():
+            missing = [s for s in sizes if s not in self.sizes]
+            if missing:
+                raise ValueError(f"{key}: {missing} not in sizes {self.sizes}; add them there or take them out here")
+        too_large = [k for k in self.ablations.k if k > self.targets.k]
+        if too_large:
+            raise ValueError(f"ablations.k: {too_large} above targets.k ({self.targets.k})")
+        return self
+
+    def width(self, size: str) -> int:
+        """Backbone width of a named size."""
+        return WIDTHS[size]
+
+
+class DataSources(Block):
+    """Where events come from."""
+
+    lartpc: LArTPCSource | None = None
+    collider: ColliderSource | None = None
+    collider_pretrain: ColliderSource | None = Field(None, description="unlabelled events for pretraining; default: collider")
+
+
+class TokenizerStudy(Block):
+    """Grid of the tokenizer study."""
+
+    events: int = Field(50, gt=0)
+    radii: list[float] = Field(default_factory=lambda: [2.5, 5.0], min_length=1)
+    overlaps: list[float] = Field(default_factory=lambda: [0.6, 0.73, 0.9], min_length=1)
+
+
+class MlflowConfig(Block):
+    """Tracking. Files in the run folders are the record; this only mirrors them."""
+
+    tracking_uri: str | None = Field(None, pattern=r"^https?://", description="live mirror; null writes none")
+    max_artifact_mib: int = Field(50, ge=0, description="larger weights are not copied into the store")
+
+
+class WorkflowConfig(Block):
+    """``config.yaml``: every scientific choice."""
+
+    scale: Literal["tiny", "demo", "study", "h200", "paper"] = "demo"
+    results: str = Field("results", description="folder everything is written to")
+    container: str = Field("containers/tpcfm-cpu-0.1.0.sif", description="image of every rule (path, docker:// or oras://)")
+    systems: list[Literal["polar_mae", "fm4npp"]] = Field(default_factory=lambda: ["polar_mae", "fm4npp"], min_length=1)
+    data: DataSources
+    polar_mae: PolarMaeSystem | None = None
+    fm4npp: Fm4nppSystem | None = None
+    tokenizer_study: TokenizerStudy | None = None
+    mlflow: MlflowConfig = MlflowConfig()
+
+    @model_validator(mode="after")
+    def _systems_have_what_they_need(self) -> "WorkflowConfig":
+        needs = {"polar_mae": ("lartpc", self.data.lartpc), "fm4npp": ("collider", self.data.collider)}
+        for system in self.systems:
+            if getattr(self, system) is None:
+                raise ValueError(f"systems names {system}, but there is no block `{system}`")
+            key, source = needs[system]
+            if source is None:
+                raise ValueError(f"systems names {system}, which needs data.{key}; it is missing")
+        return self

@@ -1,0 +1,23 @@
+# Mask ratio, k, objective, order: each changes one thing of a base run.
+rule ablations:
+    input:
+        f"{RESULTS}/studies/ablations.parquet",
+
+
+rule collect_ablations:
+    input:
+        metrics(PLAN.of_experiment("ablations")),
+    output:
+        ensure(f"{RESULTS}/studies/ablations.parquet", non_empty=True),
+    params:
+        runs=PLAN.of_experiment("ablations"),
+    log:
+        f"{RESULTS}/logs/collect/ablations.log",
+    message:
+        "Collecting the ablations"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    shell:
+        "tpcfm study collect --plan {PLAN_FILE} --experiment ablations --out {output} >{log} 2>&1"

@@ -1,0 +1,54 @@
+# Raw files -> event tables (Parquet), one job per file; then one manifest per dataset.
+def _split(dataset):
+    split = PLAN.datasets[dataset].source["split"]
+    return (
+        f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
+    )
+
+
+rule ingest:
+    input:
+        lambda wildcards: PLAN.datasets[wildcards.dataset].parts[wildcards.part].raw,
+    output:
+        events=ensure(f"{RESULTS}/events/{{dataset}}/{{part}}.parquet", non_empty=True),
+        rejected=f"{RESULTS}/events/{{dataset}}/{{part}}.rejected.parquet",
+        statistics=f"{RESULTS}/events/{{dataset}}/{{part}}.statistics.json",
+    params:
+        layout=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
+        name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
+        split=lambda wildcards: _split(wildcards.dataset),
+    log:
+        f"{RESULTS}/logs/ingest/{{dataset}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ingest/{{dataset}}/{{part}}.tsv"
+    message:
+        "Ingesting {input}"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=120,
+    shell:
+        "tpcfm ingest {input} --layout {params.layout} --dataset {params.name} --out {output.events}"
+        " --rejected {output.rejected} --statistics {output.statistics} {params.split} >{log} 2>&1"
+
+
+rule events_manifest:
+    input:
+        events=lambda wildcards: parts(wildcards.dataset, f"{RESULTS}/events/{wildcards.dataset}/{{part}}.parquet"),
+        statistics=lambda wildcards: parts(
+            wildcards.dataset, f"{RESULTS}/events/{wildcards.dataset}/{{part}}.statistics.json"
+        ),
+    output:
+        ensure(f"{RESULTS}/events/{{dataset}}/manifest.json", non_empty=True),
+    params:
+        name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
+    log:
+        f"{RESULTS}/logs/ingest/{{dataset}}/manifest.log",
+    message:
+        "Collecting the event tables of {wildcards.dataset}"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    shell:
+        "tpcfm collect events --dataset {params.name} --folder $(dirname {output}) --out {output} >{log} 2>&1"

@@ -1,0 +1,38 @@
+# The tracking store is filled from the run folders by one writer; it may be synced again at any time.
+localrules:
+    mlflow_init,
+    mlflow_sync,
+
+
+rule mlflow_init:
+    output:
+        f"{RESULTS}/mlflow/initialised.json",
+    log:
+        f"{RESULTS}/logs/mlflow_init.log",
+    container:
+        None
+    message:
+        "Preparing the MLflow store"
+    threads: 1
+    shell:
+        "tpcfm mlflow init --results {RESULTS} --stamp {output} >{log} 2>&1"
+
+
+rule mlflow_sync:
+    input:
+        store=f"{RESULTS}/mlflow/initialised.json",
+        page=f"{RESULTS}/report/index.html",
+        metrics=metrics(sorted(PLAN.runs)),
+    output:
+        f"{RESULTS}/mlflow/synced.json",
+    params:
+        limit=CONFIG.mlflow.max_artifact_mib,
+    log:
+        f"{RESULTS}/logs/mlflow_sync.log",
+    container:
+        None
+    message:
+        "Filling the MLflow store"
+    threads: 1
+    shell:
+        "tpcfm mlflow sync --plan {PLAN_FILE} --max-artifact-mib {params.limit} --stamp {output} >{log} 2>&1"

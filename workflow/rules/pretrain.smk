@@ -1,0 +1,51 @@
+rule pretrain:
+    input:
+        cache=lambda wildcards: cache_manifest(wildcards.run),
+        pretrained=lambda wildcards: pretrained_weights(wildcards.run),
+    output:
+        weights=ensure(f"{RESULTS}/runs/{{run}}/model.safetensors", non_empty=True),
+        metrics=ensure(f"{RESULTS}/runs/{{run}}/metrics.parquet", non_empty=True),
+        record=ensure(f"{RESULTS}/runs/{{run}}/run.json", non_empty=True),
+    wildcard_constraints:
+        run="|".join(PLAN.of_stage("pretrain")) or "none",
+    params:
+        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
+    log:
+        f"{RESULTS}/logs/pretrain/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pretrain/{{run}}.tsv"
+    message:
+        "Pretraining {wildcards.run}"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+    shell:
+        "tpcfm pretrain --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+
+
+rule probe:
+    input:
+        cache=lambda wildcards: cache_manifest(wildcards.run),
+        pretrained=lambda wildcards: pretrained_weights(wildcards.run),
+    output:
+        metrics=ensure(f"{RESULTS}/runs/{{run}}/metrics.parquet", non_empty=True),
+        record=ensure(f"{RESULTS}/runs/{{run}}/run.json", non_empty=True),
+    wildcard_constraints:
+        run="|".join(PLAN.of_stage("probe")) or "none",
+    params:
+        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
+    log:
+        f"{RESULTS}/logs/probe/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/probe/{{run}}.tsv"
+    message:
+        "Probing {wildcards.run}"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    shell:
+        "tpcfm probe --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+
+

@@ -1,0 +1,24 @@
+# Scaling laws over model size, data and compute, and downstream metrics against backbone size.
+rule scaling_plots:
+    input:
+        f"{RESULTS}/studies/scaling/fits.parquet",
+
+
+rule fit_scaling:
+    input:
+        metrics(PLAN.of_experiment("scaling")),
+    output:
+        metrics=ensure(f"{RESULTS}/studies/scaling/metrics.parquet", non_empty=True),
+        fits=ensure(f"{RESULTS}/studies/scaling/fits.parquet", non_empty=True),
+    params:
+        runs=PLAN.of_experiment("scaling"),
+    log:
+        f"{RESULTS}/logs/scaling.log",
+    message:
+        "Fitting scaling laws"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "tpcfm scaling fit --plan {PLAN_FILE} --out $(dirname {output.fits}) >{log} 2>&1"

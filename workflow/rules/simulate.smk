@@ -1,0 +1,83 @@
+# Raw files: simulated, or fetched from the public release.
+def _simulation(wildcards):
+    return PLAN.datasets[wildcards.dataset].source["simulate"]
+
+
+def _part(wildcards):
+    return next(p for p in PLAN.datasets[wildcards.dataset].parts.values() if p.name == wildcards.part)
+
+
+SIMULATED = {k: d for k, d in PLAN.datasets.items() if d.source["simulate"]}
+DOWNLOADED = {k: d for k, d in PLAN.datasets.items() if d.source["download"]}
+
+
+rule simulate_lartpc:
+    output:
+        ensure(f"{RESULTS}/raw/{{dataset}}/part_{{part}}.h5", non_empty=True),
+    wildcard_constraints:
+        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "pilarnet") or "none",
+        part=r"\d{3}",
+    params:
+        simulation=_simulation,
+        index=lambda wildcards: _part(wildcards).index,
+    log:
+        f"{RESULTS}/logs/simulate/{{dataset}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/simulate/{{dataset}}/{{part}}.tsv"
+    message:
+        "Simulating liquid-argon events, file {wildcards.part}"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "tpcfm simulate lartpc --out {output} --events {params.simulation[events_per_file]} --seed {params.simulation[seed]}"
+        " --index {params.index} --revision {params.simulation[revision]} >{log} 2>&1"
+
+
+rule simulate_collider:
+    output:
+        ensure(f"{RESULTS}/raw/{{dataset}}/spacepoints_{{part}}.npz", non_empty=True),
+    wildcard_constraints:
+        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "tpcpp") or "none",
+        part=r"\d{3}",
+    params:
+        simulation=_simulation,
+        index=lambda wildcards: _part(wildcards).index,
+        labelled=lambda wildcards: "--labelled" if _simulation(wildcards)["labelled"] else "--no-labelled",
+        particles=lambda wildcards: "--particles" if _simulation(wildcards)["particles"] else "--no-particles",
+    log:
+        f"{RESULTS}/logs/simulate/{{dataset}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/simulate/{{dataset}}/{{part}}.tsv"
+    message:
+        "Simulating pp collisions, file {wildcards.part}"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "tpcfm simulate collider --out $(dirname {output}) --events {params.simulation[events_per_file]}"
+        " --seed {params.simulation[seed]} --index {params.index} --source {params.simulation[source]}"
+        " {params.labelled} {params.particles} >{log} 2>&1"
+
+
+rule fetch:
+    output:
+        ensure(f"{RESULTS}/raw/{{dataset}}/{{member}}", non_empty=True),
+    wildcard_constraints:
+        dataset="|".join(DOWNLOADED) or "none",
+        member=r".+\.(h5|npz)",
+    params:
+        release=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
+        revision=lambda wildcards: PLAN.datasets[wildcards.dataset].source.get("revision", ""),
+    log:
+        f"{RESULTS}/logs/fetch/{{dataset}}/{{member}}.log",
+    message:
+        "Fetching {wildcards.member}"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=720,
+    shell:
+        "tpcfm fetch member {params.release} {wildcards.member} --revision '{params.revision}' --out {output} >{log} 2>&1"
