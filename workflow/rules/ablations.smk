@@ -9,15 +9,15 @@ rule collect_ablations:
         metrics(PLAN.of_experiment("ablations")),
     output:
         ensure(f"{RESULTS}/studies/ablations.parquet", non_empty=True),
-    params:
-        runs=PLAN.of_experiment("ablations"),
     log:
         f"{RESULTS}/logs/collect/ablations.log",
-    message:
-        "Collecting the ablations"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        runs=PLAN.of_experiment("ablations"),
+    message:
+        "Collecting the ablations"
     shell:
         "tpcfm study collect --plan {PLAN_FILE} --experiment ablations --out {output} >{log} 2>&1"

@@ -6,20 +6,20 @@ rule baseline_run:
         weights=ensure(f"{RESULTS}/runs/{{run}}/model.safetensors", non_empty=True),
         metrics=ensure(f"{RESULTS}/runs/{{run}}/metrics.parquet", non_empty=True),
         record=ensure(f"{RESULTS}/runs/{{run}}/run.json", non_empty=True),
-    wildcard_constraints:
-        run="|".join(PLAN.of_stage("baseline")) or "none",
-    params:
-        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
     log:
         f"{RESULTS}/logs/baseline/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/baseline/{{run}}.tsv"
-    message:
-        "Training {wildcards.run}"
+    wildcard_constraints:
+        run="|".join(PLAN.of_stage("baseline")) or "none",
     threads: 1
     resources:
         mem_mb=4000,
         runtime=720,
+    params:
+        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
+    message:
+        "Training {wildcards.run}"
     shell:
         "tpcfm baseline --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
@@ -35,15 +35,15 @@ rule collect_baselines:
         metrics(PLAN.of_experiment("baselines")),
     output:
         ensure(f"{RESULTS}/studies/baselines.parquet", non_empty=True),
-    params:
-        runs=PLAN.of_experiment("baselines"),
     log:
         f"{RESULTS}/logs/collect/baselines.log",
-    message:
-        "Collecting the comparison systems"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        runs=PLAN.of_experiment("baselines"),
+    message:
+        "Collecting the comparison systems"
     shell:
         "tpcfm study collect --plan {PLAN_FILE} --experiment baselines --out {output} >{log} 2>&1"

@@ -6,20 +6,20 @@ rule finetune_run:
         weights=ensure(f"{RESULTS}/runs/{{run}}/model.safetensors", non_empty=True),
         metrics=ensure(f"{RESULTS}/runs/{{run}}/metrics.parquet", non_empty=True),
         record=ensure(f"{RESULTS}/runs/{{run}}/run.json", non_empty=True),
-    wildcard_constraints:
-        run="|".join(PLAN.of_stage("finetune")) or "none",
-    params:
-        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
     log:
         f"{RESULTS}/logs/finetune/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/finetune/{{run}}.tsv"
-    message:
-        "Fine-tuning {wildcards.run}"
+    wildcard_constraints:
+        run="|".join(PLAN.of_stage("finetune")) or "none",
     threads: 1
     resources:
         mem_mb=4000,
         runtime=720,
+    params:
+        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
+    message:
+        "Fine-tuning {wildcards.run}"
     shell:
         "tpcfm finetune --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
@@ -35,15 +35,15 @@ rule collect_finetune:
         metrics(PLAN.of_experiment("finetune")),
     output:
         ensure(f"{RESULTS}/studies/finetune.parquet", non_empty=True),
-    params:
-        runs=PLAN.of_experiment("finetune"),
     log:
         f"{RESULTS}/logs/collect/finetune.log",
-    message:
-        "Collecting the fine-tuning studies"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        runs=PLAN.of_experiment("finetune"),
+    message:
+        "Collecting the fine-tuning studies"
     shell:
         "tpcfm study collect --plan {PLAN_FILE} --experiment finetune --out {output} >{log} 2>&1"

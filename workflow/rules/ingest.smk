@@ -1,9 +1,7 @@
 # Raw files -> event tables (Parquet), one job per file; then one manifest per dataset.
 def _split(dataset):
     split = PLAN.datasets[dataset].source["split"]
-    return (
-        f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
-    )
+    return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
 
 
 rule ingest:
@@ -13,20 +11,20 @@ rule ingest:
         events=ensure(f"{RESULTS}/events/{{dataset}}/{{part}}.parquet", non_empty=True),
         rejected=f"{RESULTS}/events/{{dataset}}/{{part}}.rejected.parquet",
         statistics=f"{RESULTS}/events/{{dataset}}/{{part}}.statistics.json",
-    params:
-        layout=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
-        name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
-        split=lambda wildcards: _split(wildcards.dataset),
     log:
         f"{RESULTS}/logs/ingest/{{dataset}}/{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/ingest/{{dataset}}/{{part}}.tsv"
-    message:
-        "Ingesting {input}"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=120,
+    params:
+        layout=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
+        name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
+        split=lambda wildcards: _split(wildcards.dataset),
+    message:
+        "Ingesting {input}"
     shell:
         "tpcfm ingest {input} --layout {params.layout} --dataset {params.name} --out {output.events}"
         " --rejected {output.rejected} --statistics {output.statistics} {params.split} >{log} 2>&1"
@@ -34,21 +32,24 @@ rule ingest:
 
 rule events_manifest:
     input:
-        events=lambda wildcards: parts(wildcards.dataset, f"{RESULTS}/events/{wildcards.dataset}/{{part}}.parquet"),
+        events=lambda wildcards: parts(
+            wildcards.dataset, f"{RESULTS}/events/{wildcards.dataset}/{{part}}.parquet"
+        ),
         statistics=lambda wildcards: parts(
-            wildcards.dataset, f"{RESULTS}/events/{wildcards.dataset}/{{part}}.statistics.json"
+            wildcards.dataset,
+            f"{RESULTS}/events/{wildcards.dataset}/{{part}}.statistics.json",
         ),
     output:
         ensure(f"{RESULTS}/events/{{dataset}}/manifest.json", non_empty=True),
-    params:
-        name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
     log:
         f"{RESULTS}/logs/ingest/{{dataset}}/manifest.log",
-    message:
-        "Collecting the event tables of {wildcards.dataset}"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=30,
+    params:
+        name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
+    message:
+        "Collecting the event tables of {wildcards.dataset}"
     shell:
         "tpcfm collect events --dataset {params.name} --folder $(dirname {output}) --out {output} >{log} 2>&1"

@@ -11,9 +11,9 @@ rule mlflow_init:
         f"{RESULTS}/logs/mlflow_init.log",
     container:
         None
+    threads: 1
     message:
         "Preparing the MLflow store"
-    threads: 1
     shell:
         "tpcfm mlflow init --results {RESULTS} --stamp {output} >{log} 2>&1"
 
@@ -25,14 +25,14 @@ rule mlflow_sync:
         metrics=metrics(sorted(PLAN.runs)),
     output:
         f"{RESULTS}/mlflow/synced.json",
-    params:
-        limit=CONFIG.mlflow.max_artifact_mib,
     log:
         f"{RESULTS}/logs/mlflow_sync.log",
     container:
         None
+    threads: 1
+    params:
+        limit=CONFIG.mlflow.max_artifact_mib,
     message:
         "Filling the MLflow store"
-    threads: 1
     shell:
         "tpcfm mlflow sync --plan {PLAN_FILE} --max-artifact-mib {params.limit} --stamp {output} >{log} 2>&1"

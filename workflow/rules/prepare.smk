@@ -1,6 +1,8 @@
 # Event tables -> memory-mapped caches: groups for PoLAr-MAE, serialised sequences with neighbour targets for FM4NPP.
 GROUPS = "|".join(k for k, c in PLAN.caches.items() if c.kind == "groups") or "none"
-SEQUENCES = "|".join(k for k, c in PLAN.caches.items() if c.kind == "sequences") or "none"
+SEQUENCES = (
+    "|".join(k for k, c in PLAN.caches.items() if c.kind == "sequences") or "none"
+)
 
 
 def _events(wildcards):
@@ -8,7 +10,10 @@ def _events(wildcards):
 
 
 def _cache_parts(wildcards):
-    return parts(PLAN.caches[wildcards.cache].dataset, f"{RESULTS}/cache/{wildcards.cache}/{{part}}.arrow")
+    return parts(
+        PLAN.caches[wildcards.cache].dataset,
+        f"{RESULTS}/cache/{wildcards.cache}/{{part}}.arrow",
+    )
 
 
 rule prepare_groups:
@@ -16,20 +21,20 @@ rule prepare_groups:
         _events,
     output:
         ensure(f"{RESULTS}/cache/{{cache}}/{{part}}.arrow", non_empty=True),
-    wildcard_constraints:
-        cache=GROUPS,
-    params:
-        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
     log:
         f"{RESULTS}/logs/prepare/{{cache}}/{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare/{{cache}}/{{part}}.tsv"
-    message:
-        "Grouping {input}"
+    wildcard_constraints:
+        cache=GROUPS,
     threads: 1
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
+    message:
+        "Grouping {input}"
     shell:
         "tpcfm prepare groups {input} --out {output} --config {params.settings:q} >{log} 2>&1"
 
@@ -39,19 +44,20 @@ rule fit_edges:
         lambda wildcards: f"{RESULTS}/events/{PLAN.edges[wildcards.edges].dataset}/manifest.json",
     output:
         ensure(f"{RESULTS}/edges/{{edges}}.json", non_empty=True),
-    params:
-        tables=lambda wildcards: parts(
-            PLAN.edges[wildcards.edges].dataset, f"{RESULTS}/events/{PLAN.edges[wildcards.edges].dataset}/{{part}}.parquet"
-        ),
-        settings=lambda wildcards: json.dumps(PLAN.edges[wildcards.edges].serialization),
     log:
         f"{RESULTS}/logs/prepare/{{edges}}.log",
-    message:
-        "Fitting the bin edges of the serialization"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        tables=lambda wildcards: parts(
+            PLAN.edges[wildcards.edges].dataset,
+            f"{RESULTS}/events/{PLAN.edges[wildcards.edges].dataset}/{{part}}.parquet",
+        ),
+        settings=lambda wildcards: json.dumps(PLAN.edges[wildcards.edges].serialization),
+    message:
+        "Fitting the bin edges of the serialization"
     shell:
         "tpcfm prepare fit-edges {params.tables} --out {output} --config {params.settings:q} >{log} 2>&1"
 
@@ -62,20 +68,20 @@ rule prepare_sequences:
         edges=lambda wildcards: f"{RESULTS}/edges/{PLAN.caches[wildcards.cache].edges}.json",
     output:
         ensure(f"{RESULTS}/cache/{{cache}}/{{part}}.arrow", non_empty=True),
-    wildcard_constraints:
-        cache=SEQUENCES,
-    params:
-        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
     log:
         f"{RESULTS}/logs/prepare/{{cache}}/{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare/{{cache}}/{{part}}.tsv"
-    message:
-        "Serialising {input.events}"
+    wildcard_constraints:
+        cache=SEQUENCES,
     threads: 1
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
+    message:
+        "Serialising {input.events}"
     shell:
         "tpcfm prepare sequences {input.events} --edges {input.edges} --out {output} --config {params.settings:q} >{log} 2>&1"
 
@@ -85,19 +91,21 @@ rule cache_manifest:
         _cache_parts,
     output:
         ensure(f"{RESULTS}/cache/{{cache}}/manifest.json", non_empty=True),
-    params:
-        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
-        edges=lambda wildcards: (
-            f"--edges {RESULTS}/edges/{PLAN.caches[wildcards.cache].edges}.json" if PLAN.caches[wildcards.cache].edges else ""
-        ),
     log:
         f"{RESULTS}/logs/prepare/{{cache}}/manifest.log",
-    message:
-        "Collecting the cache {wildcards.cache}"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=30,
+    params:
+        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
+        edges=lambda wildcards: (
+            f"--edges {RESULTS}/edges/{PLAN.caches[wildcards.cache].edges}.json"
+            if PLAN.caches[wildcards.cache].edges
+            else ""
+        ),
+    message:
+        "Collecting the cache {wildcards.cache}"
     shell:
         "tpcfm prepare manifest --cache {wildcards.cache} --folder $(dirname {output}) --config {params.settings:q}"
         " {params.edges} --out {output} >{log} 2>&1"
@@ -105,22 +113,33 @@ rule cache_manifest:
 
 rule tokenizer_study:
     input:
-        lambda wildcards: [f"{RESULTS}/events/{k}/manifest.json" for k, d in PLAN.datasets.items() if d.layout == "pilarnet"],
+        lambda wildcards: [
+            f"{RESULTS}/events/{k}/manifest.json"
+            for k, d in PLAN.datasets.items()
+            if d.layout == "pilarnet"
+        ],
     output:
         metrics=ensure(f"{RESULTS}/studies/tokenizer/metrics.parquet", non_empty=True),
         study=f"{RESULTS}/studies/tokenizer/study.parquet",
         sizes=f"{RESULTS}/studies/tokenizer/group_sizes.parquet",
         throughput=f"{RESULTS}/studies/tokenizer/throughput.parquet",
-    params:
-        tables=[p for k, d in PLAN.datasets.items() if d.layout == "pilarnet" for p in parts(k, f"{RESULTS}/events/{k}/{{part}}.parquet")],
-        settings=json.dumps(CONFIG.tokenizer_study.model_dump() if CONFIG.tokenizer_study else {}),
     log:
         f"{RESULTS}/logs/tokenizer_study.log",
-    message:
-        "Comparing tokenizers"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        tables=[
+            p
+            for k, d in PLAN.datasets.items()
+            if d.layout == "pilarnet"
+            for p in parts(k, f"{RESULTS}/events/{k}/{{part}}.parquet")
+        ],
+        settings=json.dumps(
+            CONFIG.tokenizer_study.model_dump() if CONFIG.tokenizer_study else {}
+        ),
+    message:
+        "Comparing tokenizers"
     shell:
         "tpcfm tokenizer-study {params.tables} --config {params.settings:q} --out $(dirname {output.metrics}) >{log} 2>&1"

@@ -6,20 +6,20 @@ rule pretrain:
         weights=ensure(f"{RESULTS}/runs/{{run}}/model.safetensors", non_empty=True),
         metrics=ensure(f"{RESULTS}/runs/{{run}}/metrics.parquet", non_empty=True),
         record=ensure(f"{RESULTS}/runs/{{run}}/run.json", non_empty=True),
-    wildcard_constraints:
-        run="|".join(PLAN.of_stage("pretrain")) or "none",
-    params:
-        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
     log:
         f"{RESULTS}/logs/pretrain/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/pretrain/{{run}}.tsv"
-    message:
-        "Pretraining {wildcards.run}"
+    wildcard_constraints:
+        run="|".join(PLAN.of_stage("pretrain")) or "none",
     threads: 1
     resources:
         mem_mb=4000,
         runtime=1440,
+    params:
+        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
+    message:
+        "Pretraining {wildcards.run}"
     shell:
         "tpcfm pretrain --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
@@ -31,21 +31,19 @@ rule probe:
     output:
         metrics=ensure(f"{RESULTS}/runs/{{run}}/metrics.parquet", non_empty=True),
         record=ensure(f"{RESULTS}/runs/{{run}}/run.json", non_empty=True),
-    wildcard_constraints:
-        run="|".join(PLAN.of_stage("probe")) or "none",
-    params:
-        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
     log:
         f"{RESULTS}/logs/probe/{{run}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/probe/{{run}}.tsv"
-    message:
-        "Probing {wildcards.run}"
+    wildcard_constraints:
+        run="|".join(PLAN.of_stage("probe")) or "none",
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
+    message:
+        "Probing {wildcards.run}"
     shell:
         "tpcfm probe --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
-
-

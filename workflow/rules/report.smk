@@ -4,9 +4,17 @@ def _report_inputs(wildcards):
     wanted += [f"{RESULTS}/cache/{cache}/manifest.json" for cache in PLAN.caches]
     wanted += metrics(sorted(PLAN.runs))
     held = {study.experiment for study in PLAN.studies.values()}
-    wanted += [f"{RESULTS}/studies/{name}.parquet" for name in ("finetune", "ablations", "baselines") if name in held]
+    wanted += [
+        f"{RESULTS}/studies/{name}.parquet"
+        for name in ("finetune", "ablations", "baselines")
+        if name in held
+    ]
     wanted += [f"{RESULTS}/studies/scaling/fits.parquet"] if "scaling" in held else []
-    wanted += [f"{RESULTS}/studies/tokenizer/metrics.parquet"] if CONFIG.tokenizer_study and CONFIG.polar_mae else []
+    wanted += (
+        [f"{RESULTS}/studies/tokenizer/metrics.parquet"]
+        if CONFIG.tokenizer_study and CONFIG.polar_mae
+        else []
+    )
     return wanted
 
 
@@ -19,17 +27,17 @@ rule report:
             caption="../report/page.rst",
             category="Report",
         ),
-    params:
-        runs=PLAN.hash,
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.tsv"
-    message:
-        "Writing the report"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        runs=PLAN.hash,
+    message:
+        "Writing the report"
     shell:
         "tpcfm report --plan {PLAN_FILE} --out {output.page} >{log} 2>&1"

@@ -10,15 +10,15 @@ rule fit_scaling:
     output:
         metrics=ensure(f"{RESULTS}/studies/scaling/metrics.parquet", non_empty=True),
         fits=ensure(f"{RESULTS}/studies/scaling/fits.parquet", non_empty=True),
-    params:
-        runs=PLAN.of_experiment("scaling"),
     log:
         f"{RESULTS}/logs/scaling.log",
-    message:
-        "Fitting scaling laws"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        runs=PLAN.of_experiment("scaling"),
+    message:
+        "Fitting scaling laws"
     shell:
         "tpcfm scaling fit --plan {PLAN_FILE} --out $(dirname {output.fits}) >{log} 2>&1"

@@ -4,7 +4,11 @@ def _simulation(wildcards):
 
 
 def _part(wildcards):
-    return next(p for p in PLAN.datasets[wildcards.dataset].parts.values() if p.name == wildcards.part)
+    return next(
+        p
+        for p in PLAN.datasets[wildcards.dataset].parts.values()
+        if p.name == wildcards.part
+    )
 
 
 SIMULATED = {k: d for k, d in PLAN.datasets.items() if d.source["simulate"]}
@@ -14,22 +18,23 @@ DOWNLOADED = {k: d for k, d in PLAN.datasets.items() if d.source["download"]}
 rule simulate_lartpc:
     output:
         ensure(f"{RESULTS}/raw/{{dataset}}/part_{{part}}.h5", non_empty=True),
-    wildcard_constraints:
-        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "pilarnet") or "none",
-        part=r"\d{3}",
-    params:
-        simulation=_simulation,
-        index=lambda wildcards: _part(wildcards).index,
     log:
         f"{RESULTS}/logs/simulate/{{dataset}}/{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/simulate/{{dataset}}/{{part}}.tsv"
-    message:
-        "Simulating liquid-argon events, file {wildcards.part}"
+    wildcard_constraints:
+        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "pilarnet")
+        or "none",
+        part=r"\d{3}",
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        simulation=_simulation,
+        index=lambda wildcards: _part(wildcards).index,
+    message:
+        "Simulating liquid-argon events, file {wildcards.part}"
     shell:
         "tpcfm simulate lartpc --out {output} --events {params.simulation[events_per_file]} --seed {params.simulation[seed]}"
         " --index {params.index} --revision {params.simulation[revision]} >{log} 2>&1"
@@ -38,24 +43,29 @@ rule simulate_lartpc:
 rule simulate_collider:
     output:
         ensure(f"{RESULTS}/raw/{{dataset}}/spacepoints_{{part}}.npz", non_empty=True),
-    wildcard_constraints:
-        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "tpcpp") or "none",
-        part=r"\d{3}",
-    params:
-        simulation=_simulation,
-        index=lambda wildcards: _part(wildcards).index,
-        labelled=lambda wildcards: "--labelled" if _simulation(wildcards)["labelled"] else "--no-labelled",
-        particles=lambda wildcards: "--particles" if _simulation(wildcards)["particles"] else "--no-particles",
     log:
         f"{RESULTS}/logs/simulate/{{dataset}}/{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/simulate/{{dataset}}/{{part}}.tsv"
-    message:
-        "Simulating pp collisions, file {wildcards.part}"
+    wildcard_constraints:
+        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "tpcpp")
+        or "none",
+        part=r"\d{3}",
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        simulation=_simulation,
+        index=lambda wildcards: _part(wildcards).index,
+        labelled=lambda wildcards: (
+            "--labelled" if _simulation(wildcards)["labelled"] else "--no-labelled"
+        ),
+        particles=lambda wildcards: (
+            "--particles" if _simulation(wildcards)["particles"] else "--no-particles"
+        ),
+    message:
+        "Simulating pp collisions, file {wildcards.part}"
     shell:
         "tpcfm simulate collider --out $(dirname {output}) --events {params.simulation[events_per_file]}"
         " --seed {params.simulation[seed]} --index {params.index} --source {params.simulation[source]}"
@@ -65,19 +75,21 @@ rule simulate_collider:
 rule fetch:
     output:
         ensure(f"{RESULTS}/raw/{{dataset}}/{{member}}", non_empty=True),
+    log:
+        f"{RESULTS}/logs/fetch/{{dataset}}/{{member}}.log",
     wildcard_constraints:
         dataset="|".join(DOWNLOADED) or "none",
         member=r".+\.(h5|npz)",
-    params:
-        release=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
-        revision=lambda wildcards: PLAN.datasets[wildcards.dataset].source.get("revision", ""),
-    log:
-        f"{RESULTS}/logs/fetch/{{dataset}}/{{member}}.log",
-    message:
-        "Fetching {wildcards.member}"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=720,
+    params:
+        release=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
+        revision=lambda wildcards: PLAN.datasets[wildcards.dataset].source.get(
+            "revision", ""
+        ),
+    message:
+        "Fetching {wildcards.member}"
     shell:
         "tpcfm fetch member {params.release} {wildcards.member} --revision '{params.revision}' --out {output} >{log} 2>&1"

@@ -1,0 +1,59 @@
+# make demo   set up and run the demo (two cores, minutes)        make test   set up and run all tests
+# A CPU build of torch comes from its own index on most machines: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+CORES ?= all
+SHELL := /bin/bash
+BIN := $(VENV)/bin
+RUN := PATH="$(abspath $(BIN)):$$PATH"
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH := $(shell sed -n 's/^torch==/torch==/p' envs/cpu.txt)
+
+.PHONY: demo test bench report dashboard lint types schema lock clean
+
+demo: $(VENV)/.demo
+	$(RUN) snakemake --cores $(CORES) all
+	@echo
+	@echo "Report:      results/report/index.html"
+	@echo "Dashboards:  $$($(RUN) tpcfm mlflow path)"
+
+test: $(VENV)/.test
+	$(RUN) python -m pytest -n 2 --dist loadgroup tests
+
+bench: $(VENV)/.test
+	$(RUN) python benchmarks/run.py
+
+dashboard: $(VENV)/.demo
+	$(RUN) tpcfm mlflow ui
+
+lint: $(VENV)/.test
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) snakemake --lint
+
+types: $(VENV)/.test
+	$(RUN) mypy
+
+schema: $(VENV)/.demo
+	$(RUN) tpcfm config schema --out workflow/schemas/config.schema.json
+
+lock: $(VENV)/.test
+	$(RUN) python tools/lock.py
+
+# The environment from the locks: first what runs, then the test tools on top.
+$(VENV)/.demo: envs/cpu.txt envs/workflow.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) -r envs/cpu.txt -r envs/workflow.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo envs/test.txt
+	$(PIP) -r envs/test.txt
+	touch $@
+
+clean:
+	rm -rf results/[!r]* .snakemake
