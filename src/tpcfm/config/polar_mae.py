@@ -11,7 +11,9 @@ from tpcfm.config.training import TrainConfig
 class TokenizerConfig(Block):
     """Volumetric tokens of one event."""
 
-    method: Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"] = Field("cnms", description="how centres and members are chosen")
+    method: Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"] = Field(
+        "cnms", description="how centres and members are chosen"
+    )
     radius: float = Field(5.0, gt=0, description="group radius r, voxels")
     overlap: float = Field(0.73, gt=0, le=2, description="factor f: centres closer than 2 f r are suppressed")
     max_points: int = Field(32, gt=0, description="points kept per group K (by farthest point sampling)")
@@ -30,6 +32,7 @@ class PolarMaeModel(Block):
     heads: int = Field(6, gt=0)
     decoder_depth: int = Field(4, gt=0)
     mlp_ratio: int = Field(4, gt=0)
+    embed_hidden: int = Field(128, gt=0, description="first hidden width h of the mini-PointNet (then 2h, 4h)")
     drop_path: float = Field(0.25, ge=0, lt=1)
     attention_dropout: float = Field(0.05, ge=0, lt=1)
     preset: Literal["paper", "released"] = Field("paper", description="`released` loads the published weights")
@@ -61,17 +64,26 @@ class ProbeConfig(Block):
     components: int = Field(128, ge=0, description="principal components kept; 0 skips the PCA")
     c: float = Field(0.005, gt=0, description="SVM regularisation C")
     seeds: list[int] = Field(default_factory=lambda: [0, 1, 2])
+    model: PolarMaeModel = Field(PolarMaeModel(), description="network of the random-weights floor (no pretrained run)")
 
 
 class SegmentationConfig(Block):
     """One segmentation fine-tuning run."""
 
-    mode: Literal["peft", "full"] = Field("peft", description="encoder frozen in evaluation mode, or everything trained")
+    mode: Literal["peft", "full"] = Field(
+        "peft", description="encoder frozen in evaluation mode, or everything trained"
+    )
     start: Literal["pretrained", "random"] = "pretrained"
     n_labels: int = Field(gt=0, description="labelled training events")
     class_weights: Literal["published", "subset", "none"] = "subset"
     gamma: float = Field(2.0, ge=0, description="focal exponent")
     head_dropout: float = Field(0.5, ge=0, lt=1)
+    head_hidden: int = Field(
+        512, gt=1, description="first hidden width of the per-point head; the second is half of it"
+    )
+    calibrate: bool = Field(
+        True, description="tune per-class decision weights on validation events, as rows of their own"
+    )
     model: PolarMaeModel = PolarMaeModel()
     train: TrainConfig
     seed: int = 0
@@ -84,5 +96,9 @@ class SparseUNetConfig(Block):
     filters: int = Field(32, gt=0)
     depth: int = Field(5, gt=1)
     repetitions: int = Field(2, gt=0)
+    augment: bool = Field(True, description="random symmetries of the lattice (flips, exchange of axes) in training")
+    calibrate: bool = Field(
+        True, description="tune per-class decision weights on validation events, as rows of their own"
+    )
     train: TrainConfig
     seed: int = 0

@@ -1,0 +1,89 @@
+"""Masked autoencoder over groups of points (Point-MAE, as the baseline of arXiv 2502.02558)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tpcfm.config.polar_mae import PolarMaeModel
+from tpcfm.models.token_encoder import TokenEncoder
+from tpcfm.models.tokens import Tokens
+from tpcfm.nn.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a masked autoencoder predicts for the M masked groups, in the order of the tokens.
+
+    Attributes:
+        points: ``(M, K, 4)`` relative position and transformed energy.
+        energy: ``(M, K)`` transformed energy of each true point (energy task), or None.
+    """
+
+    points: Tensor
+    energy: Tensor | None = None
+
+
+class PointMAE(nn.Module):
+    """Encode the visible tokens, decode all of them, predict the points of the masked ones.
+
+    Masked tokens never enter the encoder; the decoder sees a learned mask token at their place.
+
+    Args:
+        config: width and depth.
+        slots: points per group K.
+    """
+
+    def __init__(self, config: PolarMaeModel, slots: int = 32) -> None:
+        super().__init__()
+        self.config, self.slots = config, slots
+        self.encoder = TokenEncoder(config)
+        self.mask_token = nn.Parameter(torch.empty(config.width))
+        self.decoder = Transformer(
+            config.width,
+            config.decoder_depth,
+            config.heads,
+            config.mlp_ratio,
+            config.attention_dropout,
+            final_norm=True,
+            preset=config.preset,
+        )
+        self.points_head = nn.Linear(config.width, 4 * slots)
+        nn.init.trunc_normal_(self.mask_token, std=0.02)
+
+    def forward(
+        self,
+        tokens: Tokens,
+        masked: Tensor,
+        encoder_factors: Tensor | None = None,
+        decoder_factors: Tensor | None = None,
+    ) -> Reconstruction:
+        """Predict the masked groups.
+
+        Args:
+            tokens: T tokens.
+            masked: ``(T,)`` bool; at least one token of each event stays visible.
+            encoder_factors, decoder_factors: stochastic-depth factors ``(depth, 2, B)``, or None.
+        """
+        return Reconstruction(self.predict_points(self.decode(tokens, masked, encoder_factors, decoder_factors)))
+
+    def decode(
+        self,
+        tokens: Tokens,
+        masked: Tensor,
+        encoder_factors: Tensor | None = None,
+        decoder_factors: Tensor | None = None,
+    ) -> Tensor:
+        """Return the decoder output at the masked tokens, ``(M, D)``."""
+        position = self.encoder.position(tokens.centre)
+        visible = ~masked
+        encoded, _ = self.encoder(tokens[visible], position[visible], encoder_factors)
+        # One row per token: encoder output where visible, the mask token elsewhere.
+        rows = torch.where(visible, visible.cumsum(0) - 1, len(encoded))
+        full = torch.cat([encoded, self.mask_token.to(encoded.dtype)[None]])[rows]
+        decoded, _ = self.decoder(full, position, tokens.packing, decoder_factors)
+        return decoded[masked]
+
+    def predict_points(self, decoded: Tensor) -> Tensor:
+        """Map ``(M, D)`` to ``(M, K, 4)``."""
+        return self.points_head(decoded).view(-1, self.slots, 4)

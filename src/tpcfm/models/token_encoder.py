@@ -1,0 +1,58 @@
+"""Encoder of PoLAr-MAE: mini-PointNet, positional embedding, transformer (arXiv 2502.02558, Sec. 3)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from tpcfm.config.polar_mae import PolarMaeModel
+from tpcfm.models.tokens import Tokens
+from tpcfm.nn.pointnet import MiniPointNet
+from tpcfm.nn.positional import PositionalMLP
+from tpcfm.nn.transformer import Transformer
+
+
+class TokenEncoder(nn.Module):
+    """Embed and encode tokens; what pretraining, probes and fine-tuning share."""
+
+    def __init__(self, config: PolarMaeModel) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = MiniPointNet(4, config.width, config.embed_hidden, padded_max=config.preset == "released")
+        self.position = PositionalMLP(config.width)
+        self.transformer = Transformer(
+            config.width,
+            config.depth,
+            config.heads,
+            config.mlp_ratio,
+            config.attention_dropout,
+            final_norm=False,
+            preset=config.preset,
+        )
+
+    def forward(
+        self,
+        tokens: Tokens,
+        position: Tensor | None = None,
+        factors: Tensor | None = None,
+        layers: Sequence[int] = (),
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Encode.
+
+        Args:
+            tokens: T tokens.
+            position: ``(T, D)`` positional embeddings if the caller has them already.
+            factors: stochastic-depth factors ``(depth, 2, B)``, or None.
+            layers: blocks (from 0) whose outputs are wanted too.
+
+        Returns:
+            Output of the last block ``(T, D)``, and the wanted hidden states.
+        """
+        if position is None:
+            position = self.position(tokens.centre)
+        embedded = self.embedding(tokens.points, tokens.valid)
+        return self.transformer(embedded, position, tokens.packing, factors, layers)
+
+    def attention_weights(self, tokens: Tokens, layer: int, event: int) -> Tensor:
+        """Return ``(heads, n, n)`` attention weights of one block (from 0) for one event."""
+        embedded = self.embedding(tokens.points, tokens.valid)
+        return self.transformer.attention_weights(embedded, self.position(tokens.centre), tokens.packing, layer, event)

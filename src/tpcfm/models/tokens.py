@@ -1,0 +1,35 @@
+"""Tokens of a packed batch, as the networks see them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tpcfm.nn.packed import Packing
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Groups of points of all events of a batch.
+
+    Attributes:
+        packing: tokens of each event.
+        centre: ``(T, 3)`` centres in scaled detector coordinates (corners on the unit sphere).
+        points: ``(T, K, 4)`` position relative to the centre over the group radius, transformed energy; 0 in empty slots.
+        valid: ``(T, K)`` bool, slots that hold a point; they come first.
+    """
+
+    packing: Packing
+    centre: Tensor
+    points: Tensor
+    valid: Tensor
+
+    @classmethod
+    def from_batch(cls, batch: Mapping[str, Tensor]) -> "Tokens":
+        """Take them from the keys ``token_offsets``, ``token_centre``, ``token_points``, ``token_valid`` of a batch."""
+        packing = Packing.from_offsets(batch["token_offsets"])
+        return cls(packing, batch["token_centre"], batch["token_points"], batch["token_valid"])
+
+    def __getitem__(self, keep: Tensor) -> "Tokens":
+        """Return the tokens where ``keep`` ``(T,)`` is true."""
+        return Tokens(self.packing.subset(keep), self.centre[keep], self.points[keep], self.valid[keep])
