@@ -1,0 +1,98 @@
+"""Next-neighbour targets equal the plain definition, for both candidate sets, with and without the azimuth seam."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from tpcfm.prepare.features import layer_index, normalised_radius
+from tpcfm.prepare.next_neighbours import next_neighbours
+from tpcfm.prepare.serialization import radial_rank
+
+
+def plain(features, k, scaling, candidates, wrap):
+    """The definition, with a full distance matrix in float64 and a full sort."""
+    points = features[:, 1:4].astype(np.float64)
+    difference = np.abs(points[None, :, :] - points[:, None, :])
+    if wrap:
+        difference[..., 1] = np.minimum(difference[..., 1], np.abs(1 - difference[..., 1]))
+    squared = difference**2
+    distance = (squared[..., 0] + squared[..., 1]) + squared[..., 2]
+    key = layer_index(features[:, 3], scaling) if candidates == "outer_radius" else radial_rank(features)
+    allowed = key[None, :] > key[:, None]
+    found = np.full((len(points), k), -1)
+    for i in range(len(points)):
+        rows = np.flatnonzero(allowed[i])
+        nearest = rows[np.lexsort((rows, distance[i, rows]))][:k]
+        found[i, : len(nearest)] = nearest
+    return found
+
+
+def event(rng, n, scaling="paper", lattice=False, spread=0.2):
+    """Points on layers; on a coarse lattice, distances tie often."""
+    layers = rng.integers(0, 48, n)
+    eta, phi = rng.normal(0.5, spread, n), rng.random(n)
+    if lattice:
+        eta, phi = np.round(eta * 8) / 8, rng.integers(0, 9, n) / 8
+        radius = LAYER_RADII_CM[layers]
+    else:
+        radius = LAYER_RADII_CM[layers] + rng.normal(0, 0.005, n)
+    return np.stack([rng.normal(size=n), eta, phi, normalised_radius(radius, scaling)], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("candidates", ["outer_radius", "later_index"])
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize("scaling", ["paper", "released"])
+@pytest.mark.parametrize(("n", "k"), [(1, 3), (2, 1), (7, 30), (60, 5), (700, 30)])
+def test_equals_the_definition(candidates, wrap, scaling, n, k):
+    rng = np.random.default_rng(n)
+    for lattice in (False, True):
+        features = event(rng, n, scaling, lattice)
+        found = next_neighbours(features, k, scaling=scaling, candidates=candidates, wrap=wrap)
+        np.testing.assert_array_equal(found, plain(features, k, scaling, candidates, wrap))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    n=st.integers(1, 120),
+    k=st.integers(1, 40),
+    spread=st.sampled_from([0.0, 1e-7, 0.05, 0.3, 3.0]),
+    lattice=st.booleans(),
+    wrap=st.booleans(),
+    candidates=st.sampled_from(["outer_radius", "later_index"]),
+)
+def test_any_event_equals_the_definition(seed, n, k, spread, lattice, wrap, candidates):
+    features = event(np.random.default_rng(seed), n, "paper", lattice, spread)
+    found = next_neighbours(features, k, candidates=candidates, wrap=wrap)
+    np.testing.assert_array_equal(found, plain(features, k, "paper", candidates, wrap))
+
+
+def test_permuting_points_permutes_the_neighbours():
+    rng = np.random.default_rng(3)
+    features = event(rng, 300)
+    order = rng.permutation(300)
+    place = np.argsort(order)
+    found = next_neighbours(features, 6)
+    expected = np.where(found >= 0, place[found], -1)[order]
+    np.testing.assert_array_equal(next_neighbours(features[order], 6), expected)
+
+
+def test_strict_radius_never_takes_a_point_of_the_same_layer():
+    rng = np.random.default_rng(4)
+    features = event(rng, 400)
+    layers = layer_index(features[:, 3], "paper")
+    found = next_neighbours(features, 30)
+    i, m = np.nonzero(found >= 0)
+    assert (layers[found[i, m]] > layers[i]).all()
+    assert (found[layers == layers.max()] == -1).all()
+    later = next_neighbours(features, 30, candidates="later_index")
+    i, m = np.nonzero(later >= 0)
+    assert (layers[later[i, m]] == layers[i]).any()
+
+
+def test_seam_matters_only_with_wrap():
+    features = np.array([[0, 0.5, 0.01, 0.1], [0, 0.5, 0.99, 0.3], [0, 0.5, 0.30, 0.3]], dtype=np.float32)
+    assert next_neighbours(features, 1)[0, 0] == 2
+    assert next_neighbours(features, 1, wrap=True)[0, 0] == 1

@@ -1,0 +1,196 @@
+"""The sequences cache and its batches hold every point once, in order, with labels and targets that belong to it."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tpcfm.config.fm4npp import SerializationConfig, TargetConfig
+from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from tpcfm.errors import DataError
+from tpcfm.files import key64
+from tpcfm.prepare.batches import collate_sequences
+from tpcfm.prepare.cache import rejected_path, write_manifest
+from tpcfm.prepare.features import point_features
+from tpcfm.prepare.next_neighbours import next_neighbours
+from tpcfm.prepare.sequence_cache import fit_edges, read_events, write_part
+from tpcfm.prepare.serialization import BinEdges, fit_bin_edges, serial_order
+from tpcfm.prepare.store import PreparedStore
+
+
+def write_table(path, rows, labelled=True):
+    floats, ints = pa.list_(pa.float32()), pa.list_(pa.int32())
+    schema = pa.schema(
+        [("event_id", pa.string()), ("split", pa.string()), ("n_points", pa.int32())]
+        + [(name, floats) for name in ("x", "y", "z", "energy")]
+        + [("track", ints), ("pid", pa.list_(pa.int8())), ("noise", pa.list_(pa.int8()))]
+    )
+    if not labelled:
+        rows = [{**row, "track": None, "pid": None, "noise": None} for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, row_group_size=3)
+
+
+def make_events(n, seed=0, split=lambda i: "train" if i % 4 else "test", size=lambda i: 40 + 10 * i):
+    rng = np.random.default_rng(seed)
+    events = []
+    for i in range(n):
+        m = size(i)
+        radius, phi = LAYER_RADII_CM[rng.integers(0, 48, m)], rng.uniform(-np.pi, np.pi, m)
+        events.append(
+            {
+                "event_id": f"toy/file{seed}/{i}",
+                "split": split(i),
+                "n_points": m,
+                "x": (radius * np.cos(phi)).astype(np.float32),
+                "y": (radius * np.sin(phi)).astype(np.float32),
+                "z": (radius * np.sinh(rng.normal(0, 0.6, m))).astype(np.float32),
+                "energy": rng.exponential(250, m).astype(np.float32),
+                "track": rng.integers(0, 5, m),
+                "pid": rng.integers(0, 5, m),
+                "noise": rng.integers(0, 2, m),
+            }
+        )
+    return events
+
+
+def build(folder, events, serialization, targets, labelled=True):
+    table = folder.parent / f"{folder.name}.parquet"
+    folder.mkdir()
+    write_table(table, events, labelled)
+    fit_edges([table], folder / "edges.json", serialization)
+    write_part(table, folder / "edges.json", folder / "part0.arrow", serialization, targets)
+    write_manifest(folder, name="toy")
+    return PreparedStore(folder)
+
+
+@pytest.mark.parametrize("order", ["raster", "hilbert"])
+def test_cache_holds_each_event_in_serialised_order(tmp_path, order):
+    events = make_events(8)
+    serialization, targets = SerializationConfig(order=order), TargetConfig(k=5)
+    store = build(tmp_path / "cache", events, serialization, targets)
+    edges = BinEdges.load(tmp_path / "cache" / "edges.json")
+    assert len(store) == 8
+    assert store.settings["edges"] == edges.fingerprint
+    assert store.manifest["edges"]["eta"] == list(edges.eta)
+    for row, event in enumerate(events):
+        found = store[row]
+        features = point_features(*(event[name] for name in ("energy", "x", "y", "z")), "paper")
+        expected = serial_order(features, serialization, edges)
+        for name in ("x", "y", "z", "energy", "track", "pid", "noise"):
+            np.testing.assert_array_equal(found[name], event[name][expected])
+        for column, name in enumerate(("feature_energy", "eta", "phi", "r")):
+            np.testing.assert_array_equal(found[name], features[expected, column])
+        np.testing.assert_array_equal(found["neighbour"].reshape(-1, 5), next_neighbours(features[expected], 5))
+
+
+def test_edges_come_from_training_events_only(tmp_path):
+    events = make_events(12)
+    write_table(tmp_path / "a.parquet", events[:5])
+    write_table(tmp_path / "b.parquet", events[5:])
+    config = SerializationConfig()
+    fit_edges([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "edges.json", config)
+    train = [event for event in events if event["split"] == "train"]
+    features = [point_features(e["energy"], e["x"], e["y"], e["z"]) for e in train]
+    assert BinEdges.load(tmp_path / "edges.json") == fit_bin_edges(
+        np.concatenate(features), config, n_events=len(train)
+    )
+    write_table(tmp_path / "none.parquet", make_events(3, split=lambda i: "test"))
+    with pytest.raises(DataError, match="no training events"):
+        fit_edges([tmp_path / "none.parquet"], tmp_path / "edges.json", config)
+
+
+def test_long_and_empty_events_are_put_aside_with_a_reason(tmp_path):
+    events = make_events(6, size=lambda i: (0, 30, 200, 40, 50, 60)[i])
+    store = build(tmp_path / "cache", events, SerializationConfig(max_points=100), TargetConfig(k=2))
+    assert store.event_ids(range(len(store))) == [events[i]["event_id"] for i in (1, 3, 4, 5)]
+    rejected = pq.read_table(rejected_path(tmp_path / "cache" / "part0.arrow")).to_pylist()
+    assert [(row["event_id"], row["row"]) for row in rejected] == [
+        (events[0]["event_id"], 0),
+        (events[2]["event_id"], 2),
+    ]
+    assert "200 points, above max_points = 100" in rejected[1]["reason"]
+    assert store.manifest["rejected"] == 2
+
+
+def test_missing_edges_stop_the_part(tmp_path):
+    write_table(tmp_path / "a.parquet", make_events(2))
+    with pytest.raises(DataError, match="no bin edges"):
+        write_part(
+            tmp_path / "a.parquet", tmp_path / "e.json", tmp_path / "o.arrow", SerializationConfig(), TargetConfig()
+        )
+    fit_edges([tmp_path / "a.parquet"], tmp_path / "e.json", SerializationConfig(scaling="released"))
+    with pytest.raises(DataError, match="scaling"):
+        write_part(
+            tmp_path / "a.parquet", tmp_path / "e.json", tmp_path / "o.arrow", SerializationConfig(), TargetConfig()
+        )
+    assert not (tmp_path / "o.arrow").exists()
+
+
+def test_damaged_tables_are_named(tmp_path):
+    (tmp_path / "broken.parquet").write_bytes(b"not parquet")
+    with pytest.raises(DataError, match=r"broken\.parquet"):
+        list(read_events(tmp_path / "broken.parquet"))
+    pq.write_table(pa.table({"event_id": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(DataError, match="lacks the columns split, energy"):
+        list(read_events(tmp_path / "other.parquet"))
+    events = make_events(2)
+    events[1]["x"] = events[1]["x"].copy()
+    events[1]["x"][3] = np.nan
+    write_table(tmp_path / "nan.parquet", events)
+    with pytest.raises(DataError, match=r"row 1, event toy/file0/1: x holds"):
+        list(read_events(tmp_path / "nan.parquet"))
+
+
+def test_batch_is_the_events_one_after_another(tmp_path):
+    events = make_events(8)
+    store = build(tmp_path / "cache", events, SerializationConfig(), TargetConfig(k=6))
+    rows = [5, 0, 3]
+    batch = collate_sequences(store, rows, k=6)
+    assert batch["features"].shape == (batch["offsets"][-1], 4)
+    assert {
+        name: batch[name].dtype.name for name in ("offsets", "event_key", "features", "xyz", "neighbour", "track")
+    } == {
+        "offsets": "int64",
+        "event_key": "uint64",
+        "features": "float32",
+        "xyz": "float32",
+        "neighbour": "int64",
+        "track": "int64",
+    }
+    np.testing.assert_array_equal(batch["event_key"], [key64(events[row]["event_id"]) for row in rows])
+    for number, row in enumerate(rows):
+        start, stop = batch["offsets"][number : number + 2]
+        alone = collate_sequences(store, [row], k=6)
+        for name in ("features", "xyz", "energy", "track", "pid", "noise"):
+            np.testing.assert_array_equal(batch[name][start:stop], alone[name])
+        shifted = np.where(alone["neighbour"] >= 0, alone["neighbour"] + start, -1)
+        np.testing.assert_array_equal(batch["neighbour"][start:stop], shifted)
+        inside = shifted[shifted >= 0]
+        assert inside.min() >= start
+        assert inside.max() < stop
+
+
+def test_neighbours_are_the_same_cached_shortened_or_computed_on_the_fly(tmp_path):
+    events = make_events(4)
+    cached = build(tmp_path / "with", events, SerializationConfig(), TargetConfig(k=8))
+    without = build(tmp_path / "without", events, SerializationConfig(), TargetConfig(objective="next_token", k=8))
+    assert without[0]["neighbour"] is None
+    full = collate_sequences(cached, range(4))["neighbour"]
+    assert full.shape[1] == 8
+    np.testing.assert_array_equal(collate_sequences(without, range(4), k=8)["neighbour"], full)
+    np.testing.assert_array_equal(collate_sequences(cached, range(4), k=3)["neighbour"], full[:, :3])
+    longer = collate_sequences(cached, range(4), k=11)["neighbour"]
+    np.testing.assert_array_equal(longer[:, :8], full)
+    other = collate_sequences(cached, range(4), k=8, candidates="later_index")["neighbour"]
+    assert not np.array_equal(other, full)
+    np.testing.assert_array_equal(
+        other[: cached.lengths[0]],
+        next_neighbours(collate_sequences(cached, [0])["features"], 8, candidates="later_index"),
+    )
+    assert "neighbour" not in collate_sequences(cached, range(4), k=0)
+
+
+def test_unlabelled_events_have_no_label_columns(tmp_path):
+    store = build(tmp_path / "cache", make_events(3), SerializationConfig(), TargetConfig(k=2), labelled=False)
+    assert store[0]["track"] is None
+    assert not {"track", "pid", "noise"} & set(collate_sequences(store, [0, 1], k=2))
