@@ -13,6 +13,7 @@ rule collect_ablations:
         f"{RESULTS}/logs/collect/ablations.log",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=1000,
         runtime=20,
     params:
@@ -20,4 +21,4 @@ rule collect_ablations:
     message:
         "Collecting the ablations"
     shell:
-        "tpcfm study collect --plan {PLAN_FILE} --experiment ablations --out {output} >{log} 2>&1"
+        "tpcfm study collect --plan {resources.plan} --experiment ablations --out {output} >{log} 2>&1"

@@ -14,6 +14,7 @@ rule baseline_run:
         run="|".join(PLAN.of_stage("baseline")) or "none",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=4000,
         runtime=720,
     params:
@@ -21,7 +22,7 @@ rule baseline_run:
     message:
         "Training {wildcards.run}"
     shell:
-        "tpcfm baseline --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        "tpcfm baseline --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
 
 # Every comparison system of the papers that the scale includes.
@@ -39,6 +40,7 @@ rule collect_baselines:
         f"{RESULTS}/logs/collect/baselines.log",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=1000,
         runtime=20,
     params:
@@ -46,4 +48,4 @@ rule collect_baselines:
     message:
         "Collecting the comparison systems"
     shell:
-        "tpcfm study collect --plan {PLAN_FILE} --experiment baselines --out {output} >{log} 2>&1"
+        "tpcfm study collect --plan {resources.plan} --experiment baselines --out {output} >{log} 2>&1"

@@ -14,12 +14,75 @@ except TpcfmError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = CONFIG.results
+WITH_TOKENIZER_STUDY = bool(CONFIG.tokenizer_study and "polar_mae" in CONFIG.systems)
+# Rules get the plan file as a resource: a param would count as changed, and rerun everything, with every new plan.
 PLAN_FILE = str(PLAN.write(f"{RESULTS}/plan"))
+
+
+SIMULATED = {k: d for k, d in PLAN.datasets.items() if d.source["simulate"]}
+DOWNLOADED = {k: d for k, d in PLAN.datasets.items() if d.source["download"]}
+
+
+def one_of(names):
+    """Constraint of a wildcard to these names."""
+    return "|".join(names) or "none"
+
+
+def simulated(layout):
+    """Constraint of {dataset} to the simulated ones of a layout."""
+    return one_of(k for k, d in SIMULATED.items() if d.layout == layout)
+
+
+def caches(kind):
+    """Constraint of {cache} to one kind."""
+    return one_of(k for k, c in PLAN.caches.items() if c.kind == kind)
+
+
+def simulation(wildcards):
+    """What to simulate for a dataset."""
+    return PLAN.datasets[wildcards.dataset].source["simulate"]
+
+
+def part_index(wildcards):
+    """Running number of a part: with the seed, it fixes the events."""
+    return PLAN.datasets[wildcards.dataset].parts[wildcards.part].index
+
+
+def split_options(wildcards):
+    """Options of `tpcfm ingest` for the split of a dataset."""
+    split = PLAN.datasets[wildcards.dataset].source["split"]
+    return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
 
 
 def parts(dataset, pattern):
     """One path per part of a dataset."""
     return [pattern.format(part=part) for part in PLAN.datasets[dataset].parts]
+
+
+def event_tables(*datasets):
+    """Event tables of datasets."""
+    return [p for d in datasets for p in parts(d, f"{RESULTS}/events/{d}/{{part}}.parquet")]
+
+
+def events_of_cache(wildcards):
+    """The event table that a part of a cache is made of."""
+    return f"{RESULTS}/events/{PLAN.caches[wildcards.cache].dataset}/{wildcards.part}.parquet"
+
+
+def cache_parts(wildcards):
+    """Every part of a cache."""
+    return parts(PLAN.caches[wildcards.cache].dataset, f"{RESULTS}/cache/{wildcards.cache}/{{part}}.arrow")
+
+
+def cache_edges(wildcards):
+    """Bin edges of a cache of sequences."""
+    edges = PLAN.caches[wildcards.cache].edges
+    return [f"{RESULTS}/edges/{edges}.json"] if edges else []
+
+
+def cache_settings(wildcards):
+    """Settings of a cache as JSON."""
+    return json.dumps(PLAN.caches[wildcards.cache].settings)
 
 
 def cache_manifest(run):
@@ -38,6 +101,13 @@ def metrics(runs):
     return [f"{RESULTS}/runs/{run}/metrics.parquet" for run in runs]
 
 
-def outputs(*names):
-    """Outputs of a rule that trains; the training state is not among them (see docs/reference/resume.md)."""
-    return [f"{RESULTS}/runs/{{run}}/{name}" for name in names]
+def report_inputs(wildcards):
+    """All that the report shows."""
+    held = {study.experiment for study in PLAN.studies.values()}
+    wanted = [f"{RESULTS}/events/{dataset}/manifest.json" for dataset in PLAN.datasets]
+    wanted += [f"{RESULTS}/cache/{cache}/manifest.json" for cache in PLAN.caches]
+    wanted += metrics(sorted(PLAN.runs))
+    wanted += [f"{RESULTS}/studies/{n}.parquet" for n in ("finetune", "ablations", "baselines") if n in held]
+    wanted += [f"{RESULTS}/studies/scaling/fits.parquet"] if "scaling" in held else []
+    wanted += [f"{RESULTS}/studies/tokenizer/metrics.parquet"] if WITH_TOKENIZER_STUDY else []
+    return wanted

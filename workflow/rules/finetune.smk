@@ -14,6 +14,7 @@ rule finetune_run:
         run="|".join(PLAN.of_stage("finetune")) or "none",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=4000,
         runtime=720,
     params:
@@ -21,7 +22,7 @@ rule finetune_run:
     message:
         "Fine-tuning {wildcards.run}"
     shell:
-        "tpcfm finetune --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        "tpcfm finetune --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
 
 # Few-label segmentation and the three FM4NPP adapters, each beside its control.
@@ -39,6 +40,7 @@ rule collect_finetune:
         f"{RESULTS}/logs/collect/finetune.log",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=1000,
         runtime=20,
     params:
@@ -46,4 +48,4 @@ rule collect_finetune:
     message:
         "Collecting the fine-tuning studies"
     shell:
-        "tpcfm study collect --plan {PLAN_FILE} --experiment finetune --out {output} >{log} 2>&1"
+        "tpcfm study collect --plan {resources.plan} --experiment finetune --out {output} >{log} 2>&1"

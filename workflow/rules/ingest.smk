@@ -1,9 +1,4 @@
 # Raw files -> event tables (Parquet), one job per file; then one manifest per dataset.
-def _split(dataset):
-    split = PLAN.datasets[dataset].source["split"]
-    return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
-
-
 rule ingest:
     input:
         lambda wildcards: PLAN.datasets[wildcards.dataset].parts[wildcards.part].raw,
@@ -22,7 +17,7 @@ rule ingest:
     params:
         layout=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
         name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
-        split=lambda wildcards: _split(wildcards.dataset),
+        split=split_options,
     message:
         "Ingesting {input}"
     shell:
@@ -32,9 +27,7 @@ rule ingest:
 
 rule events_manifest:
     input:
-        events=lambda wildcards: parts(
-            wildcards.dataset, f"{RESULTS}/events/{wildcards.dataset}/{{part}}.parquet"
-        ),
+        events=lambda wildcards: event_tables(wildcards.dataset),
         statistics=lambda wildcards: parts(
             wildcards.dataset,
             f"{RESULTS}/events/{wildcards.dataset}/{{part}}.statistics.json",

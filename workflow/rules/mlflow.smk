@@ -9,13 +9,11 @@ rule mlflow_init:
         f"{RESULTS}/mlflow/initialised.json",
     log:
         f"{RESULTS}/logs/mlflow_init.log",
-    container:
-        None
     threads: 1
     message:
         "Preparing the MLflow store"
     shell:
-        "tpcfm mlflow init --results {RESULTS} --stamp {output} >{log} 2>&1"
+        "tpcfm mlflow init --results $(dirname $(dirname {output})) --stamp {output} >{log} 2>&1"
 
 
 rule mlflow_sync:
@@ -27,12 +25,12 @@ rule mlflow_sync:
         f"{RESULTS}/mlflow/synced.json",
     log:
         f"{RESULTS}/logs/mlflow_sync.log",
-    container:
-        None
     threads: 1
+    resources:
+        plan=PLAN_FILE,
     params:
         limit=CONFIG.mlflow.max_artifact_mib,
     message:
         "Filling the MLflow store"
     shell:
-        "tpcfm mlflow sync --plan {PLAN_FILE} --max-artifact-mib {params.limit} --stamp {output} >{log} 2>&1"
+        "tpcfm mlflow sync --plan {resources.plan} --max-artifact-mib {params.limit} --stamp {output} >{log} 2>&1"

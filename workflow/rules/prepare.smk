@@ -1,24 +1,9 @@
 # Event tables -> memory-mapped caches: groups for PoLAr-MAE, serialised sequences with neighbour targets for FM4NPP.
-GROUPS = "|".join(k for k, c in PLAN.caches.items() if c.kind == "groups") or "none"
-SEQUENCES = (
-    "|".join(k for k, c in PLAN.caches.items() if c.kind == "sequences") or "none"
-)
-
-
-def _events(wildcards):
-    return f"{RESULTS}/events/{PLAN.caches[wildcards.cache].dataset}/{wildcards.part}.parquet"
-
-
-def _cache_parts(wildcards):
-    return parts(
-        PLAN.caches[wildcards.cache].dataset,
-        f"{RESULTS}/cache/{wildcards.cache}/{{part}}.arrow",
-    )
 
 
 rule prepare_groups:
     input:
-        _events,
+        events_of_cache,
     output:
         ensure(f"{RESULTS}/cache/{{cache}}/{{part}}.arrow", non_empty=True),
     log:
@@ -26,13 +11,13 @@ rule prepare_groups:
     benchmark:
         f"{RESULTS}/benchmarks/prepare/{{cache}}/{{part}}.tsv"
     wildcard_constraints:
-        cache=GROUPS,
+        cache=caches("groups"),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=120,
     params:
-        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
+        settings=cache_settings,
     message:
         "Grouping {input}"
     shell:
@@ -51,10 +36,7 @@ rule fit_edges:
         mem_mb=4000,
         runtime=60,
     params:
-        tables=lambda wildcards: parts(
-            PLAN.edges[wildcards.edges].dataset,
-            f"{RESULTS}/events/{PLAN.edges[wildcards.edges].dataset}/{{part}}.parquet",
-        ),
+        tables=lambda wildcards: event_tables(PLAN.edges[wildcards.edges].dataset),
         settings=lambda wildcards: json.dumps(PLAN.edges[wildcards.edges].serialization),
     message:
         "Fitting the bin edges of the serialization"
@@ -64,8 +46,8 @@ rule fit_edges:
 
 rule prepare_sequences:
     input:
-        events=_events,
-        edges=lambda wildcards: f"{RESULTS}/edges/{PLAN.caches[wildcards.cache].edges}.json",
+        events=events_of_cache,
+        edges=cache_edges,
     output:
         ensure(f"{RESULTS}/cache/{{cache}}/{{part}}.arrow", non_empty=True),
     log:
@@ -73,13 +55,13 @@ rule prepare_sequences:
     benchmark:
         f"{RESULTS}/benchmarks/prepare/{{cache}}/{{part}}.tsv"
     wildcard_constraints:
-        cache=SEQUENCES,
+        cache=caches("sequences"),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=120,
     params:
-        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
+        settings=cache_settings,
     message:
         "Serialising {input.events}"
     shell:
@@ -88,7 +70,8 @@ rule prepare_sequences:
 
 rule cache_manifest:
     input:
-        _cache_parts,
+        parts=cache_parts,
+        edges=cache_edges,
     output:
         ensure(f"{RESULTS}/cache/{{cache}}/manifest.json", non_empty=True),
     log:
@@ -98,12 +81,8 @@ rule cache_manifest:
         mem_mb=1500,
         runtime=30,
     params:
-        settings=lambda wildcards: json.dumps(PLAN.caches[wildcards.cache].settings),
-        edges=lambda wildcards: (
-            f"--edges {RESULTS}/edges/{PLAN.caches[wildcards.cache].edges}.json"
-            if PLAN.caches[wildcards.cache].edges
-            else ""
-        ),
+        settings=cache_settings,
+        edges=lambda wildcards, input: f"--edges {input.edges}" if input.edges else "",
     message:
         "Collecting the cache {wildcards.cache}"
     shell:
@@ -114,9 +93,7 @@ rule cache_manifest:
 rule tokenizer_study:
     input:
         lambda wildcards: [
-            f"{RESULTS}/events/{k}/manifest.json"
-            for k, d in PLAN.datasets.items()
-            if d.layout == "pilarnet"
+            f"{RESULTS}/events/{k}/manifest.json" for k, d in PLAN.datasets.items() if d.layout == "pilarnet"
         ],
     output:
         metrics=ensure(f"{RESULTS}/studies/tokenizer/metrics.parquet", non_empty=True),
@@ -130,15 +107,8 @@ rule tokenizer_study:
         mem_mb=4000,
         runtime=240,
     params:
-        tables=[
-            p
-            for k, d in PLAN.datasets.items()
-            if d.layout == "pilarnet"
-            for p in parts(k, f"{RESULTS}/events/{k}/{{part}}.parquet")
-        ],
-        settings=json.dumps(
-            CONFIG.tokenizer_study.model_dump() if CONFIG.tokenizer_study else {}
-        ),
+        tables=event_tables(*[k for k, d in PLAN.datasets.items() if d.layout == "pilarnet"]),
+        settings=json.dumps(CONFIG.tokenizer_study.model_dump() if CONFIG.tokenizer_study else {}),
     message:
         "Comparing tokenizers"
     shell:

@@ -14,6 +14,7 @@ rule pretrain:
         run="|".join(PLAN.of_stage("pretrain")) or "none",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=4000,
         runtime=1440,
     params:
@@ -21,7 +22,7 @@ rule pretrain:
     message:
         "Pretraining {wildcards.run}"
     shell:
-        "tpcfm pretrain --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        "tpcfm pretrain --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
 
 rule probe:
@@ -39,6 +40,7 @@ rule probe:
         run="|".join(PLAN.of_stage("probe")) or "none",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=4000,
         runtime=120,
     params:
@@ -46,4 +48,4 @@ rule probe:
     message:
         "Probing {wildcards.run}"
     shell:
-        "tpcfm probe --plan {PLAN_FILE} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        "tpcfm probe --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"

@@ -14,6 +14,7 @@ rule fit_scaling:
         f"{RESULTS}/logs/scaling.log",
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=2000,
         runtime=30,
     params:
@@ -21,4 +22,4 @@ rule fit_scaling:
     message:
         "Fitting scaling laws"
     shell:
-        "tpcfm scaling fit --plan {PLAN_FILE} --out $(dirname {output.fits}) >{log} 2>&1"
+        "tpcfm scaling fit --plan {resources.plan} --out $(dirname {output.fits}) >{log} 2>&1"

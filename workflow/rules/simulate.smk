@@ -1,18 +1,4 @@
 # Raw files: simulated, or fetched from the public release.
-def _simulation(wildcards):
-    return PLAN.datasets[wildcards.dataset].source["simulate"]
-
-
-def _part(wildcards):
-    return next(
-        p
-        for p in PLAN.datasets[wildcards.dataset].parts.values()
-        if p.name == wildcards.part
-    )
-
-
-SIMULATED = {k: d for k, d in PLAN.datasets.items() if d.source["simulate"]}
-DOWNLOADED = {k: d for k, d in PLAN.datasets.items() if d.source["download"]}
 
 
 rule simulate_lartpc:
@@ -23,16 +9,15 @@ rule simulate_lartpc:
     benchmark:
         f"{RESULTS}/benchmarks/simulate/{{dataset}}/{{part}}.tsv"
     wildcard_constraints:
-        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "pilarnet")
-        or "none",
+        dataset=simulated("pilarnet"),
         part=r"\d{3}",
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        simulation=_simulation,
-        index=lambda wildcards: _part(wildcards).index,
+        simulation=simulation,
+        index=part_index,
     message:
         "Simulating liquid-argon events, file {wildcards.part}"
     shell:
@@ -48,22 +33,17 @@ rule simulate_collider:
     benchmark:
         f"{RESULTS}/benchmarks/simulate/{{dataset}}/{{part}}.tsv"
     wildcard_constraints:
-        dataset="|".join(k for k, d in SIMULATED.items() if d.layout == "tpcpp")
-        or "none",
+        dataset=simulated("tpcpp"),
         part=r"\d{3}",
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        simulation=_simulation,
-        index=lambda wildcards: _part(wildcards).index,
-        labelled=lambda wildcards: (
-            "--labelled" if _simulation(wildcards)["labelled"] else "--no-labelled"
-        ),
-        particles=lambda wildcards: (
-            "--particles" if _simulation(wildcards)["particles"] else "--no-particles"
-        ),
+        simulation=simulation,
+        index=part_index,
+        labelled=lambda wildcards: "--labelled" if simulation(wildcards)["labelled"] else "--no-labelled",
+        particles=lambda wildcards: "--particles" if simulation(wildcards)["particles"] else "--no-particles",
     message:
         "Simulating pp collisions, file {wildcards.part}"
     shell:
@@ -78,7 +58,7 @@ rule fetch:
     log:
         f"{RESULTS}/logs/fetch/{{dataset}}/{{member}}.log",
     wildcard_constraints:
-        dataset="|".join(DOWNLOADED) or "none",
+        dataset=one_of(DOWNLOADED),
         member=r".+\.(h5|npz)",
     threads: 1
     resources:
@@ -86,9 +66,7 @@ rule fetch:
         runtime=720,
     params:
         release=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
-        revision=lambda wildcards: PLAN.datasets[wildcards.dataset].source.get(
-            "revision", ""
-        ),
+        revision=lambda wildcards: PLAN.datasets[wildcards.dataset].source.get("revision", ""),
     message:
         "Fetching {wildcards.member}"
     shell:
