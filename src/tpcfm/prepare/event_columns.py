@@ -1,0 +1,48 @@
+"""Reading event tables in bounded memory, list columns as NumPy views."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tpcfm.errors import DataError
+
+
+def read_events(path: str | Path, columns: Sequence[str], batch: int = 64) -> Iterator[dict[str, Any]]:
+    """Yield the events of a table one by one: scalars as Python values, list columns as NumPy arrays, None for null.
+
+    Args:
+        path: event table (Parquet).
+        columns: names to read; the others are not touched.
+        batch: events decoded at a time.
+
+    Raises:
+        DataError: not a Parquet file, or a column is missing.
+    """
+    try:
+        table = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: not a readable event table: {error}") from error
+    with table:
+        missing = [name for name in columns if name not in table.schema_arrow.names]
+        if missing:
+            raise DataError(
+                f"{path}: lacks the columns {', '.join(missing)}; there are: {', '.join(table.schema_arrow.names)}"
+            )
+        for found in table.iter_batches(batch_size=batch, columns=list(columns)):
+            values = {name: _unpack(found.column(name)) for name in columns}
+            for row in range(found.num_rows):
+                yield {name: column[row] for name, column in values.items()}
+
+
+def _unpack(array: pa.Array) -> list[Any]:
+    if not pa.types.is_list(array.type):
+        return array.to_pylist()  # type: ignore[no-any-return]
+    offsets = array.offsets.to_numpy()
+    values: npt.NDArray[Any] = array.values.to_numpy(zero_copy_only=False)
+    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.zeros(len(array), bool)
+    return [None if gone else values[a:b] for gone, a, b in zip(missing, offsets[:-1], offsets[1:])]
