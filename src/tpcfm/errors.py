@@ -23,6 +23,10 @@ class MachineError(TpcfmError):
     """The machine lacks something: disk, permission, a program, a device, a server."""
 
 
+class DivergenceError(TpcfmError):
+    """Training met a loss or gradient that is not finite: names step, values and where the events are on record."""
+
+
 class Interrupted(TpcfmError):
     """Training saved its state and stopped early (signal or time limit); running the same command continues it."""
 

@@ -1,0 +1,55 @@
+"""Being asked to stop: signals and time limits set a flag, and the loop saves at the next step."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_log = logging.getLogger("tpcfm.train")
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopRequest:
+    """Why training should stop, if it should."""
+
+    def __init__(self, max_seconds: float | None = None) -> None:
+        """``max_seconds`` from now; the end of the Slurm job, where Slurm tells it, limits too (less a tenth, at most
+        10 min)."""
+        self.signal: str | None = None
+        self._deadlines: list[tuple[float, str]] = []
+        if max_seconds is not None:
+            self._deadlines.append((time.monotonic() + max_seconds, f"time limit of {max_seconds:g} s"))
+        if end := os.environ.get("SLURM_JOB_END_TIME", ""):
+            left = float(end) - time.time()
+            margin = min(600.0, 0.1 * max(left, 0.0))
+            self._deadlines.append((time.monotonic() + left - margin, f"end of the Slurm job in {left:.0f} s"))
+
+    def reason(self, needed: float) -> str | None:
+        """Return why to stop now, or None. ``needed``: seconds that one more step and a save may take."""
+        if self.signal:
+            return self.signal
+        now = time.monotonic()
+        return next((why for deadline, why in self._deadlines if now + needed > deadline), None)
+
+    @contextmanager
+    def listening(self) -> Iterator["StopRequest"]:
+        """Catch SIGTERM and SIGUSR1 (in the main thread only, where Python delivers signals), then put the handlers
+        back."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self.signal = f"signal {signal.Signals(number).name}"
+            _log.warning("%s received: saving at the next step", self.signal)
+
+        before = {s: signal.signal(s, note) for s in _SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
