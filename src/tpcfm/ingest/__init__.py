@@ -1,0 +1,1 @@
+"""Raw files to event tables: readers, checks, splits, statistics, manifest, fetch."""

@@ -1,0 +1,64 @@
+"""``tpcfm ingest``: one raw file to an event table."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Layout(StrEnum):
+    """Raw formats that can be read."""
+
+    pilarnet = "pilarnet"
+    tpcpp = "tpcpp"
+
+
+class SplitBy(StrEnum):
+    """How events are divided into splits."""
+
+    hash = "hash"
+    published = "published"
+
+
+def command(
+    file: Annotated[
+        Path, typer.Argument(help="Raw file: PILArNet-M HDF5, or a TPCpp-10M spacepoints npz (labels beside it).")
+    ],
+    layout: Annotated[Layout, typer.Option(help="Format of the raw file.")],
+    dataset: Annotated[str, typer.Option(help="Name of the data source; begins every event id.")],
+    out: Annotated[Path, typer.Option(help="Event table to write (PART.parquet).")],
+    rejected: Annotated[Path, typer.Option(help="Table of rejected events to write (PART.rejected.parquet).")],
+    split_by: Annotated[
+        SplitBy, typer.Option(help="Hash of the event id, or the published folder of the file.")
+    ] = SplitBy.hash,
+    validation: Annotated[float, typer.Option(help="Share of events for validation (hash).")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of events for the test (hash).")] = 0.1,
+    split_seed: Annotated[int, typer.Option(help="Seed of the split (hash).")] = 0,
+    statistics: Annotated[Path | None, typer.Option(help="Summary and statistics to write (PART.json).")] = None,
+) -> None:
+    """Check the events of one raw file and write them as an event table; bad events go to the rejected table."""
+    from tpcfm.errors import ConfigError
+    from tpcfm.ingest.job import ingest_file
+    from tpcfm.ingest.splits import hash_split, published_split
+
+    if validation < 0 or test < 0 or validation + test >= 1:
+        raise ConfigError(
+            f"--validation {validation} --test {test}: allowed are shares from 0 on that add up to less than 1"
+        )
+    if split_by is SplitBy.published:
+        split = published_split(file)
+        summary = ingest_file(file, layout.value, dataset, out, rejected, lambda event_id: split, statistics)
+    else:
+        summary = ingest_file(
+            file,
+            layout.value,
+            dataset,
+            out,
+            rejected,
+            lambda key: hash_split(key, validation, test, split_seed),
+            statistics,
+        )
+    splits = ", ".join(f"{count} {name}" for name, count in summary["splits"].items())
+    counts = f"{summary['points']} points, {summary['rejected']} events rejected"
+    print(f"{file.name}: {summary['events']} events ({splits}), {counts}")

@@ -1,0 +1,283 @@
+"""Reader of PILArNet-M files: HDF5, one variable-length row per event (arXiv 2502.02558, App. A).
+
+Layouts: v1 has 5 columns in ``cluster``; v2 and v3 have 6, and ``cluster_extra`` of 5, 6, 9 or 11 columns. Points are
+stored in cluster order, and the first cluster holds the low-energy deposits (label 4, ids -1).
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tpcfm.detectors.pilarnet import EDGE, LOW_ENERGY, PID
+from tpcfm.errors import DataError
+from tpcfm.ingest.block import Deviation, EventBlock
+from tpcfm.ingest.kernels import BAD_COORDINATE, BAD_ENERGY, DUPLICATE, unpack_voxels
+from tpcfm.ingest.ragged import Array, Ragged, offsets_of, ragged
+
+POINT_COLUMNS = 8
+CLUSTER_COLUMNS = {5: "v1", 6: "v2"}
+EXTRA_COLUMNS = (5, 6, 9, 11)
+POINTS_PER_BLOCK = 1 << 20
+_IDS = ("fragment", "group", "interaction")
+_ID_LIMIT = 2**31
+
+
+class PilarnetReader:
+    """One PILArNet-M file, open for reading.
+
+    Args:
+        path: the HDF5 file.
+
+    Attributes:
+        events: events in the file.
+        width: columns of ``cluster`` (5 or 6).
+        extra_width: columns of ``cluster_extra``, 0 if there is none.
+        revision: ``v1``, ``v2`` or ``v3``.
+
+    Raises:
+        DataError: missing or unreadable file, or not this layout.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = _open(self.path)
+        try:
+            self._point = self._dataset("point", lambda kind: kind == np.float32, "float32")
+            self._cluster = self._dataset("cluster", lambda kind: kind.kind == "i", "a signed integer")
+            self._extra = None
+            if "cluster_extra" in self._file:
+                self._extra = self._dataset("cluster_extra", lambda kind: kind == np.float32, "float32")
+            self.events = len(self._point)
+            for name, other in (("cluster", self._cluster), ("cluster_extra", self._extra)):
+                if other is not None and len(other) != self.events:
+                    raise DataError(f"{self.path}: {name} has {len(other)} events, point has {self.events}")
+            if self.events == 0:
+                raise DataError(f"{self.path}: holds no event")
+            self.width, self.extra_width = self._widths()
+            self.revision = "v3" if self.extra_width > 5 else CLUSTER_COLUMNS[self.width]
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "PilarnetReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def blocks(self) -> Iterator[EventBlock]:
+        """Yield all events in file order, checked, about a million points (or one event) at a time."""
+        row, rows = 0, 16
+        while row < self.events:
+            stop = min(row + rows, self.events)
+            block = self._block(row, stop)
+            yield block
+            points = _points(block)
+            mean = max(points / (stop - row), 1.0)
+            row, rows = stop, int(np.clip(POINTS_PER_BLOCK / mean, 1, min(4 * rows, 4096)))
+
+    def _dataset(self, name: str, fits: Callable[[np.dtype[Any]], bool], expected: str) -> h5py.Dataset:
+        try:
+            dataset = self._file.get(name)
+            if dataset is None:
+                raise DataError(
+                    f"{self.path}: no dataset {name!r}; found {sorted(self._file)}; not the PILArNet-M layout"
+                )
+            if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1:
+                raise DataError(f"{self.path}: {name!r} is not a one-dimensional dataset")
+            base = h5py.check_vlen_dtype(dataset.dtype)
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise DataError(f"{self.path}: dataset {name!r} cannot be read: {error}") from error
+        if base is None or not isinstance(base, np.dtype) or not fits(base):
+            found = dataset.dtype if base is None else f"variable-length {base}"
+            raise DataError(f"{self.path}: {name!r} holds {found}, expected variable-length {expected}")
+        return dataset
+
+    def _rows(self, dataset: h5py.Dataset, start: int, stop: int) -> list[Array | str]:
+        """Read rows; a row that cannot be read becomes the reason as text."""
+        try:
+            return list(dataset[start:stop])
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            if stop - start == 1:
+                return [f"cannot be read ({error})"]
+            return [row for i in range(start, stop) for row in self._rows(dataset, i, i + 1)]
+
+    def _widths(self) -> tuple[int, int]:
+        """Return the columns of ``cluster`` and ``cluster_extra``: those that most of the first events agree with."""
+        rows = min(self.events, 32)
+        votes: dict[int, int] = dict.fromkeys(CLUSTER_COLUMNS, 0)
+        extra_votes: dict[int, int] = {}
+        for row in range(rows):
+            point, cluster = self._rows(self._point, row, row + 1)[0], self._rows(self._cluster, row, row + 1)[0]
+            extra = "" if self._extra is None else self._rows(self._extra, row, row + 1)[0]
+            if isinstance(point, str) or isinstance(cluster, str):
+                continue
+            for width in CLUSTER_COLUMNS:
+                if len(cluster) and len(cluster) % width == 0:
+                    table = cluster.reshape(-1, width).astype(np.float64)
+                    votes[width] += 2 * bool(table[:, 0].sum() * POINT_COLUMNS == len(point)) + bool(
+                        table[0, 4] == LOW_ENERGY
+                    )
+                    if not isinstance(extra, str) and len(extra) % len(table) == 0:
+                        found = len(extra) // len(table)
+                        extra_votes[found] = extra_votes.get(found, 0) + 1
+        width = max(votes, key=lambda key: votes[key])
+        if votes[width] == 0:
+            raise DataError(
+                f"{self.path}: 'cluster' is neither 5 nor 6 columns wide: in none of the first {rows} events do the "
+                "cluster sizes add up to the points"
+            )
+        if self._extra is None:
+            return width, 0
+        allowed = {key: count for key, count in extra_votes.items() if key in EXTRA_COLUMNS}
+        if not allowed:
+            widths = ", ".join(map(str, sorted(extra_votes))) or "no fitting number of"
+            raise DataError(
+                f"{self.path}: 'cluster_extra' has {widths} columns, allowed: {', '.join(map(str, EXTRA_COLUMNS))}"
+            )
+        return width, max(allowed, key=lambda key: allowed[key])
+
+    def _block(self, start: int, stop: int) -> EventBlock:
+        points, clusters = self._rows(self._point, start, stop), self._rows(self._cluster, start, stop)
+        extras: list[Array | str] = (
+            [""] * (stop - start) if self._extra is None else self._rows(self._extra, start, stop)
+        )
+        deviations: list[Deviation] = []
+        kept = []
+        for i, (point, cluster, extra) in enumerate(zip(points, clusters, extras)):
+            found = self._structure(start + i, point, cluster, extra)
+            if found:
+                deviations += found
+            else:
+                kept.append(i)
+        point_table = ragged([points[i] for i in kept], POINT_COLUMNS)  # type: ignore[misc]
+        cluster_table = ragged([clusters[i] for i in kept], self.width)  # type: ignore[misc]
+        extra_table = ragged([extras[i] for i in kept], self.extra_width) if self._extra is not None else None  # type: ignore[misc]
+        rows = np.array(kept, np.int64) + start
+        return _checked(EventBlock(rows, {}, deviations, stop - start), point_table, cluster_table, extra_table)
+
+    def _structure(self, row: int, point: Array | str, cluster: Array | str, extra: Array | str) -> list[Deviation]:
+        """Return what forbids reshaping an event: unreadable rows, wrong lengths, sizes that do not add up."""
+        named = (("point", point), ("cluster", cluster), ("cluster_extra", extra))
+        if unreadable := [Deviation(row, name, value) for name, value in named if isinstance(value, str) and value]:
+            return unreadable
+        assert not isinstance(point, str)
+        assert not isinstance(cluster, str)
+        if len(point) % POINT_COLUMNS:
+            return [Deviation(row, "point", f"{len(point)} values, expected a multiple of {POINT_COLUMNS}")]
+        if len(point) == 0:
+            return [Deviation(row, "point", "no points")]
+        if len(cluster) == 0 or len(cluster) % self.width:
+            return [Deviation(row, "cluster", f"{len(cluster)} values, expected a positive multiple of {self.width}")]
+        n_clusters = len(cluster) // self.width
+        if not isinstance(extra, str) and len(extra) != n_clusters * self.extra_width:
+            expected = f"{n_clusters} clusters x {self.extra_width} columns"
+            return [Deviation(row, "cluster_extra", f"{len(extra)} values, expected {expected}")]
+        sizes = (
+            cluster[:: self.width].astype(object)
+            if cluster.dtype.itemsize == 8
+            else cluster[:: self.width].astype(np.int64)
+        )
+        if min(sizes) < 0:
+            return [Deviation(row, "cluster.size", f"a cluster of {min(sizes)} points")]
+        if sum(sizes) != len(point) // POINT_COLUMNS:
+            return [
+                Deviation(
+                    row,
+                    "cluster.size",
+                    f"cluster sizes add up to {sum(sizes)}, point has {len(point) // POINT_COLUMNS}",
+                )
+            ]
+        return []
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        return h5py.File(path, "r")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path}: not a readable HDF5 file (damaged or cut short?): {error}") from error
+
+
+def _points(block: EventBlock) -> int:
+    energy = block.columns["energy"]
+    return 0 if energy is None else len(energy.values)
+
+
+def _checked(block: EventBlock, point: Ragged, cluster: Ragged, extra: Ragged | None) -> EventBlock:
+    """Check the values of a block of well-formed events and fill its columns."""
+    flags, x, y, z, energy = unpack_voxels(point.values, point.offsets)
+    for bit, column, text in (
+        (BAD_COORDINATE, "point.xyz", f"a coordinate that is no whole number from 0 to {EDGE - 1}"),
+        (BAD_ENERGY, "point.energy", "an energy that is negative or not finite"),
+        (DUPLICATE, "point.xyz", "a voxel occurs twice"),
+    ):
+        block.flag(flags & bit > 0, column, text)
+    labels = cluster.values.astype(np.int64)
+    _check_labels(block, Ragged(cluster.offsets, labels))
+    sizes = labels[:, 0]
+
+    def per_point(column: int, kind: type) -> Ragged:
+        return Ragged(point.offsets, np.repeat(labels[:, column].astype(kind), sizes))
+
+    block.columns = {
+        **{name: Ragged(point.offsets, values) for name, values in zip("xyz", (x, y, z))},
+        "energy": Ragged(point.offsets, energy),
+        **{name: per_point(1 + i, np.int32) for i, name in enumerate(_IDS)},
+        "semantic": per_point(4, np.int8),
+        "pid": per_point(5, np.int8) if labels.shape[1] > 5 else None,
+        "cluster_size": Ragged(cluster.offsets, sizes.astype(np.int32)),
+        "cluster_momentum": None,
+        "cluster_vertex": None,
+    }
+    if extra is not None:
+        momentum, vertex = extra.values[:, 1], extra.values[:, 2:5]
+        block.flag(extra.events_with(~np.isfinite(momentum)), "cluster_extra.momentum", "not finite")
+        block.flag(extra.events_with(~np.isfinite(vertex).all(axis=1)), "cluster_extra.vertex", "not finite")
+        block.columns["cluster_momentum"] = Ragged(extra.offsets, momentum)
+        block.columns["cluster_vertex"] = Ragged(offsets_of(extra.lengths * 3), vertex.reshape(-1))
+    return block
+
+
+def _check_labels(block: EventBlock, cluster: Ragged) -> None:
+    """Check id and class ranges and, both ways, that the first cluster and only it is the low-energy one."""
+    table = cluster.values
+    for i, name in enumerate(_IDS):
+        wrong = (table[:, 1 + i] < -1) | (table[:, 1 + i] >= _ID_LIMIT)
+        block.flag(cluster.events_with(wrong), f"cluster.{name}", f"an id outside -1 to {_ID_LIMIT - 1}")
+    semantic = table[:, 4]
+    block.flag(
+        cluster.events_with((semantic < 0) | (semantic > LOW_ENERGY)),
+        "cluster.semantic",
+        f"a class outside 0 to {LOW_ENERGY}",
+    )
+    low = semantic == LOW_ENERGY
+    first = np.zeros(len(table), bool)
+    first[cluster.offsets[:-1]] = True
+    block.flag(
+        cluster.events_with(first & ~low),
+        "cluster.semantic",
+        f"the first cluster is not the low-energy one ({LOW_ENERGY})",
+    )
+    block.flag(
+        cluster.events_with(low & ~first),
+        "cluster.semantic",
+        f"a low-energy cluster ({LOW_ENERGY}) that is not the first",
+    )
+    block.flag(
+        cluster.events_with(low & (table[:, 1:4] != -1).any(axis=1)),
+        "cluster",
+        "a low-energy cluster with ids other than -1",
+    )
+    if table.shape[1] > 5:
+        pid = table[:, 5]
+        wrong = (pid < min(PID)) | (pid > max(PID))
+        block.flag(cluster.events_with(wrong), "cluster.pid", f"a particle type outside {min(PID)} to {max(PID)}")
+        block.flag(cluster.events_with(low & (pid != -1)), "cluster.pid", "a low-energy cluster with a particle type")

@@ -1,0 +1,85 @@
+"""Which event belongs to which split, and which events make up nested label subsets: pure functions of the event id."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tpcfm.errors import DataError
+from tpcfm.files import key64
+
+SPLITS = ("train", "validation", "test")
+PUBLISHED = {
+    "train": "train",
+    "training": "train",
+    "unlabeled": "train",
+    "unlabelled": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}  # folder names of PILArNet-M and TPCpp-10M
+
+
+def hash_split(event_id: str, validation: float, test: float, seed: int = 0) -> str:
+    """Draw the split of an event from its id.
+
+    Args:
+        event_id: unique id of the event.
+        validation: share of events for validation.
+        test: share of events for the test.
+        seed: another seed gives another draw.
+    """
+    draw = key64(event_id, seed) / 2.0**64
+    if draw < test:
+        return "test"
+    return "validation" if draw < test + validation else "train"
+
+
+def published_split(path: str | Path) -> str:
+    """Return the split that the nearest folder of a file's path names.
+
+    Raises:
+        DataError: no folder of the path is named after a split.
+    """
+    for folder in Path(path).resolve().parents:
+        if folder.name.lower() in PUBLISHED:
+            return PUBLISHED[folder.name.lower()]
+    raise DataError(f"{path}: no folder of its path names a published split; allowed: {', '.join(PUBLISHED)}")
+
+
+def label_order(event_ids: Sequence[str], seed: int = 0) -> npt.NDArray[np.int64]:
+    """Return the order in which events receive labels: the first ``n`` of it are the subset of ``n`` labels.
+
+    Subsets are nested (100 within 1k within 10k). The order of two events depends on nothing but their ids and the seed,
+    so it stays when further files are added. The draw is independent of that of `hash_split`.
+
+    Args:
+        event_ids: ids of the labelled events.
+        seed: another seed gives another order.
+
+    Returns:
+        (len(event_ids),) int64 positions in ``event_ids``.
+    """
+    keys = np.array([key64(f"labels:{event_id}", seed) for event_id in event_ids], np.uint64)
+    return np.lexsort((np.array(event_ids, dtype=str), keys)).astype(np.int64)
+
+
+def data_fraction(event_ids: Sequence[str], fraction: float, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Return the positions of a share of the events, in ascending order; smaller shares are subsets of larger ones.
+
+    Args:
+        event_ids: ids of the events.
+        fraction: share to keep, 0 < fraction <= 1; at least one event stays.
+        seed: another seed gives another choice.
+
+    Raises:
+        DataError: the share is out of range.
+    """
+    if not 0 < fraction <= 1:
+        raise DataError(f"data fraction {fraction}: allowed is more than 0 and at most 1")
+    keys = np.array([key64(f"fraction:{event_id}", seed) for event_id in event_ids], np.uint64)
+    order = np.lexsort((np.array(event_ids, dtype=str), keys))
+    return np.sort(order[: math.ceil(fraction * len(event_ids))]).astype(np.int64)
