@@ -1,0 +1,138 @@
+"""Primary particles: vertices with several particles ("particle bombs") and single cosmic-like particles.
+
+The settings are tuned to the published aggregates of PILArNet-M (arXiv 2502.02558, App. A); the generator settings of
+the dataset itself are not public.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from tpcfm.detectors.pilarnet import EDGE
+from tpcfm.simulate.lartpc import material as lar
+from tpcfm.simulate.lartpc import nuclear, randoms
+from tpcfm.simulate.lartpc.tracks import mass_of
+from tpcfm.simulate.lartpc.work import (
+    ELECTRON,
+    MUON,
+    PE,
+    PHOTON,
+    PION,
+    PROTON,
+    PT,
+    PU,
+    PV,
+    PW,
+    PX,
+    PY,
+    PZ,
+    TRACK,
+    Work,
+    add_instance,
+    add_particle,
+)
+
+
+class Settings(NamedTuple):
+    """What an event is made of. Energies are kinetic, in MeV, drawn flat; counts are drawn flat, both ends included."""
+
+    vertices_min: int = 0
+    vertices_max: int = 2
+    particles_min: int = 1
+    particles_max: int = 6
+    singles_min: int = 1
+    singles_max: int = 5
+    electron: float = 0.14  # shares of the particles of a vertex; the remainder are protons
+    photon: float = 0.14
+    neutral_pion: float = 0.08
+    muon: float = 0.18
+    pion: float = 0.22
+    energy_min: float = 50.0
+    energy_max: float = 1000.0
+    proton_energy_max: float = 400.0
+    single_muon: float = 0.8  # shares of the singles; the remainder is split among electrons and photons
+    single_energy_max: float = 3000.0
+    single_through: float = 0.6  # share of singles that enter from outside
+    threshold: float = 0.02  # MeV; voxels at or below it are not recorded
+
+
+@njit(cache=True, nogil=True)
+def _emit(work: Work, p: np.ndarray, kind: int, kinetic: float, interaction: int) -> None:
+    """Put one primary on the stack; kind: a published particle id, or -1 for a neutral pion."""
+    u, v, w = p[PU], p[PV], p[PW]
+    if kind == -1:
+        nuclear.neutral_pion(work, p, kinetic, -1, interaction, 1)
+        return
+    charge = 1 if randoms.uniform(work.rng) < 0.5 else -1
+    if kind in (PHOTON, ELECTRON):
+        nuclear.shower(work, p, kind, 0 if kind == PHOTON else charge, u, v, w, kinetic, -1, interaction, 1)
+        return
+    if kind == PROTON:
+        charge = 1
+    new = add_instance(
+        work, TRACK, kind, charge, -1, interaction, 1, p[PX], p[PY], p[PZ], u, v, w, kinetic, mass_of(kind)
+    )
+    add_particle(work, kind, charge, new, p[PX], p[PY], p[PZ], u, v, w, kinetic, p[PT])
+
+
+@njit(cache=True, nogil=True)
+def _enter(p: np.ndarray) -> None:
+    """Move a particle back along its direction to the face where it enters the volume."""
+    back = 4.0 * EDGE
+    for axis in range(3):
+        d = p[PU + axis]
+        if d > 1e-9:
+            back = min(back, p[PX + axis] / d)
+        elif d < -1e-9:
+            back = min(back, (p[PX + axis] - EDGE) / d)
+    for axis in range(3):
+        p[PX + axis] = min(max(p[PX + axis] - back * p[PU + axis], 1e-6), EDGE - 1e-6)
+
+
+@njit(cache=True, nogil=True)
+def generate(work: Work, settings: Settings) -> None:
+    """Fill the stack with the primaries of one event; the random state is ``work.rng``."""
+    rng = work.rng
+    s = settings
+    p = np.zeros(8)
+    interaction = 0
+    for _ in range(randoms.integer(rng, s.vertices_min, s.vertices_max)):
+        p[PX], p[PY], p[PZ] = EDGE * randoms.uniform(rng), EDGE * randoms.uniform(rng), EDGE * randoms.uniform(rng)
+        p[PT] = randoms.between(rng, 0.0, 1e5)
+        for _ in range(randoms.integer(rng, s.particles_min, s.particles_max)):
+            p[PU], p[PV], p[PW] = randoms.direction(rng)
+            kinetic = randoms.between(rng, s.energy_min, s.energy_max)
+            choice = randoms.uniform(rng)
+            kind = PROTON
+            if choice < s.electron:
+                kind = ELECTRON
+            elif choice < s.electron + s.photon:
+                kind = PHOTON
+            elif choice < s.electron + s.photon + s.neutral_pion:
+                kind = -1
+            elif choice < s.electron + s.photon + s.neutral_pion + s.muon:
+                kind = MUON
+            elif choice < s.electron + s.photon + s.neutral_pion + s.muon + s.pion:
+                kind = PION
+            else:
+                kinetic = randoms.between(rng, s.energy_min, s.proton_energy_max)
+            _emit(work, p, kind, kinetic, interaction)
+        interaction += 1
+    for _ in range(randoms.integer(rng, s.singles_min, s.singles_max)):
+        p[PX], p[PY], p[PZ] = EDGE * randoms.uniform(rng), EDGE * randoms.uniform(rng), EDGE * randoms.uniform(rng)
+        p[PT] = randoms.between(rng, 0.0, 1e5)
+        # Downwards along y with cosine-squared zenith angle, the law of cosmic muons.
+        p[PU], p[PV], p[PW] = randoms.deflect(rng, 0.0, -1.0, 0.0, randoms.uniform(rng) ** (1.0 / 3.0))
+        if randoms.uniform(rng) < s.single_through:
+            _enter(p)
+        choice = randoms.uniform(rng)
+        kind = MUON
+        if choice > s.single_muon:
+            kind = ELECTRON if choice < 0.5 * (1.0 + s.single_muon) else PHOTON
+        high = s.single_energy_max if kind == MUON else s.energy_max
+        _emit(work, p, kind, randoms.between(rng, s.energy_min, high), interaction)
+        interaction += 1
+
+
+MASSES = {PHOTON: 0.0, ELECTRON: lar.ELECTRON_MASS, MUON: lar.MUON_MASS, PION: lar.PION_MASS, PROTON: lar.PROTON_MASS}
