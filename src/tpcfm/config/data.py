@@ -54,7 +54,9 @@ class LArTPCSource(Block):
     name: str = Field("lartpc", pattern=r"^[a-z][a-z0-9_]*$")
     simulate: LArTPCSimulation | None = None
     files: list[str] = Field(default_factory=list, description="paths or globs of files at hand; {000..099} counts")
-    download: list[str] = Field(default_factory=list, description="files of the public release, `tpcfm fetch` brings them")
+    download: list[str] = Field(
+        default_factory=list, description="files of the public release, `tpcfm fetch` brings them"
+    )
     revision: str = Field("v1", description="revision of the public release (download)")
     split: SplitConfig = SplitConfig()
 
@@ -70,7 +72,9 @@ class ColliderSource(Block):
     name: str = Field("collider", pattern=r"^[a-z][a-z0-9_]*$")
     simulate: ColliderSimulation | None = None
     files: list[str] = Field(default_factory=list, description="paths or globs of spacepoints*.npz; {000..099} counts")
-    download: list[str] = Field(default_factory=list, description="files of the public release, `tpcfm fetch` brings them")
+    download: list[str] = Field(
+        default_factory=list, description="files of the public release, `tpcfm fetch` brings them"
+    )
     split: SplitConfig = SplitConfig()
 
     @model_validator(mode="after")

@@ -28,7 +28,9 @@ class TargetConfig(Block):
 
     objective: Literal["next_neighbours", "next_token"] = "next_neighbours"
     k: int = Field(30, gt=0)
-    candidates: Literal["outer_radius", "later_index"] = Field("outer_radius", description="strictly larger layer, or later in radius order")
+    candidates: Literal["outer_radius", "later_index"] = Field(
+        "outer_radius", description="strictly larger layer, or later in radius order"
+    )
     wrap: bool = Field(False, description="measure azimuth across the -pi/pi seam")
     rescale: Literal["none", "difficulty", "inverse_difficulty"] = "none"
 
@@ -51,7 +53,9 @@ class Fm4nppModel(Block):
     @model_validator(mode="after")
     def _divides(self) -> "Fm4nppModel":
         if self.width * self.expand % self.head_size:
-            raise ValueError(f"width x expand ({self.width * self.expand}) must be a multiple of head_size ({self.head_size})")
+            raise ValueError(
+                f"width x expand ({self.width * self.expand}) must be a multiple of head_size ({self.head_size})"
+            )
         if self.width % self.state_divisor:
             raise ValueError(f"width ({self.width}) must be a multiple of state_divisor ({self.state_divisor})")
         return self

@@ -142,7 +142,9 @@ class Planner:
 
         def add(part: str, path: str, origin: Literal["simulate", "download", "given"], member: str = "") -> None:
             if part in parts:
-                raise ConfigError(f"data.{source.name}: {parts[part].raw} and {path} would both become part {part!r}; rename one")
+                raise ConfigError(
+                    f"data.{source.name}: {parts[part].raw} and {path} would both become part {part!r}; rename one"
+                )
             parts[part] = Part(name=part, raw=path, origin=origin, index=len(parts), member=member)
 
         if source.simulate:
@@ -164,7 +166,9 @@ class Planner:
         self.caches[name] = Cache(id=name, kind="groups", dataset=dataset, settings=settings)
         return name
 
-    def sequences_cache(self, dataset: str, serialization: dict[str, Any], targets: dict[str, Any], edges_from: str) -> str:
+    def sequences_cache(
+        self, dataset: str, serialization: dict[str, Any], targets: dict[str, Any], edges_from: str
+    ) -> str:
         """Add a cache of FM4NPP sequences, with edges fitted on ``edges_from``, and return its id."""
         edges = f"edges-{short_hash([edges_from, serialization, STAGE_VERSIONS['prepare']])}"
         self.edges[edges] = Edges(id=edges, dataset=edges_from, serialization=serialization)

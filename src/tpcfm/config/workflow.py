@@ -48,7 +48,9 @@ class PolarMaeSystem(Block):
     model: PolarMaeModel = PolarMaeModel()
     pretrain: TrainConfig
     mask_ratio: float = Field(0.6, gt=0, lt=1)
-    objectives: list[Literal["polar_mae", "point_mae"]] = Field(default_factory=lambda: ["polar_mae", "point_mae"], min_length=1)
+    objectives: list[Literal["polar_mae", "point_mae"]] = Field(
+        default_factory=lambda: ["polar_mae", "point_mae"], min_length=1
+    )
     mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     probe: ProbeConfig = ProbeConfig()
@@ -64,7 +66,9 @@ class ScalingStudy(Block):
     data_size: Size = "m1"
     data_fractions: list[float] = Field(default_factory=list, description="further shares of the training events")
     compute_sizes: list[Size] = Field(default_factory=list)
-    compute_fractions: list[float] = Field(default_factory=list, description="further shares of the steps, each with a full schedule")
+    compute_fractions: list[float] = Field(
+        default_factory=list, description="further shares of the steps, each with a full schedule"
+    )
 
     @model_validator(mode="after")
     def _fractions(self) -> "ScalingStudy":
@@ -90,7 +94,9 @@ class AdapterStudy(Block):
     """Downstream tasks on frozen backbones and the adapter-only control."""
 
     sizes: list[Size] = Field(default_factory=lambda: ["m1"], min_length=1)
-    starts: list[Literal["pretrained", "random", "none"]] = Field(default_factory=lambda: ["pretrained", "none"], min_length=1)
+    starts: list[Literal["pretrained", "random", "none"]] = Field(
+        default_factory=lambda: ["pretrained", "none"], min_length=1
+    )
     tracks: LabelledTraining | None = None
     pid: LabelledTraining | None = None
     noise: LabelledTraining | None = None
@@ -133,7 +139,9 @@ class DataSources(Block):
 
     lartpc: LArTPCSource | None = None
     collider: ColliderSource | None = None
-    collider_pretrain: ColliderSource | None = Field(None, description="unlabelled events for pretraining; default: collider")
+    collider_pretrain: ColliderSource | None = Field(
+        None, description="unlabelled events for pretraining; default: collider"
+    )
 
 
 class TokenizerStudy(Block):
@@ -156,7 +164,9 @@ class WorkflowConfig(Block):
 
     scale: Literal["tiny", "demo", "study", "h200", "paper"] = "demo"
     results: str = Field("results", description="folder everything is written to")
-    container: str = Field("containers/tpcfm-cpu-0.1.0.sif", description="image of every rule (path, docker:// or oras://)")
+    container: str = Field(
+        "containers/tpcfm-cpu-0.1.0.sif", description="image of every rule (path, docker:// or oras://)"
+    )
     systems: list[Literal["polar_mae", "fm4npp"]] = Field(default_factory=lambda: ["polar_mae", "fm4npp"], min_length=1)
     data: DataSources
     polar_mae: PolarMaeSystem | None = None

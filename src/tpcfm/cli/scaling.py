@@ -1,0 +1,34 @@
+"""``tpcfm scaling``: fit scaling laws, plan a ladder before spending anything."""
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Fit scaling laws.")
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def fit(
+    plan: Path = typer.Option(..., help="Plan file."),
+    out: Path = typer.Option(..., help="Folder for points, fits, curves and the compute front (Parquet)."),
+) -> None:
+    """Fit power laws to the scaling studies and print the exponents with their 95 % intervals."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tpcfm.config.plan import Plan
+    from tpcfm.scaling.study import write_scaling
+
+    fits = write_scaling(Plan.read(plan), out)
+    table = Table("study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None)
+    for row in fits.itertuples():
+        interval = f"{row.b_low:.3f} to {row.b_high:.3f}"
+        saturation = f"{row.c:.4g}" if row.saturation else "not fitted"
+        note = "illustrative: fewer than five sizes" if row.illustrative else ""
+        table.add_row(row.study, row.group, row.x_label, f"{row.b:.3f}", interval, saturation, str(row.points), note)
+    Console(width=140).print(table)
