@@ -51,6 +51,11 @@ class PointMAE(nn.Module):
         self.points_head = nn.Linear(config.width, 4 * slots)
         nn.init.trunc_normal_(self.mask_token, std=0.02)
 
+    def set_activation_checkpointing(self, on: bool) -> None:
+        """Recompute block activations in the backward pass instead of keeping them."""
+        self.encoder.transformer.activation_checkpointing = on
+        self.decoder.activation_checkpointing = on
+
     def forward(
         self,
         tokens: Tokens,

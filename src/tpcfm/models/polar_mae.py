@@ -12,8 +12,8 @@ from tpcfm.nn.pointnet import MiniPointNet
 class PolarMAE(PointMAE):
     """Point-MAE plus an energy head that is told the positions of the masked points.
 
-    The energy of each true point is predicted from the decoder output of its group and an embedding of the group's positions
-    in which slots can be told apart.
+    The energy of each true point is predicted from the decoder output of its group and an embedding of the group's
+    positions in which slots can be told apart.
     """
 
     def __init__(self, config: PolarMaeModel, slots: int = 32) -> None:

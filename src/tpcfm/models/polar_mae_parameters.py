@@ -15,7 +15,7 @@ def count(module: nn.Module) -> int:
 
 
 def parameter_table() -> list[dict[str, str | int]]:
-    """Return part by part the parameters of our networks at the paper's width (``ours``) and of the published models."""
+    """Return, part by part, the parameters at the paper's width (``ours``) and the ``published`` ones."""
     config = PolarMaeModel()
     with torch.device("meta"):
         polar, point = PolarMAE(config), PointMAE(config)

@@ -43,6 +43,10 @@ class SegmentationModel(nn.Module):
             self.encoder.requires_grad_(False)
             self.encoder.eval()
 
+    def set_activation_checkpointing(self, on: bool) -> None:
+        """Recompute the encoder's activations in the backward pass instead of keeping them."""
+        self.encoder.transformer.activation_checkpointing = on
+
     def train(self, mode: bool = True) -> "SegmentationModel":
         """Switch to training; a frozen encoder stays in evaluation mode."""
         super().train(mode)
@@ -64,8 +68,9 @@ class SegmentationModel(nn.Module):
         """Return logits ``(N, classes)``.
 
         Args:
-            batch: token keys (:meth:`Tokens.from_batch`), ``nearest`` ``(N, k)``, ``nearest_weight`` ``(N, k)``, ``point_xyz``
-                ``(N, 3)`` scaled coordinates, ``point_event`` ``(N,)``, optional ``encoder_factors`` ``(depth, 2, B)``.
+            batch: token keys (:meth:`Tokens.from_batch`), ``nearest`` ``(N, k)``, ``nearest_weight`` ``(N, k)``,
+                ``point_xyz`` ``(N, 3)`` scaled coordinates, ``point_event`` ``(N,)``, optional
+                ``encoder_factors`` ``(depth, 2, B)``.
         """
         tokens = Tokens.from_batch(batch)
         features = self.token_features(tokens, None if self.frozen else batch.get("encoder_factors"))

@@ -10,8 +10,8 @@ from tpcfm.nn.packed import Packing
 class PackedAttention(nn.Module):
     """Self-attention among the tokens of each event, never across events.
 
-    On the CPU one fused call per event (nothing is padded); on an accelerator one fused call per bucket of events of similar
-    length. Both give the same result.
+    On the CPU one fused call per event (nothing is padded); on an accelerator one fused call per bucket of events of
+    similar length. Both give the same result.
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:

@@ -43,9 +43,10 @@ def make_norm(width: int, preset: str) -> nn.Module:
 
 
 class PackedBatchNorm(nn.Module):
-    """Batch norm over packed rows ``(P, C)``: statistics over real points only, biased variance in the running estimate.
+    """Batch norm over packed rows ``(P, C)``: the masked batch norm of arXiv 2502.02558.
 
-    (arXiv 2502.02558: the masked batch norm of the mini-PointNet.) Statistics belong to one micro-batch on one device.
+    Statistics are over real points only, with the biased variance in the running estimate. They
+    belong to one micro-batch on one device.
     """
 
     weight: Tensor

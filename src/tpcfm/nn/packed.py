@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ class Packing:
     def from_offsets(cls, offsets: Tensor) -> "Packing":
         """Make a packing from offsets ``(B + 1,)``; one transfer to the host."""
         values = offsets.tolist()
-        return cls(tuple(b - a for a, b in zip(values[:-1], values[1:])), offsets.device)
+        return cls(tuple(b - a for a, b in pairwise(values)), offsets.device)
 
     @property
     def total(self) -> int:
@@ -47,8 +48,8 @@ class Packing:
     def buckets(self) -> list[tuple[Tensor, Tensor | None]]:
         """Events of similar length put side by side for batched attention on an accelerator.
 
-        Each bucket is ``(rows, valid)``: row numbers ``(b, L)`` (padding repeats the event's first row) and a mask ``(b, L)``
-        or None if nothing is padded. A bucket grows while padding stays below an eighth of its cells.
+        Each bucket is ``(rows, valid)``: row numbers ``(b, L)`` (padding repeats the event's first row) and a mask
+        ``(b, L)`` or None if nothing is padded. A bucket grows while padding stays below an eighth of its cells.
         """
         starts = [0]
         for length in self.lengths:

@@ -12,8 +12,8 @@ from tpcfm.nn.positional import sinusoid
 class MiniPointNet(nn.Module):
     """Embed each group of up to K points into one vector.
 
-    Two shared MLPs with batch norm over the real points of the batch; the maximum over a group follows each. The second MLP
-    sees [group maximum, point]. Always float32: half precision made training fail in the published work.
+    Two shared MLPs with batch norm over the real points of the batch; the maximum over a group follows each. The
+    second MLP sees [group maximum, point]. Always float32: half precision made training fail in the published work.
 
     Args:
         channels: channels per point.
@@ -72,7 +72,7 @@ class MiniPointNet(nn.Module):
         return out
 
     def _empty_slot(self, points: Tensor, valid: Tensor) -> Tensor:
-        """Value an empty slot takes before the first maximum in the released code: batch norm gives it its bare shift."""
+        """Return what an empty slot holds before the first maximum: batch norm leaves it its bare shift (released)."""
         value = self.conv2(F.relu(self.norm1.bias))
         if self.order is None:
             return value

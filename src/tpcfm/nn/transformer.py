@@ -22,7 +22,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
 
     def forward(self, x: Tensor, packing: Packing, factors: Tensor | None = None) -> Tensor:
-        """Map ``(T, D)`` to ``(T, D)``; ``factors`` ``(2, T, 1)`` multiply the two residual branches (stochastic depth)."""
+        """Map ``(T, D)`` to ``(T, D)``; ``factors`` ``(2, T, 1)`` multiply the two residual branches."""
         mixed = self.attention(self.norm1(x), packing)
         x = x + (mixed if factors is None else mixed * factors[0])
         changed = self.mlp(self.norm2(x))
