@@ -68,6 +68,9 @@ class NeighbourPretraining(Block):
     targets: TargetConfig = TargetConfig()
     train: TrainConfig
     data_fraction: float = Field(1.0, gt=0, le=1, description="share of the training events used (nested subsets)")
+    validation_events: int = Field(
+        1000, gt=0, description="events of the fixed validation set, evenly spaced in its split"
+    )
     seed: int = 0
 
 
@@ -81,6 +84,7 @@ class AdapterConfig(Block):
     queries: int = Field(150, gt=0)
     decoder_layers: int = Field(2, gt=0)
     attention_layers: int = Field(1, ge=0, description="self-attention layers of the classification head")
+    feed_forward: bool = Field(False, description="a feed-forward block after each of these layers (depth sweep)")
     heads: int = Field(4, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     model: Fm4nppModel = Fm4nppModel()

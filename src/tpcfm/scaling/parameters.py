@@ -1,0 +1,119 @@
+"""Parameter counts of FM4NPP by formula, beside the published ones (arXiv 2508.14087, Tables 1 and 2, App. C.4)."""
+
+import math
+from typing import Any
+
+from tpcfm.config.fm4npp import WIDTHS, AdapterConfig, Fm4nppModel
+
+PUBLISHED_BACKBONE = {"m1": 0.34e6, "m2": 1.3e6, "m3": 5.3e6, "m4": 21e6, "m5": 84e6, "m6": 188e6}
+PUBLISHED_CHECKPOINT = {256: 4_923_386, 1536: 174_784_026}
+PUBLISHED_TRACK_ADAPTER = {
+    64: 2_137_806,
+    128: 2_154_382,
+    256: 2_187_534,
+    512: 2_253_838,
+    1024: 2_386_446,
+    1536: 2_519_054,
+}
+PUBLISHED_PID_ADAPTER = {256: 399_249, 1536: 736_529}
+PUBLISHED_NOISE_ADAPTER = {256: 398_478, 1536: 735_758}
+CLASSES = {"pid": 5, "noise": 2}
+
+
+def mixer(config: Fm4nppModel) -> int:
+    """Return the parameters of one mixer."""
+    d, n, inner = config.width, config.width // config.state_divisor, config.width * config.expand
+    if config.mixer == "mamba2":
+        heads = inner // config.head_size
+        return d * (2 * inner + 2 * n + heads) + 5 * (inner + 2 * n) + 3 * heads + inner + inner * d
+    rank = math.ceil(d / 16)
+    return 2 * d * inner + 5 * inner + inner * (rank + 2 * n) + inner * (rank + 1) + inner * n + inner + inner * d
+
+
+def embedding(config: Fm4nppModel) -> int:
+    """Return the numbers of the point embedding (frozen by default)."""
+    return (4 + 6 * config.frequencies) * config.width
+
+
+def backbone(config: Fm4nppModel, slots: int = 30, frozen: bool = False) -> int:
+    """Return the parameters of the backbone with its head.
+
+    Args:
+        config: architecture.
+        slots: predicted points per point.
+        frozen: count a frozen embedding too.
+    """
+    d = config.width
+    total = config.depth * (mixer(config) + d) + d + 3 * slots * (d + 1)
+    return total + (embedding(config) if frozen or config.train_embedding else 0)
+
+
+def _attention(width: int) -> int:
+    return 4 * (width * width + width)
+
+
+def _feed_forward(width: int) -> int:
+    return 2 * 2 * width * width + 3 * width
+
+
+def adapter_input(config: AdapterConfig, layers: int) -> int:
+    """Return the parameters from backbone features to adapter width: layer mix, two norms, one linear map."""
+    d, w = config.model.width, config.width
+    return layers + d + 2 * d + d * w + w
+
+
+def adapter(config: AdapterConfig, layers: int = 12) -> int:
+    """Return the trainable parameters of an adapter that reads ``layers`` backbone layers."""
+    w = config.width
+    total = adapter_input(config, layers) + w  # the norm before the head
+    if config.task == "tracks":
+        points = 2 * w + _feed_forward(w)
+        queries = 2 * config.queries * w
+        decoder = config.decoder_layers * (2 * _attention(w) + _feed_forward(w) + 3 * 2 * w)
+        classes = 2 * w + w * w + w + 2 * w + 2
+        masks = 2 * w + 2 * (w * w + w)
+        return total + points + queries + decoder + classes + masks
+    total += config.attention_layers * (_attention(w) + 2 * w)
+    if config.feed_forward:
+        total += config.attention_layers * (_feed_forward(w) + 2 * w)
+    return total + sum(2 * w + w * w + w + w * c + c for c in head_classes(config))
+
+
+def head_classes(config: AdapterConfig) -> list[int]:
+    """Return the number of classes of each classification head."""
+    return [CLASSES[name] for name in ("pid", "noise") if name in config.task.split("_")]
+
+
+def table() -> list[dict[str, Any]]:
+    """Return rows ``part``, ``ours``, ``published`` (None where nothing is published)."""
+    rows: list[dict[str, Any]] = []
+    for kind in ("mamba1", "mamba2"):
+        for name, width in WIDTHS.items():
+            model = Fm4nppModel(width=width, mixer=kind)  # type: ignore[arg-type]
+            note = "reproduces Table 1" if kind == "mamba1" else "as released; Table 1 counts Mamba-1 blocks"
+            rows.append(
+                _row(f"backbone {name}, {kind}, trained ({note})", backbone(model), int(PUBLISHED_BACKBONE[name]))
+            )
+            if kind == "mamba2" and width in PUBLISHED_CHECKPOINT:
+                ours = backbone(model, frozen=True)
+                rows.append(
+                    _row(f"backbone {name}, {kind}, checkpoint with embedding", ours, PUBLISHED_CHECKPOINT[width])
+                )
+    for width in WIDTHS.values():
+        rows.append(_row(f"track adapter, width {width}", _adapter("tracks", width), PUBLISHED_TRACK_ADAPTER[width]))
+    published = {"pid": PUBLISHED_PID_ADAPTER, "noise": PUBLISHED_NOISE_ADAPTER}
+    for task, counts in published.items():
+        for width, count in counts.items():
+            # 4.5 numbers per channel of the published count belong to an embedder that the published head does not use.
+            part = f"{task} adapter, width {width} (published counts {count:,} with {9 * width // 2:,} of an unused embedder)"
+            rows.append(_row(part, _adapter(task, width), count - 9 * width // 2))
+    return rows
+
+
+def _adapter(task: str, width: int) -> int:
+    config = {"task": task, "n_labels": 1, "model": {"width": width}, "train": {"steps": 1, "batch_size": 1}}
+    return adapter(AdapterConfig.model_validate(config))
+
+
+def _row(part: str, ours: int, published: int | None) -> dict[str, Any]:
+    return {"part": part, "ours": ours, "published": published}
