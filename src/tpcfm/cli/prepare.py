@@ -27,13 +27,17 @@ def _settings(given: str, option: str = "--config") -> dict[str, Any]:
 
 
 def _block(kind: Any, given: str, option: str = "--config") -> Any:
-    """Check settings against a configuration block."""
+    """Check settings, given as text or as the name of a file, against a configuration block."""
+    return _checked(kind, _settings(given, option), option)
+
+
+def _checked(kind: Any, settings: dict[str, Any], option: str) -> Any:
     from pydantic import ValidationError
 
     from tpcfm.errors import ConfigError
 
     try:
-        return kind.model_validate(_settings(given, option))
+        return kind.model_validate(settings)
     except ValidationError as error:
         lines = [
             f"{'.'.join(map(str, e['loc'])) or kind.__name__} = {e['input']!r}: {e['msg']}" for e in error.errors()
@@ -74,16 +78,28 @@ def sequences(
     events: Annotated[Path, typer.Argument(help="Event table (Parquet, TPCpp-10M layout).")],
     edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
     out: Annotated[Path, typer.Option(help="Part to write (.arrow).")],
-    config: Config = "{}",
-    targets: Annotated[str, typer.Option(help="Settings of the targets, JSON text or a JSON file.")] = "{}",
+    config: Annotated[str, typer.Option(help='JSON text or file: {"serialization": {…}, "targets": {…}}.')] = "{}",
 ) -> None:
     """Serialize one event table into one part of a sequences cache, with its neighbour targets (FM4NPP)."""
-    from tpcfm.config.fm4npp import SerializationConfig, TargetConfig
     from tpcfm.prepare import sequence_cache
 
-    serialization = _block(SerializationConfig, config)
-    sequence_cache.write_part(events, edges, out, serialization, _block(TargetConfig, targets, "--targets"))
+    sequence_cache.write_part(events, edges, out, *_sequence_blocks(config))
     print(f"{out}: written")
+
+
+def _sequence_blocks(given: str) -> tuple[Any, Any]:
+    """Return serialization and target settings of a sequences cache."""
+    from tpcfm.config.fm4npp import SerializationConfig, TargetConfig
+    from tpcfm.errors import ConfigError
+
+    settings = _settings(given)
+    unknown = set(settings) - {"serialization", "targets"}
+    if unknown:
+        raise ConfigError(f"--config: unknown keys {sorted(unknown)}; allowed: serialization, targets")
+    return (
+        _checked(SerializationConfig, settings.get("serialization", {}), "--config serialization"),
+        _checked(TargetConfig, settings.get("targets", {}), "--config targets"),
+    )
 
 
 @app.command()
@@ -91,20 +107,29 @@ def manifest(
     folder: Annotated[Path, typer.Option(help="Folder of the parts.")],
     cache: Annotated[str, typer.Option(help="Name of the cache.")],
     out: Annotated[Path | None, typer.Option(help="Must be FOLDER/manifest.json, which is the default.")] = None,
-    config: Annotated[
-        str, typer.Option(help="Settings that the groups must have been made with (JSON, or a file).")
-    ] = "",
+    config: Annotated[str, typer.Option(help="Settings the parts must have been made with: JSON text or a file.")] = "",
+    edges: Annotated[Path | None, typer.Option(help="Bin edges of a sequences cache; copied beside the parts.")] = None,
 ) -> None:
     """Join the parts of a cache: manifest, fingerprint, statistics, and the index of lengths and splits."""
-    from tpcfm.config.polar_mae import TokenizerConfig
     from tpcfm.errors import ConfigError
     from tpcfm.prepare.cache import write_manifest
     from tpcfm.prepare.group_cache import group_statistics
 
-    if out is not None and out.absolute() != (folder / "manifest.json").absolute():
-        raise ConfigError(f"--out {out}: a manifest lies beside its parts: {folder / 'manifest.json'}")
-    expected = _block(TokenizerConfig, config).model_dump(mode="json") if config else None
-    made = write_manifest(folder, name=cache, settings=expected, statistics={"groups": group_statistics})
-    print(
-        f"{folder / 'manifest.json'}: {made['events']} events in {len(made['parts'])} part(s), {made['fingerprint'][:12]}"
-    )
+    target = folder / "manifest.json"
+    if out is not None and out.absolute() != target.absolute():
+        raise ConfigError(f"--out {out}: a manifest lies beside its parts: {target}")
+    expected = _expected_settings(config, edges) if config else None
+    made = write_manifest(folder, name=cache, settings=expected, edges=edges, statistics={"groups": group_statistics})
+    print(f"{target}: {made['events']} events in {len(made['parts'])} part(s), fingerprint {made['fingerprint'][:12]}")
+
+
+def _expected_settings(config: str, edges: Path | None) -> dict[str, Any]:
+    """Return the settings that every part must carry: of sequences if there are bin edges, of groups otherwise."""
+    if edges is None:
+        from tpcfm.config.polar_mae import TokenizerConfig
+
+        return dict(_block(TokenizerConfig, config).model_dump(mode="json"))
+    from tpcfm.prepare.sequence_cache import cache_settings
+    from tpcfm.prepare.serialization import BinEdges
+
+    return cache_settings(BinEdges.load(edges), *_sequence_blocks(config))

@@ -151,6 +151,7 @@ def write_manifest(
     *,
     name: str,
     settings: Mapping[str, Any] | None = None,
+    edges: str | Path | None = None,
     statistics: Mapping[str, Callable[[PreparedStore], dict[str, Any]]] | None = None,
 ) -> dict[str, Any]:
     """Join the parts of a folder into ``manifest.json`` and write the index of lengths and splits beside it.
@@ -159,13 +160,14 @@ def write_manifest(
         folder: holds ``*.arrow``; parts are taken in the order of their names.
         name: name of the cache.
         settings: what the parts must have been made with; taken from the parts unless given.
+        edges: bin edges that the parts were made with (sequences): copied beside them and into the manifest.
         statistics: for each kind of cache, what computes its statistics from the store.
 
     Raises:
         DataError: no parts, parts made with different settings, damaged parts.
     """
     folder = Path(folder)
-    paths = sorted(folder.glob("*.arrow"))
+    paths = sorted(path for path in folder.glob("*.arrow") if not path.name.startswith("."))
     if not paths:
         raise DataError(f"{folder}: no *.arrow parts to join; `tpcfm prepare groups` or `sequences` makes them")
     headers = [part_header(path) for path in paths]
@@ -187,8 +189,10 @@ def write_manifest(
         "rejected": sum(part["rejected"] for part in parts),
         "splits": {split: sum(part["splits"][split] for part in parts) for split in SPLITS},
     }
-    if (folder / "edges.json").is_file():
-        manifest["edges"] = read_json(folder / "edges.json")
+    if edges is not None:
+        manifest["edges"] = read_json(edges)
+        if Path(edges).absolute() != (folder / "edges.json").absolute():
+            write_json(folder / "edges.json", manifest["edges"])
     manifest["fingerprint"] = short_hash({**expected, "parts": [part["sha256"] for part in parts]}, 64)
     target = folder / "manifest.json"
     write_json(target, manifest)

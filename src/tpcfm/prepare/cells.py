@@ -61,6 +61,10 @@ def reach_of(limit: int | float, integer: bool) -> float:
 def squared_limit(distance: Fraction, integer: bool) -> int | float:
     """Return L such that, for squared distances d² of the given kind, d² < L says exactly d² < ``distance``²."""
     squared = distance * distance
+    if integer and squared > 1 << 27:
+        raise DataError(
+            f"distance of {float(distance)} lattice units; at most 11,585, or give the coordinates as floats"
+        )
     return math.ceil(squared) if integer else float(squared)
 
 

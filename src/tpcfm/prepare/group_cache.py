@@ -97,9 +97,9 @@ def group_statistics(store: PreparedStore) -> dict[str, Any]:
 
     Returns:
         ``tokens``; ``tokens_per_event`` (mean, median, min, max, histogram in bins of ten); ``group_size`` (before the
-        cap: mean, max, histogram of sizes 0–255 with all larger ones in the last bin); shares of all points: ``missed_share``
-        (in no group), ``capped_share`` (taken out of all groups by the cap), ``duplicated_share`` (in several groups
-        after the cap); ``cut_tokens`` (centres beyond ``max_tokens``).
+        cap: mean, max, histogram of sizes 0–255 with all larger ones in the last bin); shares of all points:
+        ``missed_share`` (in no group), ``capped_share`` (taken out of all groups by the cap), ``duplicated_share`` (in
+        several groups after the cap); ``cut_tokens`` (centres beyond ``max_tokens``).
     """
     sizes: npt.NDArray[np.int64] = np.zeros(_SIZE_BINS, np.int64)
     totals = dict.fromkeys(("n_missed", "n_capped", "n_duplicated", "n_cut"), 0)

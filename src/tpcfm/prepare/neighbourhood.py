@@ -177,7 +177,7 @@ def nearest(xyz: npt.ArrayLike, centres: npt.ArrayLike, k: int) -> npt.NDArray[n
 
 
 def typical_spacing(points: npt.NDArray[Any], k: int) -> float:
-    """Return a cell edge at which the cells around a point of a curve hold about ``k`` points; only speed depends on it."""
+    """Return a cell edge at which a cell holds about ``k`` points of a curve; only speed depends on it."""
     extent = np.ptp(points, axis=0).max() if len(points) else 0
     edge = float(extent) * k / max(1, len(points))
     return float(max(1, round(edge))) if np.issubdtype(points.dtype, np.integer) else max(edge, 1e-12)

@@ -1,0 +1,215 @@
+"""Guarantees of the groups cache: cached groups equal fresh ones, batches are packed right, the verbs report errors."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tokenizer_twins as twins
+from typer.testing import CliRunner
+
+from tpcfm.cli.prepare import app
+from tpcfm.config.polar_mae import TokenizerConfig
+from tpcfm.errors import ConfigError, DataError
+from tpcfm.files import key64, read_json
+from tpcfm.prepare.batches import collate_groups
+from tpcfm.prepare.cache import rejected_path, write_manifest
+from tpcfm.prepare.group_cache import group_statistics, write_part
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.prepare.tokenizer import cut, tokenize
+
+CONFIG = TokenizerConfig(max_points=8, min_points=20)
+
+
+def make_event(row, seed):
+    rng = np.random.default_rng([seed, row])
+    n = (10, 60, 400, 250)[row % 4]
+    points = twins.lattice_event(n, 10 * seed + row)
+    n = len(points)
+    return {
+        "event_id": f"made/file{seed}/{row}",
+        "split": ("train", "validation", "test")[row % 3],
+        "n_points": n,
+        **{name: points[:, axis].astype(np.int16) for axis, name in enumerate("xyz")},
+        "energy": rng.exponential(1.0, n).astype(np.float32),
+        "semantic": rng.integers(0, 5, n).astype(np.int8),
+    }
+
+
+def write_table(path, events):
+    columns = {name: [event[name] for event in events] for name in events[0]}
+    types = dict.fromkeys("xyz", pa.list_(pa.int16())) | {
+        "energy": pa.list_(pa.float32()),
+        "semantic": pa.list_(pa.int8()),
+    }
+    arrays = {name: pa.array(values, types.get(name)) for name, values in columns.items()}
+    pq.write_table(pa.table(arrays), path, row_group_size=3)
+
+
+@pytest.fixture
+def tables(tmp_path):
+    events = []
+    for seed in range(2):
+        made = [make_event(row, seed) for row in range(7)]
+        write_table(tmp_path / f"events{seed}.parquet", made)
+        events += made
+    return tmp_path, events
+
+
+@pytest.fixture
+def store(tables):
+    folder, _ = tables
+    for seed in range(2):
+        write_part(folder / f"events{seed}.parquet", folder / "cache" / f"part{seed}.arrow", CONFIG)
+    write_manifest(folder / "cache", name="groups", statistics={"groups": group_statistics})
+    return PreparedStore(folder / "cache")
+
+
+def fresh(events):
+    for event in events:
+        kept = cut(event, CONFIG.energy_threshold)
+        if len(kept.xyz) >= CONFIG.min_points:
+            yield event, kept, tokenize(kept, CONFIG)
+
+
+def test_cached_groups_equal_fresh_groups(store, tables):
+    expected = list(fresh(tables[1]))
+    assert len(store) == len(expected)
+    for row, (event, kept, groups) in enumerate(expected):
+        cached = store[row]
+        assert (cached["event_id"], cached["split"], cached["n_points"]) == (
+            event["event_id"],
+            event["split"],
+            len(kept.xyz),
+        )
+        np.testing.assert_array_equal(np.stack([cached[axis] for axis in "xyz"], 1), kept.xyz)
+        np.testing.assert_array_equal(cached["energy"], kept.energy)
+        np.testing.assert_array_equal(cached["semantic"], kept.semantic)
+        for name, value in (("centre", groups.centre), ("group_offset", groups.offset), ("member", groups.member)):
+            np.testing.assert_array_equal(cached[name], value)
+        np.testing.assert_array_equal(cached["centre_xyz"].reshape(-1, 3), kept.xyz[groups.centre])
+        np.testing.assert_array_equal(cached["group_size"], groups.size)
+        assert (cached["n_missed"], cached["n_capped"]) == (groups.n_missed, groups.n_capped)
+
+
+def test_rejected_events_are_listed_with_the_reason(store, tables):
+    folder, events = tables
+    expected = [e["event_id"] for e in events if len(cut(e, CONFIG.energy_threshold).xyz) < CONFIG.min_points]
+    assert expected
+    found = [
+        row
+        for seed in range(2)
+        for row in pq.read_table(rejected_path(folder / "cache" / f"part{seed}.arrow")).to_pylist()
+    ]
+    assert [row["event_id"] for row in found] == expected
+    assert all("min_points is 20" in row["reason"] for row in found)
+    assert store.manifest["rejected"] == len(expected)
+
+
+def test_statistics_of_the_manifest_are_those_of_the_groups(store, tables):
+    made = [groups for _, _, groups in fresh(tables[1])]
+    statistics = store.manifest["statistics"]
+    points = sum(len(g.covered) for g in made)
+    assert store.manifest["points"] == points
+    assert statistics["tokens"] == sum(len(g.centre) for g in made)
+    assert statistics["missed_share"] == pytest.approx(sum(g.n_missed for g in made) / points)
+    assert statistics["capped_share"] == pytest.approx(sum(g.n_capped for g in made) / points)
+    assert statistics["capped_share"] > 0
+    assert statistics["duplicated_share"] == pytest.approx(sum(g.duplicated(capped=True) for g in made) / points)
+    sizes = np.concatenate([g.size for g in made])
+    assert statistics["group_size"]["histogram"] == np.bincount(sizes, minlength=257).tolist()
+    assert sum(statistics["tokens_per_event"]["histogram"]) == len(made)
+
+
+def test_a_batch_holds_its_events_one_after_another(store):
+    rows = [5, 0, 3]
+    batch = collate_groups(store, rows)
+    assert {name: value.dtype.name for name, value in batch.items()} == {
+        "offsets": "int64",
+        "event_key": "uint64",
+        "xyz": "float32",
+        "energy": "float32",
+        "semantic": "int64",
+        "token_offsets": "int64",
+        "centre": "float32",
+        "member": "int64",
+    }
+    assert batch["member"].shape == (batch["token_offsets"][-1], 8)
+    for at, row in enumerate(rows):
+        event = store[row]
+        a, b = batch["offsets"][at : at + 2]
+        s, t = batch["token_offsets"][at : at + 2]
+        assert batch["event_key"][at] == key64(event["event_id"])
+        np.testing.assert_array_equal(batch["xyz"][a:b], np.stack([event[axis] for axis in "xyz"], 1))
+        np.testing.assert_array_equal(batch["energy"][a:b], event["energy"])
+        np.testing.assert_array_equal(batch["centre"][s:t].ravel(), event["centre_xyz"])
+        for token in range(t - s):
+            found = batch["member"][s + token]
+            expected = event["member"][event["group_offset"][token] : event["group_offset"][token + 1]]
+            np.testing.assert_array_equal(found[: len(expected)], expected + a)
+            assert (found[len(expected) :] == -1).all()
+
+
+def test_a_batch_equals_its_events_alone(store):
+    together = collate_groups(store, range(4))
+    for row in range(4):
+        alone = collate_groups(store, [row])
+        s, t = together["token_offsets"][row : row + 2]
+        member = together["member"][s:t]
+        np.testing.assert_array_equal(np.where(member < 0, -1, member - together["offsets"][row]), alone["member"])
+
+
+def test_equal_input_gives_equal_bytes(tables):
+    folder, _ = tables
+    for name in ("a", "b"):
+        write_part(folder / "events0.parquet", folder / name / "part.arrow", CONFIG)
+    assert (folder / "a/part.arrow").read_bytes() == (folder / "b/part.arrow").read_bytes()
+
+
+def test_the_verbs_make_a_cache(tables):
+    folder, _ = tables
+    run = CliRunner()
+    settings = '{"max_points": 8, "min_points": 20}'
+    out = folder / "cli" / "part.arrow"
+    made = run.invoke(app, ["groups", str(folder / "events0.parquet"), "--out", str(out), "--config", settings])
+    assert made.exit_code == 0, made.output
+    (folder / "settings.json").write_text(settings)
+    arguments = ["manifest", "--cache", "demo", "--folder", str(out.parent), "--config", str(folder / "settings.json")]
+    assert run.invoke(app, [*arguments, "--out", str(out.parent / "manifest.json")]).exit_code == 0
+    manifest = read_json(out.parent / "manifest.json")
+    assert manifest["name"] == "demo"
+    assert manifest["settings"] == CONFIG.model_dump(mode="json")
+    assert len(PreparedStore(out.parent)) == manifest["events"] == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ('{"radius": -1}', "radius = -1"),
+        ('{"radus": 5}', "radus = 5"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_wrong_settings_are_named(tables, settings, message):
+    folder, _ = tables
+    arguments = ["groups", str(folder / "events0.parquet"), "--out", str(folder / "x.arrow"), "--config", settings]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert message in str(result.exception)
+    assert not (folder / "x.arrow").exists()
+
+
+def test_parts_made_otherwise_do_not_join(store):
+    other = TokenizerConfig(max_points=9, min_points=20).model_dump(mode="json")
+    with pytest.raises(DataError, match=r"max_points = 8 \| 9"):
+        write_manifest(store.folder, name="groups", settings=other)
+
+
+def test_damaged_and_foreign_tables_are_named(tables):
+    folder, _ = tables
+    (folder / "bad.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(DataError, match=r"bad\.parquet: not a readable event table"):
+        write_part(folder / "bad.parquet", folder / "bad.arrow", CONFIG)
+    pq.write_table(pa.table({"event_id": ["a"]}), folder / "foreign.parquet")
+    with pytest.raises(DataError, match=r"foreign\.parquet: lacks the columns split"):
+        write_part(folder / "foreign.parquet", folder / "foreign.arrow", CONFIG)
+    assert not list(folder.glob("*.arrow"))
