@@ -52,6 +52,7 @@ class PackedBatchNorm(nn.Module):
     weight: Tensor
     running_mean: Tensor
     running_var: Tensor
+    batches: Tensor
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
@@ -59,6 +60,7 @@ class PackedBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.eps, self.momentum = eps, momentum
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,8 +71,11 @@ class PackedBatchNorm(nn.Module):
             return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
         with torch.no_grad():
             variance, mean = torch.var_mean(x, dim=0, correction=0)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance, self.momentum)
+            self.batches += 1
+            # A plain mean at first: after few steps a fixed momentum would still remember the initial 0 and 1.
+            weight = torch.clamp(1 / self.batches, min=self.momentum)
+            self.running_mean.lerp_(mean, weight)
+            self.running_var.lerp_(variance, weight)
         return torch.batch_norm(
             x, self.weight, self.bias, None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled
         )

@@ -14,10 +14,11 @@ from torch import nn
 from tpcfm.config.polar_mae import PolarMaeModel
 from tpcfm.config.run import Run
 from tpcfm.errors import CheckpointError, DataError
-from tpcfm.files import atomic
+from tpcfm.files import atomic, sha256
 from tpcfm.prepare.batches import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.train import StepInfo, load_config, load_weights
+from tpcfm.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
 Collate = Callable[[PreparedStore, Rows, StepInfo], Batch]
@@ -63,22 +64,31 @@ def evaluation_batches(
         yield info, collate(store, rows[start:], info)
 
 
-def identity(run: Run, store: PreparedStore) -> dict[str, str]:
-    """Return what names a training: recipe, resolved run and the fingerprint of its data."""
-    return {"recipe": run.recipe, "run": run.hash, "data": store.fingerprint}
+def identity(run: Run, store: PreparedStore, workspace: Workspace) -> dict[str, Any]:
+    """Return what names a training: recipe, resolved run, fingerprint of its data, weights it starts from."""
+    start = None
+    if run.pretrained is not None:
+        weights = workspace.run(run.pretrained) / "model.safetensors"
+        if not weights.is_file():
+            raise CheckpointError(f"{weights}: no weights here; run {run.pretrained} must finish first")
+        start = sha256(weights)
+    return {"recipe": run.recipe, "run": run.hash, "data": store.fingerprint, "start": start}
 
 
-def pretrained_model_config(folder: Path) -> PolarMaeModel:
-    """Return width and depth of a pretrained run.
+def pretrained_model_config(folder: Path, store: PreparedStore) -> PolarMaeModel:
+    """Return width and depth of a pretrained run that fits a cache.
 
     Raises:
-        CheckpointError: the folder holds another architecture.
+        CheckpointError: the folder holds another architecture, or was trained on groups of another radius.
     """
     config = load_config(folder)
     if config.get("architecture") not in ("polar_mae", "point_mae"):
         raise CheckpointError(
             f"{folder}: a model of architecture {config.get('architecture')!r}; needed is polar_mae or point_mae"
         )
+    trained, given = config["tokenizer"]["radius"], store.settings["radius"]
+    if trained != given:
+        raise CheckpointError(f"{folder}: trained on groups of radius {trained} voxels, {store.folder} has {given}")
     return PolarMaeModel.model_validate(config["model"])
 
 

@@ -1,0 +1,110 @@
+"""Semantic segmentation on the token encoder: frozen (PEFT) or fully fine-tuned (arXiv 2502.02558, Sec. 4)."""
+
+import torch
+
+from tpcfm.config.polar_mae import SegmentationConfig
+from tpcfm.config.run import Run
+from tpcfm.errors import ConfigError
+from tpcfm.evaluate.table import write_metrics
+from tpcfm.models.segmentation import SegmentationModel
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.group_batches import GroupBatches
+from tpcfm.recipes.groups_support import identity, load_encoder, model_card, pretrained_model_config
+from tpcfm.recipes.segmentation_task import (
+    CLASSES,
+    PointwiseObjective,
+    SegmentationTask,
+    class_weights,
+    labelled_rows,
+)
+from tpcfm.train import PackedSource, fit, save_model
+from tpcfm.workspace import Workspace
+
+
+def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
+    """Train on the labelled events, keep the weights of the best validation macro F1, score them on the test split.
+
+    Raises:
+        ConfigError: more labels than events; `start: pretrained` without a pretrained run, or the other way round.
+        Interrupted: stopped by a signal or the time limit; the same call continues.
+    """
+    block = SegmentationConfig.model_validate(run.config)
+    if (block.start == "pretrained") != (run.pretrained is not None):
+        raise ConfigError(
+            f"{run.id}: start is {block.start!r} but pretrained is {run.pretrained!r}; give both or neither"
+        )
+    store = PreparedStore(workspace.cache(run.cache))
+    architecture = block.model
+    if run.pretrained is not None:
+        found = pretrained_model_config(workspace.run(run.pretrained), store)
+        regularisation = {name: getattr(block.model, name) for name in ("drop_path", "attention_dropout")}
+        architecture = found.model_copy(update=regularisation)
+
+    torch.manual_seed(block.seed)
+    model = SegmentationModel(
+        architecture,
+        len(CLASSES),
+        frozen=block.mode == "peft",
+        head_hidden=block.head_hidden,
+        head_dropout=block.head_dropout,
+    )
+    if run.pretrained is not None:
+        load_encoder(model.encoder, workspace.run(run.pretrained))
+    rows = labelled_rows(store, block.n_labels, block.seed)
+    weights = class_weights(store, rows, block.class_weights)
+    objective = PointwiseObjective(weights, block.gamma)
+    trained_depth = 0 if block.mode == "peft" else architecture.depth
+    collate = GroupBatches(points=True, drop_path=architecture.drop_path, depth=trained_depth)
+    source = PackedSource(
+        store,
+        rows,
+        collate,
+        batch_size=block.train.batch_size,
+        max_points=block.train.max_points,
+        seed=block.seed,
+        workers=block.train.workers,
+    )
+    task = SegmentationTask(
+        store,
+        collate,
+        objective,
+        max_points=block.train.max_points,
+        seed=block.seed,
+        precision=block.train.precision,
+    )
+    result = fit(
+        model,
+        objective,
+        source,
+        block.train,
+        state=workspace.state(run.id),
+        identity=identity(run, store, workspace),
+        seed=block.seed,
+        validate=task.validate,
+        monitor="-f1",
+        keep="best",
+        max_seconds=max_seconds,
+        device=device,
+    )
+    folder = workspace.run(run.id)
+    table = task.score(model, run, folder, calibrate=block.calibrate)
+    macro = {f"test {r['metric']}": r["value"] for r in table if r["class"] == "" and r["metric"].startswith("f1")}
+    save_model(
+        folder,
+        model,
+        config={
+            "architecture": "polar_mae_segmentation",
+            "model": architecture.model_dump(mode="json"),
+            "head_hidden": block.head_hidden,
+            "classes": list(CLASSES),
+            "class_weights": weights,
+            "tokenizer": store.settings,
+            "detector": "pilarnet",
+        },
+        card=model_card(
+            f"Semantic segmentation, {block.mode}, {block.n_labels} labelled events", run, store, model, macro
+        ),
+        run={"run": run.model_dump(mode="json"), "seconds": result.seconds, "data": store.fingerprint},
+        history=result.history,
+    )
+    write_metrics(folder / "metrics.parquet", table)
