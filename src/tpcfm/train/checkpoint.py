@@ -2,6 +2,7 @@
 
 import logging
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         with atomic(path) as temporary:
             torch.save(dict(content), temporary)
     except RuntimeError as error:  # PyTorch's writer reports a full disk this way
-        raise MachineError(f"{path}: writing the checkpoint failed: {str(error).splitlines()[0]}") from error
+        raise MachineError(f"{path}: writing the checkpoint failed: {_first_line(error)}") from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -38,13 +39,20 @@ def read(path: Path) -> dict[str, Any]:
         CheckpointError: damaged or of another format.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # PyTorch writes checksums but does not compare them when it reads
+            if (part := archive.testzip()) is not None:
+                raise ValueError(f"wrong checksum of {part}")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers of zip, pickle and tensors raise a dozen different classes
-        raise CheckpointError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(f"{path}: damaged checkpoint: {_first_line(error)}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(f"{path}: checkpoint format {found}, this version reads {FORMAT}")
     return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 class Checkpoints:

@@ -87,9 +87,9 @@ class StateLock:
         finally:
             aside.unlink(missing_ok=True)
 
-    def _read(self) -> dict[str, Any] | None:
+    def _read(self, path: Path | None = None) -> dict[str, Any] | None:
         try:
-            return json.loads(self.path.read_text())
+            return json.loads((path or self.path).read_text())
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -111,7 +111,7 @@ class StateLock:
             os.rename(self.path, moved)
         except FileNotFoundError:
             return
-        if json.loads(moved.read_text() or "{}").get("token", "") != owner.get("token"):
+        if (found := self._read(moved)) is None or found.get("token") != owner.get("token"):
             os.rename(moved, self.path)
             return
         moved.unlink()

@@ -1,5 +1,6 @@
 """The training loop: one function for every model; exact, resumable, stoppable, the same on one process or many."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +16,7 @@ from tpcfm.config.training import TrainConfig
 from tpcfm.errors import CheckpointError, ConfigError, Interrupted
 from tpcfm.train import rng
 from tpcfm.train.batches import to_device
+from tpcfm.train.batchnorm import has_batch_norm, synchronise
 from tpcfm.train.checkpoint import Checkpoints
 from tpcfm.train.distributed import Ranks, join
 from tpcfm.train.evaluation import weighted
@@ -26,6 +28,7 @@ from tpcfm.train.progress import Progress
 from tpcfm.train.schedule import set_rates
 from tpcfm.train.signals import StopRequest
 from tpcfm.train.source import MicroBatches, PackedSource
+from tpcfm.train.tracking import Mirror, from_environment
 from tpcfm.train.watch import FiniteWatch
 from tpcfm.train.window import Window
 
@@ -112,10 +115,12 @@ def fit(
     ranks = join(device)
     with ExitStack() as stack:
         lock = stack.enter_context(StateLock(Path(state))) if ranks.is_main else None
+        ranks.from_main(None)  # nobody reads the state before it is ours
         stack.enter_context(stop.listening())
         trainer = _Trainer(model, objective, source, config, Path(state), dict(identity), seed, ranks, lock)
         trainer.prepare(parameter_groups, validate, monitor)
         if not trainer.at.complete:
+            stack.push(trainer.close_mirror)
             trainer.run(stop)
         return trainer.finish(keep)
 
@@ -137,10 +142,12 @@ class _Trainer:
     ) -> None:
         self.model, self.objective, self.source, self.config = model, objective, source, config
         self.state, self.seed, self.ranks, self.lock = state, seed, ranks, lock
-        self.checkpoints = Checkpoints(state, {**identity, "seed": seed})
+        plain = json.loads(json.dumps({**identity, "seed": seed}, default=str))  # as it will be read back
+        self.checkpoints = Checkpoints(state, plain)
         self.at = _Progress()
         self.terms = term_names(objective)
-        self.begun = time.monotonic()
+        self.mirror: Mirror | None = None
+        self.begun, self.before = time.monotonic(), 0.0
         self.slowest = 0.0
         self.evaluate_every = config.evaluate_every or max(1, config.steps // 10)
 
@@ -156,6 +163,10 @@ class _Trainer:
                     f"train.activation_checkpointing: true, but {name} does not offer it; set it to false"
                 )
             switch(True)
+        self.model.train()
+        if self.ranks.world > 1 and has_batch_norm(self.model):
+            synchronise(self.model)
+            self.source.even = True
         self.optimizer = make_optimizer(self.model, self.config, groups)
         self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.watch = FiniteWatch(self.state, self.ranks)
@@ -177,6 +188,9 @@ class _Trainer:
         """Take the steps that are left."""
         config = self.config
         progress = Progress(self.state.name, self.at.step, config.steps, shown=self.ranks.is_main)
+        if self.ranks.is_main:
+            plain = {**self.checkpoints.identity, **config.model_dump()}
+            self.mirror = from_environment(self.state.name, plain, self.at.tracking)
         if self.resumed:
             progress.note("continues at step %d of %d", self.at.step, config.steps)
         elif self.validate:
@@ -207,7 +221,13 @@ class _Trainer:
             self.model.load_state_dict(self.checkpoints.load_best(self.at.best_step))
         self.model.eval()
         history = self.ranks.from_main(self.log.rows if self.log else None)
-        return FitResult(self.at.step, self.at.best_step, self.at.best_value, self._seconds(), history)
+        return FitResult(self.at.step, self.at.best_step, self.at.best_value, self.at.seconds, history)
+
+    def close_mirror(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        """Tell the tracking server how it ended, if there is one."""
+        if self.mirror:
+            stopped = kind is not None and issubclass(kind, Interrupted)
+            self.mirror.close("FINISHED" if kind is None else "SCHEDULED" if stopped else "FAILED")
 
     def _counts(self, micro: MicroBatches, stop: StopRequest) -> tuple[dict[str, float], str | None]:
         """Return the step's denominators over all ranks, and why to stop, the same on all ranks."""
@@ -253,8 +273,7 @@ class _Trainer:
             values = self.window.close(self.ranks)
             epoch = self.source.epoch(step - 1)
             row = {"step": step, "split": "train", "epoch": epoch, **values, "lr": rate, "seconds": self._seconds()}
-            if self.log:
-                self.log.add(row)
+            self._record(row)
             progress.values(step, row)
         if self.validate and (last or step % self.evaluate_every == 0):
             self._validate(progress, counts=True)
@@ -278,8 +297,7 @@ class _Trainer:
             raise ConfigError(
                 f"monitor: {name!r} is not among the validated values; allowed: {', '.join(sorted(values))}"
             )
-        if self.log:
-            self.log.add({"step": self.at.step, "split": "validation", **values})
+        self._record({"step": self.at.step, "split": "validation", **values})
         progress.note("step %d validation %s %.5g", self.at.step, name, values[name])
         if not counts:
             return
@@ -294,8 +312,16 @@ class _Trainer:
                 progress.note("no better %s for %d validations: stopping early", name, self.at.worse)
                 self.at.complete = True
 
+    def _record(self, row: dict[str, Any]) -> None:
+        if self.log:
+            self.log.add(row)
+        if self.mirror:
+            self.mirror.add(row)
+            self.at.tracking = self.mirror.run_id
+
     def _save(self) -> None:
         self.watch.check()
+        self.at.seconds = self._seconds()
         generators = self.ranks.gather(rng.get_state(self.ranks.device))
         window = self.ranks.gather(self.window.content())
         if self.ranks.is_main:
@@ -303,7 +329,6 @@ class _Trainer:
             self.lock.check()
             content = {
                 **vars(self.at),
-                "seconds": self._seconds(),
                 "window": window,
                 "world": self.ranks.world,
                 "model": self.model.state_dict(),
@@ -333,4 +358,4 @@ class _Trainer:
         self.before = content["seconds"]
 
     def _seconds(self) -> float:
-        return getattr(self, "before", 0.0) + time.monotonic() - self.begun
+        return self.before + time.monotonic() - self.begun

@@ -33,7 +33,8 @@ def make_optimizer(
     names = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
     if groups is None:
         groups = [{"name": "all", "params": [p for p in model.parameters() if p.requires_grad]}]
-    resolved, seen = [], set()
+    resolved: list[dict[str, Any]] = []
+    seen: set[int] = set()
     for number, group in enumerate(groups):
         if unknown := set(group) - GROUP_KEYS:
             raise ConfigError(
@@ -58,7 +59,8 @@ def make_optimizer(
         raise ConfigError(f"parameter groups leave out {len(missing)} trainable parameters, first: {missing[:3]}")
     if not resolved:
         raise ConfigError("nothing to train: no parameter requires a gradient")
-    return torch.optim.AdamW(resolved, lr=config.learning_rate, betas=config.betas)
+    on_cuda = all(p.is_cuda for group in resolved for p in group["params"])
+    return torch.optim.AdamW(resolved, lr=config.learning_rate, betas=config.betas, fused=on_cuda or None)
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

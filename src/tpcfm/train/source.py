@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tpcfm.errors import DataError
+from tpcfm.errors import ConfigError, DataError
 from tpcfm.train.objective import Batch, StepInfo
 from tpcfm.train.sampler import EpochSampler
 
@@ -34,6 +34,7 @@ class PackedSource:
         max_points: int,
         seed: int,
         workers: int = 0,
+        even: bool = False,
     ) -> None:
         """Describe the data.
 
@@ -46,6 +47,7 @@ class PackedSource:
             max_points: points per micro-batch.
             seed: names the order.
             workers: loader threads; 0 loads in the training thread.
+            even: give every rank equally many micro-batches (``fit`` asks for it where batch statistics are shared).
 
         Raises:
             DataError: no rows.
@@ -60,6 +62,7 @@ class PackedSource:
         self.max_points = max_points
         self.seed = seed
         self.workers = workers
+        self.even = even
         self.sampler = EpochSampler(len(self.rows), batch_size, seed)
         self._lengths = np.asarray(store.lengths)
 
@@ -79,17 +82,21 @@ class PackedSource:
             items += [(-int(n), epoch, i, int(row)) for i, (n, row) in enumerate(zip(self._lengths[rows], rows))]
         items.sort()  # longest first; ties by epoch and place in the stream, so the result is unique
         load = [(0, r) for r in range(world)]
-        mine: dict[int, list[tuple[int, int]]] = {}
+        shares: list[dict[int, list[tuple[int, int]]]] = [{} for _ in range(world)]
         for negative, epoch, _, row in items:
             points, r = heapq.heappop(load)
             heapq.heappush(load, (points - negative, r))
-            if r == rank:
-                mine.setdefault(epoch, []).append((-negative, row))
-        micro = []
-        for epoch in sorted(mine):
-            info = StepInfo(step=step, epoch=epoch, seed=self.seed, training=True)
-            micro += [(info, np.sort(rows)) for rows in _pack(mine[epoch], self.max_points)]
-        return micro
+            shares[r].setdefault(epoch, []).append((-negative, row))
+        bins = [
+            [(epoch, rows) for epoch in sorted(shares[r]) for rows in _pack(shares[r][epoch], self.max_points)]
+            for r in (range(world) if self.even else [rank])
+        ]
+        mine = bins[rank if self.even else 0]
+        if self.even:
+            mine = _split(mine, max(map(len, bins)), step, world)
+        return [
+            (StepInfo(step, epoch, self.seed, True), np.array(sorted(rows), dtype=np.int64)) for epoch, rows in mine
+        ]
 
     def micro_batches(self, step: int, rank: int = 0, world: int = 1) -> Iterator[tuple[StepInfo, Batch]]:
         """Yield (info, batch) for each micro-batch of a rank; none where a rank has no events in this step."""
@@ -116,7 +123,7 @@ class PackedSource:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _pack(items: list[tuple[int, int]], budget: int) -> list[np.ndarray]:
+def _pack(items: list[tuple[int, int]], budget: int) -> list[list[int]]:
     """First-fit decreasing: (points, row) pairs, longest first, into bins of at most ``budget`` points."""
     bins: list[list[int]] = []
     room: list[int] = []
@@ -129,4 +136,23 @@ def _pack(items: list[tuple[int, int]], budget: int) -> list[np.ndarray]:
         else:
             bins.append([row])
             room.append(budget - points)
-    return [np.array(rows, dtype=np.int64) for rows in bins]
+    return bins
+
+
+def _split(bins: list[tuple[int, list[int]]], wanted: int, step: int, world: int) -> list[tuple[int, list[int]]]:
+    """Halve the fullest bins until there are ``wanted``.
+
+    Raises:
+        ConfigError: fewer events than bins.
+    """
+    bins = list(bins)
+    while len(bins) < wanted:
+        i = max(range(len(bins)), key=lambda j: len(bins[j][1]), default=-1)
+        if i < 0 or len(bins[i][1]) < 2:
+            raise ConfigError(
+                f"step {step}: a rank of {world} has too few events for {wanted} micro-batches, and batch normalisation"
+                " needs equally many on all; raise train.batch_size or train.max_points, or use fewer ranks"
+            )
+        epoch, rows = bins.pop(i)
+        bins[i:i] = [(epoch, rows[::2]), (epoch, rows[1::2])]
+    return bins

@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,10 +35,11 @@ class Window:
             "gradient_norm": norm.detach(),
         }
         for term, mean in means.items():
-            values |= {f"sum {term}": mean.detach(), f"steps {term}": 1.0}
-        for name, value in values.items():
-            value = value.double() if isinstance(value, Tensor) else value
-            self._sums[name] = self._sums.get(name, 0.0) + value
+            values[f"sum {term}"] = mean.detach()
+            values[f"steps {term}"] = 1.0
+        for key, value in values.items():
+            before: Any = self._sums.get(key, 0.0)
+            self._sums[key] = before + (value.double() if isinstance(value, Tensor) else value)
 
     def content(self) -> dict[str, float]:
         """Return the sums as plain numbers."""
