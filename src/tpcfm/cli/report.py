@@ -1,0 +1,19 @@
+"""``tpcfm report``."""
+
+from pathlib import Path
+
+import typer
+
+
+def command(
+    plan: Path = typer.Option(..., help="Plan file."),
+    out: Path = typer.Option(Path("results/report/index.html"), help="HTML file; figures go into figures/ beside it."),
+) -> None:
+    """Write the report: one HTML file that opens without a network."""
+    from tpcfm.config.plan import Plan
+    from tpcfm.report.page import write_report
+
+    parts = write_report(Plan.read(plan), out)
+    for section in parts:
+        print(f"{section.title}: {len(section.items)} items")
+    print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")

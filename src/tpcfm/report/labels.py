@@ -1,0 +1,132 @@
+"""Section "Few labels": metrics against the number of labelled events, tables beside the papers'."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from tpcfm.config.plan import Plan
+from tpcfm.evaluate.study import collect_studies
+from tpcfm.report import published
+from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
+from tpcfm.report.tables import Markup, table, with_interval
+
+TASKS = {
+    "tracks": ("Track finding", ("ari", "efficiency", "purity"), published.TRACKS),
+    "pid": ("Particle identification", ("accuracy", "recall", "precision"), published.PID),
+    "noise": ("Noise tagging", ("accuracy", "recall", "precision"), published.NOISE),
+}
+
+
+def mean_over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ``point n_labels value low high seeds``: mean over seeds with a 95 % t-interval (NaN for one seed)."""
+    from scipy.stats import t
+
+    grouped = frame.groupby(["point", "n_labels"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    half = t.ppf(0.975, (grouped["count"] - 1).clip(lower=1)) * grouped["std"] / grouped["count"] ** 0.5
+    half = half.where(grouped["count"] > 1)
+    return pd.DataFrame(
+        {
+            "point": grouped["point"],
+            "n_labels": grouped["n_labels"],
+            "value": grouped["mean"],
+            "low": grouped["mean"] - half,
+            "high": grouped["mean"] + half,
+            "seeds": grouped["count"],
+        }
+    )
+
+
+def _curves(axes: object, frame: pd.DataFrame) -> None:
+    for index, point in enumerate(frame["point"].unique()):
+        rows = frame[frame["point"] == point].sort_values("n_labels")
+        style = "--" if point in ("adapter only", "random/peft", "random/full") else "-"
+        axes.plot(rows["n_labels"], rows["value"], marker(index) + style, color=colour(index), label=point)  # type: ignore[attr-defined]
+        if rows["low"].notna().all():
+            axes.fill_between(rows["n_labels"], rows["low"], rows["high"], color=colour(index), alpha=0.12)  # type: ignore[attr-defined]
+    axes.set_xlabel("labelled events")  # type: ignore[attr-defined]
+    log_axes(axes)  # type: ignore[arg-type]
+    counts = sorted(frame["n_labels"].unique())
+    axes.set_xticks(counts, [f"{c:,}".replace(",", " ") for c in counts])  # type: ignore[attr-defined]
+    axes.minorticks_off()  # type: ignore[attr-defined]
+
+
+def adapter_items(plan: Plan, sheet: Sheet) -> list[Item]:
+    """Return label-efficiency curves and tables of the FM4NPP tasks."""
+    frame = collect_studies(plan, ["finetune"])
+    frame = frame[(frame["split"] == "test") & (frame["class"] == "")]
+    tasks = [t for t in TASKS if f"adapters_{t}" in set(frame["study"])]
+    if not tasks:
+        return []
+    figure, grid = sheet.axes(len(tasks), width=3.7, height=3.2, squeeze=False)
+    items = []
+    for axes, task in zip(grid[0], tasks, strict=True):
+        title, metrics, reference = TASKS[task]
+        rows = frame[frame["study"] == f"adapters_{task}"]
+        _curves(axes, mean_over_seeds(rows[rows["metric"] == metrics[0]]))
+        axes.set_title(title)
+        axes.set_ylabel({"ari": "ARI, mean over events"}.get(metrics[0], metrics[0]))
+        legend(axes)
+        items.append(_task_table(task, title, metrics, rows, reference))
+    caption = "Frozen backbone with an adapter against the same adapter on raw points (dashed). Bands: 95 % over seeds, where there are several."
+    return [sheet.finish(figure, "labels-fm4npp", "FM4NPP: metric against labelled events", caption, wide=True), *items]
+
+
+def _task_table(
+    task: str, title: str, metrics: tuple[str, ...], rows: pd.DataFrame, reference: Mapping[str, Mapping[str, float]]
+) -> Item:
+    means = {
+        metric: mean_over_seeds(rows[rows["metric"] == metric]).set_index(["point", "n_labels"]) for metric in metrics
+    }
+    body: list[list[object]] = []
+    for key in means[metrics[0]].index:
+        cells: list[object] = []
+        for metric in metrics:
+            found = means[metric].loc[key] if key in means[metric].index else None
+            cells.append(None if found is None else Markup(with_interval(found["value"], found["low"], found["high"])))
+        body.append([f"{key[0]} (here)", int(key[1]), *cells])
+    floor = rows[rows["metric"] == "accuracy_majority"]
+    if len(floor):
+        body.append(["majority class (here)", "", float(floor["value"].mean()), None, None])
+    for name, numbers in reference.items():
+        body.append([f"{name} (paper, TPCpp-10M)", 70_000, *(numbers[m] for m in metrics)])
+    caption = "Paper: arXiv 2508.14087, Table 2, test set of TPCpp-10M. Ours on the events named above."
+    return table(f"table-{task}", title, ["system", "labels", *metrics], body, caption)
+
+
+def segmentation_items(plan: Plan, sheet: Sheet) -> list[Item]:
+    """Return label-efficiency curves and the table of PILArNet segmentation."""
+    frame = collect_studies(plan, ["finetune", "baselines"])
+    frame = frame[frame["study"].isin(["segmentation", "segmentation_baselines"]) & (frame["split"] == "test")]
+    if frame.empty:
+        return []
+    panels = [
+        ("mean", "macro F1"),
+        ("track", "track F1"),
+        ("shower", "shower F1"),
+        ("delta", "delta F1"),
+        ("Michel", "Michel F1"),
+    ]
+    f1 = frame[frame["metric"] == "f1"].assign(**{"class": frame["class"].replace("", "mean")})
+    figure, grid = sheet.axes(3, 2, width=3.5, height=2.7)
+    for axes, (name, label) in zip(grid.flat, panels, strict=False):
+        rows = f1[f1["class"] == name]
+        if len(rows):
+            _curves(axes, mean_over_seeds(rows))
+        axes.set_ylabel(label)
+        axes.set_ylim(0, 1.02)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    grid.flat[-1].axis("off")
+    grid.flat[-1].legend(handles, labels, loc="center", title="start / mode")
+    caption = "peft: encoder frozen; full: all weights trained; random/peft: frozen random encoder; random/full: from scratch; sparse_unet: supervised baseline."
+    items = [sheet.finish(figure, "labels-polar_mae", "Segmentation F1 against labelled events", caption, wide=True)]
+    names = [name for name, _ in panels]
+    body: list[list[object]] = []
+    means = {name: mean_over_seeds(f1[f1["class"] == name]).set_index(["point", "n_labels"]) for name in names}
+    for key in means["mean"].index:
+        cells = [means[n].loc[key] if key in means[n].index else None for n in names]
+        marks = [None if c is None else Markup(with_interval(c["value"], c["low"], c["high"])) for c in cells]
+        body.append([f"{key[0]} (here)", int(key[1]), *marks])
+    for (start, mode), numbers in published.SEGMENTATION_F1.items():
+        body.append([f"{start}/{mode} (paper, PILArNet-M)", 10_000, *(numbers[n] for n in names)])
+    text = "F1 on held-out events. Paper: arXiv 2502.02558, Table 7, real data, 10,000 labelled events."
+    return [*items, table("table-segmentation", "Segmentation", ["start / mode", "labels", *names], body, text)]

@@ -1,0 +1,115 @@
+"""The report: one HTML file that opens without a network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import plotly.offline
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from tpcfm import __version__
+from tpcfm.config.plan import Plan
+from tpcfm.files import write_text
+from tpcfm.report.ablations import ablation_items
+from tpcfm.report.data import data_items
+from tpcfm.report.events import event_items, prediction_items
+from tpcfm.report.labels import adapter_items, segmentation_items
+from tpcfm.report.scaling import scaling_items
+from tpcfm.report.style import Item, Sheet
+from tpcfm.report.tokenizers import tokenizer_items
+from tpcfm.report.training import training_items
+from tpcfm.workspace import Workspace
+
+SCALE_NOTES = {
+    "tiny": "This is the test scale: a handful of events and steps. Its numbers mean nothing.",
+    "demo": "This is the demo: real code on a few hundred simulated events and tens of steps. It shows that everything runs; "
+    "it supports no claim about the methods.",
+    "study": "Simulated events, two cores. Claims hold for this simulation only, not for PILArNet-M or TPCpp-10M.",
+    "h200": "Simulated events, half an hour of one GPU. Claims hold for this simulation only.",
+    "paper": "The papers' settings.",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page."""
+
+    anchor: str
+    title: str
+    text: str
+    items: list[Item]
+
+
+def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
+    """Return every section that has something to show."""
+    studies = workspace.root / "studies"
+    found = [
+        Section(
+            "data",
+            "Data",
+            "Raw files as ingested, beside the published aggregates.",
+            data_items(plan, workspace, sheet),
+        ),
+        Section("events", "Events", "A typical event of each dataset.", event_items(plan, workspace)),
+        Section(
+            "tokenizers", "Tokenizers", "How an event becomes tokens.", tokenizer_items(studies / "tokenizer", sheet)
+        ),
+        Section("pretraining", "Pretraining", "Learning without labels.", training_items(plan, workspace, sheet)),
+        Section(
+            "scaling",
+            "Scaling",
+            "What more parameters, events and steps bring.",
+            scaling_items(studies / "scaling", sheet),
+        ),
+        Section("ablations", "Ablations", "One thing changed at a time.", ablation_items(plan, sheet)),
+        Section("segmentation", "Few labels: segmentation", "Liquid argon.", segmentation_items(plan, sheet)),
+        Section("adapters", "Few labels: adapters", "Collider TPC.", adapter_items(plan, sheet)),
+        Section("predictions", "Predictions", "Held-out events.", prediction_items(plan, workspace)),
+    ]
+    return [section for section in found if section.items]
+
+
+def left_out(plan: Plan) -> list[str]:
+    """Name what the configured scale does not include."""
+    config = plan.config
+    missing = [f"system {s}" for s in ("polar_mae", "fm4npp") if s not in config["systems"]]
+    if config.get("polar_mae") and "polar_mae" in config["systems"]:
+        if not config["polar_mae"]["mask_ratios"]:
+            missing.append("mask-ratio ablation")
+        if not config["polar_mae"]["sparse_unet"]:
+            missing.append("sparse U-Net baseline")
+        missing += [
+            f"segmentation at {n} labels"
+            for n in (100, 1000, 10_000)
+            if n not in config["polar_mae"]["segmentation"]["labels"]
+        ]
+    if config.get("fm4npp") and "fm4npp" in config["systems"]:
+        system = config["fm4npp"]
+        missing += [f"backbone {size}" for size in ("m1", "m2", "m3", "m4", "m5", "m6") if size not in system["sizes"]]
+        missing += [f"adapter for {t}" for t in ("tracks", "pid", "noise") if not system["adapters"][t]]
+        if not system["ablations"]["next_token"]:
+            missing.append("next-token ablation")
+        missing += [f"order {o}" for o in ("hilbert",) if o not in system["ablations"]["orders"]]
+        missing.append("graph-network, EggNet, Exa.TrkX, HEPT and voxel U-Net baselines")
+    return missing
+
+
+def write_report(plan: Plan, out: Path) -> list[Section]:
+    """Write the page and, beside it, ``figures/*.png`` and ``*.svg``; return the sections."""
+    workspace = Workspace(Path(plan.config["results"]))
+    scale = plan.config["scale"]
+    sheet = Sheet(out.parent / "figures", scale)
+    parts = sections(plan, workspace, sheet)
+    environment = Environment(loader=PackageLoader("tpcfm.report"), autoescape=select_autoescape(["html"]))
+    has_displays = any("plotly-graph-div" in item.html for section in parts for item in section.items)
+    page = environment.get_template("page.html").render(
+        sections=parts,
+        scale=scale,
+        note=SCALE_NOTES[scale],
+        left_out=left_out(plan),
+        version=__version__,
+        plan=plan.hash,
+        runs=len(plan.runs),
+        plotly=plotly.offline.get_plotlyjs() if has_displays else "",
+    )
+    write_text(out, page)
+    return parts

@@ -1,0 +1,44 @@
+"""Reference numbers of the two papers, for tables that show them beside ours. Ours come from other data unless said so."""
+
+# arXiv 2502.02558, Table 1: SVM F1 on frozen tokens (mean, track, shower, delta, Michel).
+PROBE = {
+    "Point-MAE, 100k steps": {"mean": 0.680, "track": 0.990, "shower": 0.970, "delta": 0.436, "Michel": 0.325},
+    "Point-MAE, 500k steps": {"mean": 0.719, "track": 0.993, "shower": 0.967, "delta": 0.572, "Michel": 0.342},
+    "PoLAr-MAE, 500k steps": {"mean": 0.732, "track": 0.994, "shower": 0.977, "delta": 0.518, "Michel": 0.440},
+}
+# arXiv 2502.02558, Table 7: segmentation with 10,000 events: F1 (mean, track, shower, delta, Michel).
+SEGMENTATION_F1 = {
+    ("polar_mae", "peft"): {"mean": 0.798, "track": 0.961, "shower": 0.990, "delta": 0.542, "Michel": 0.698},
+    ("point_mae", "peft"): {"mean": 0.772, "track": 0.965, "shower": 0.983, "delta": 0.569, "Michel": 0.572},
+    ("point_mae", "full"): {"mean": 0.831, "track": 0.963, "shower": 0.994, "delta": 0.561, "Michel": 0.807},
+    ("polar_mae", "full"): {"mean": 0.837, "track": 0.964, "shower": 0.994, "delta": 0.569, "Michel": 0.823},
+}
+# arXiv 2508.14087, Table 2: FM4NPP m6 with 70,000 labelled events, and the adapter-only control.
+TRACKS = {
+    "FM4NPP m6": {"ari": 0.945, "efficiency": 0.961, "purity": 0.931},
+    "adapter only": {"ari": 0.724, "efficiency": 0.780, "purity": 0.645},
+    "EggNet": {"ari": 0.726, "efficiency": 0.742, "purity": 0.751},
+    "Exa.TrkX": {"ari": 0.877, "efficiency": 0.918, "purity": 0.664},
+    "HEPT": {"ari": 0.831, "efficiency": 0.812, "purity": 0.780},
+}
+PID = {
+    "FM4NPP m6": {"accuracy": 0.904, "recall": 0.765, "precision": 0.878},
+    "adapter only": {"accuracy": 0.663, "recall": 0.339, "precision": 0.611},
+    "SAGEConv": {"accuracy": 0.726, "recall": 0.456, "precision": 0.650},
+    "GraphConv": {"accuracy": 0.708, "recall": 0.418, "precision": 0.643},
+    "OneFormer3D": {"accuracy": 0.770, "recall": 0.490, "precision": 0.577},
+}
+NOISE = {
+    "FM4NPP m6": {"accuracy": 0.971, "recall": 0.937, "precision": 0.919},
+    "adapter only": {"accuracy": 0.911, "recall": 0.622, "precision": 0.836},
+    "SAGEConv": {"accuracy": 0.917, "recall": 0.723, "precision": 0.817},
+    "GraphConv": {"accuracy": 0.919, "recall": 0.721, "precision": 0.825},
+    "OneFormer3D": {"accuracy": 0.965, "recall": 0.940, "precision": 0.895},
+}
+# arXiv 2508.14087, Table 3: change against the base run (m5).
+ABLATIONS = {
+    "next token": {"noise": -0.0010, "pid": -0.0023, "tracks": -0.0009},
+    "k=1": {"noise": -0.0012, "pid": -0.0049, "tracks": -0.0019},
+    "k=5": {"noise": -0.0007, "pid": -0.0016, "tracks": -0.0003},
+    "hilbert": {"noise": -0.0014, "pid": -0.0075, "tracks": -0.0051},
+}

@@ -1,0 +1,127 @@
+"""Section "Scaling": loss against size, data and compute with fitted laws; downstream metrics against backbone size."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
+from tpcfm.report.tables import Markup, number, table, with_interval
+from tpcfm.scaling.study import AXES
+
+DOWNSTREAM = {"tracks": ("ari", "ARI, mean over events"), "pid": ("accuracy", "identification accuracy"), "noise": ("accuracy", "noise accuracy")}  # fmt: skip
+
+
+def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
+    """Return the scaling figures and the table of exponents from the folder that ``tpcfm scaling fit`` wrote."""
+    if not (folder / "fits.parquet").exists():
+        return []
+    tables = {
+        name: pd.read_parquet(folder / f"{name}.parquet") for name in ("points", "fits", "curves", "front", "metrics")
+    }
+    points, fits = tables["points"], tables["fits"]
+    items = []
+    studies = [s for s in AXES if s in set(points["study"])]
+    if studies:
+        figure, grid = sheet.axes(len(studies), width=3.7, height=3.1, squeeze=False)
+        for axes, study in zip(grid[0], studies, strict=True):
+            _law(axes, study, tables)
+        caption = (
+            "Unweighted validation error on one fixed set; each point is a run with its own full schedule. Lines: a x^-b, with saturation "
+            "from five sizes on; bands: 95 % bootstrap. Below five sizes a line is illustrative only."
+        )
+        items.append(
+            sheet.finish(figure, "scaling", "Pretraining error against size, data and compute", caption, wide=True)
+        )
+    rows = []
+    for row in fits.itertuples():
+        name = f"{row.study.removeprefix('scaling_')} {row.group}".strip()
+        exponent = Markup(with_interval(row.b, row.b_low, row.b_high))
+        saturation = Markup(with_interval(row.c, row.c_low, row.c_high, 4)) if row.saturation else "not fitted"
+        note = "illustrative: fewer than five sizes" if row.illustrative else ""
+        rows.append([name, row.x_label, exponent, saturation, row.points, row.runs, note])
+    if rows:
+        head = ["study", "against", "exponent b", "saturation c", "sizes", "runs", "note"]
+        caption = "The paper (arXiv 2508.14087) shows its laws as figures only and prints no exponents."
+        items.append(table("exponents", "Fitted exponents", head, rows, caption))
+    return items + _downstream(tables["metrics"], sheet) + _floors(tables["metrics"])
+
+
+def _law(axes: object, study: str, tables: dict[str, pd.DataFrame]) -> None:
+    points, curves, fits, front = (tables[n] for n in ("points", "curves", "fits", "front"))
+    mine = points[points["study"] == study]
+    for index, group in enumerate(mine["group"].unique()):
+        rows = mine[mine["group"] == group]
+        label = group or "runs"
+        axes.plot(rows["x"], rows["y"], marker(index), color=colour(index), label=label)  # type: ignore[attr-defined]
+        curve = curves[(curves["study"] == study) & (curves["group"] == group)]
+        law = fits[(fits["study"] == study) & (fits["group"] == group)]
+        if len(curve):
+            style = ":" if law["illustrative"].iloc[0] else "-"
+            axes.plot(curve["x"], curve["y"], style, color=colour(index), linewidth=1.2)  # type: ignore[attr-defined]
+            if np.isfinite(curve["low"]).all():
+                axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour(index), alpha=0.12)  # type: ignore[attr-defined]
+    if study == "scaling_compute" and len(front) > 1:
+        axes.step(front["x"], front["y"], where="post", color="#1c2733", linewidth=0.8, label="best at this compute")  # type: ignore[attr-defined]
+    axes.set_xlabel(AXES[study][1])  # type: ignore[attr-defined]
+    axes.set_ylabel("validation error")  # type: ignore[attr-defined]
+    log_axes(axes, x=True, y=True)  # type: ignore[arg-type]
+    legend(axes)  # type: ignore[arg-type]
+
+
+def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
+    frame = metrics[metrics["study"] == "scaling_downstream"]
+    tasks = [t for t in DOWNSTREAM if t in set(frame["axis"])]
+    if not tasks:
+        return []
+    figure, grid = sheet.axes(len(tasks), width=3.7, height=3.0, squeeze=False)
+    sizes = metrics[(metrics["study"] == "scaling_size") & (metrics["metric"] == "parameters")]
+    parameters = dict(zip(sizes["point"], sizes["value"], strict=True))
+    for axes, task in zip(grid[0], tasks, strict=True):
+        metric, label = DOWNSTREAM[task]
+        rows = frame[
+            (frame["axis"] == task) & (frame["metric"] == metric) & (frame["class"] == "") & (frame["split"] == "test")
+        ]
+        for index, (n_labels, values) in enumerate(rows.groupby("n_labels")):
+            mean = values.groupby("point")["value"].mean()
+            known = sorted((parameters[p.split()[0]], v) for p, v in mean.items() if str(p).split()[0] in parameters)
+            axes.plot(
+                [x for x, _ in known],
+                [y for _, y in known],
+                marker(index) + "-",
+                color=colour(index),
+                label=f"{n_labels} labels",
+            )
+            if "adapter only" in mean:
+                axes.axhline(mean["adapter only"], color=colour(index), linestyle="--", linewidth=1)
+        axes.set_xlabel("backbone parameters")
+        axes.set_ylabel(label)
+        axes.set_title(task)
+        log_axes(axes)
+        legend(axes)
+    caption = "Adapters on every pretrained size. Dashed: the same adapter on raw points, without a backbone."
+    return [sheet.finish(figure, "scaling-downstream", "Downstream tasks against backbone size", caption, wide=True)]
+
+
+def _floors(metrics: pd.DataFrame) -> list[Item]:
+    frame = metrics[metrics["study"] == "scaling_size"]
+    wanted = ["parameters", "validation_loss", "floor_own_position", "floor_mean", "points_seen", "flops"]
+    rows = []
+    for (size, seed), values in frame.groupby(["point", "seed"], sort=False):
+        found = values.drop_duplicates("metric").set_index("metric")["value"]
+        rows.append([size, int(seed), *(float(found[w]) if w in found else None for w in wanted)])
+    if not rows:
+        return []
+    head = [
+        "size",
+        "seed",
+        "parameters",
+        "validation error",
+        "floor: own position",
+        "floor: mean",
+        "points seen",
+        "training FLOPs",
+    ]
+    cells = [[row[0], row[1], *(Markup(number(v, 4)) for v in row[2:])] for row in rows]
+    caption = "Floors: always predicting the point's own position, or the mean target. A model below them has learned something."
+    return [table("floors", "Losses beside naive floors", head, cells, caption)]

@@ -1,0 +1,119 @@
+"""Look of all figures: one palette, one set of axes, the scale stamped on each."""
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tpcfm.files import atomic
+
+INK, MUTED, GRID = "#1c2733", "#6b7785", "#e3e7ec"
+SERIES = ("#2456a6", "#d1495b", "#2a8a63", "#c98a1b", "#7a5195", "#5b7c99", "#a15c38")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+matplotlib.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 9.5,
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.titlesize": 10.5,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "grid.linewidth": 0.8,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "text.color": INK,
+        "legend.frameon": False,
+        "legend.fontsize": 8.5,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "tpcfm",
+        "figure.dpi": 110,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing on the page: ``html`` under a heading with a caption."""
+
+    name: str
+    title: str
+    html: str
+    caption: str = ""
+    wide: bool = False
+
+
+class Sheet:
+    """Makes the figures of one report: stamps the scale and keeps a PNG and an SVG of each for talks and dashboards."""
+
+    def __init__(self, folder: Path, scale: str) -> None:
+        self.folder, self.scale = folder, scale
+
+    def axes(
+        self, columns: int = 1, rows: int = 1, *, width: float = 4.6, height: float = 3.2, **kwargs: Any
+    ) -> tuple[Figure, Any]:
+        """Return a new figure and its axes (an array if there are several)."""
+        return plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", **kwargs)
+
+    def finish(self, figure: Figure, name: str, title: str, caption: str = "", wide: bool = False) -> Item:
+        """Stamp, save and return a figure as inline SVG."""
+        figure.text(0.995, 0.002, f"scale: {self.scale}", ha="right", va="bottom", fontsize=6.5, color=MUTED)
+        for ending in ("png", "svg"):
+            with atomic(self.folder / f"{name}.{ending}") as temporary:
+                figure.savefig(temporary, format=ending, metadata={"Date": None} if ending == "svg" else None)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+        plt.close(figure)
+        svg = stream.getvalue()
+        svg = svg[svg.index("<svg") :]
+        # Ids repeat between figures of one page: prefix them.
+        svg = re.sub(r'id="', f'id="{name}-', svg)
+        svg = re.sub(r'(xlink:href="#|url\(#|href="#)', rf"\g<1>{name}-", svg)
+        return Item(name, title, f'<div class="figure" role="img" aria-label="{title}">{svg}</div>', caption, wide)
+
+
+def legend(axes: Axes, **kwargs: Any) -> None:
+    """Add a legend if anything is labelled."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**kwargs)
+
+
+def log_axes(axes: Axes, x: bool = True, y: bool = False) -> None:
+    """Logarithmic axes with plain tick labels where the range is short."""
+    from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, ScalarFormatter
+
+    for axis, on in ((axes.xaxis, x), (axes.yaxis, y)):
+        if on:
+            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+            low, high = axes.get_xlim() if axis is axes.xaxis else axes.get_ylim()
+            if low > 0 and high / low < 50:
+                axis.set_major_formatter(ScalarFormatter())
+                axis.set_minor_formatter(ScalarFormatter() if high / low < 5 else NullFormatter())
+            else:
+                axis.set_major_formatter(LogFormatterSciNotation())
+
+
+def colour(index: int) -> str:
+    """Colour of the i-th series."""
+    return SERIES[index % len(SERIES)]
+
+
+def marker(index: int) -> str:
+    """Marker of the i-th series."""
+    return MARKERS[index % len(MARKERS)]

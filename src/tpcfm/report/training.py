@@ -1,0 +1,87 @@
+"""Section "Pretraining": loss curves, probes, what each run cost."""
+
+import pandas as pd
+
+from tpcfm.config.plan import Plan
+from tpcfm.evaluate.study import collect_studies
+from tpcfm.files import read_json
+from tpcfm.report import published
+from tpcfm.report.style import Item, Sheet, colour, legend
+from tpcfm.report.tables import Markup, table, with_interval
+from tpcfm.workspace import Workspace
+
+CLASSES = ("mean", "track", "shower", "delta", "Michel")
+
+
+def histories(plan: Plan, workspace: Workspace, stage: str = "pretrain") -> dict[str, pd.DataFrame]:
+    """Return the training log of every run of a stage that has one."""
+    paths = {run: workspace.run(run) / "log.parquet" for run in plan.of_stage(stage)}
+    return {run: pd.read_parquet(path) for run, path in paths.items() if path.exists()}
+
+
+def training_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
+    """Return loss curves of both families, probe F1 and the table of runs."""
+    logs = histories(plan, workspace)
+    items = []
+    titles = {
+        "polar_mae": ("PoLAr-MAE and Point-MAE: validation loss", "Chamfer loss, plus the energy term for PoLAr-MAE: the two are not on one scale."),
+        "fm4npp": ("FM4NPP: validation loss", "Mean squared error of neighbour coordinates on the validation split; runs of another objective or k are in the ablations."),
+    }  # fmt: skip
+    for family, (title, caption) in titles.items():
+        study = plan.studies.get("pretrain_polar_mae" if family == "polar_mae" else "pretrain_fm4npp")
+        runs = [p for p in study.points if p.run in logs] if study else []
+        if not runs:
+            continue
+        figure, axes = sheet.axes(width=5.6, height=3.2)
+        for index, value in enumerate(dict.fromkeys(p.value for p in runs)):
+            for number, point in enumerate(p for p in runs if p.value == value):
+                log = logs[point.run]
+                rows = log[(log["split"] == "validation") & log["loss"].notna()]
+                label = value if number == 0 else None
+                axes.plot(rows["step"], rows["loss"], color=colour(index), marker="o", markersize=3, label=label)
+        axes.set_xlabel("optimiser step")
+        axes.set_ylabel("validation loss")
+        legend(axes)
+        items.append(sheet.finish(figure, f"loss-{family}", title, caption))
+    items += probe_items(plan, sheet)
+    items.append(_runs_table(plan, workspace))
+    return items
+
+
+def probe_items(plan: Plan, sheet: Sheet) -> list[Item]:
+    """Return the linear-probe table beside the published one."""
+    frame = collect_studies(plan, ["pretrain"])
+    frame = frame[(frame["study"] == "probe") & (frame["metric"] == "f1")]
+    if frame.empty:
+        return []
+    rows: list[list[object]] = []
+    for start, values in frame.groupby("point", sort=False):
+        cells: list[object] = []
+        for name in CLASSES:
+            chosen = values[values["class"].isin([name, ""] if name == "mean" else [name])]
+            cells.append(Markup(with_interval(*chosen[["value", "low", "high"]].mean())) if len(chosen) else None)
+        rows.append([f"{start} (here)", *cells])
+    for name, numbers in published.PROBE.items():
+        rows.append([f"{name} (paper, PILArNet-M)", *(numbers[c] for c in CLASSES)])
+    caption = (
+        "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals. "
+        "Rows marked paper: arXiv 2502.02558, Table 1, real data; ours are not comparable in absolute terms."
+    )
+    return [table("probe", "Linear probe of frozen tokens", ["start", *CLASSES], rows, caption)]
+
+
+def _runs_table(plan: Plan, workspace: Workspace) -> Item:
+    rows = []
+    for run in plan.of_stage("pretrain"):
+        path = workspace.run(run) / "run.json"
+        if not path.exists():
+            continue
+        record = read_json(path)
+        entry = plan.runs[run]
+        train = entry.config["train"]
+        seconds = record.get("seconds") or record.get("timings", {}).get("seconds")
+        rows.append([run, entry.config["model"]["width"], train["steps"], train["batch_size"], seconds])
+    head = ["run", "width", "steps", "events per step", "training time (s)"]
+    return table(
+        "runs", "Pretraining runs", head, rows, "Settings, versions, hardware and logs of each lie in its run folder."
+    )
