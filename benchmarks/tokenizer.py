@@ -1,0 +1,120 @@
+"""Tokenizer: C-NMS and ball query on cell lists against the same in all pairs, and cost against event size."""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from tpcfm.config.polar_mae import TokenizerConfig
+from tpcfm.prepare.grouping import group
+from tpcfm.prepare.neighbourhood import ball_query
+from tpcfm.prepare.suppression import suppress
+from tpcfm.prepare.tokenizer_throughput import event_of_size
+
+RADIUS, OVERLAP = 5.0, 0.73
+SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000)
+
+
+def made_event(seed: int = 0) -> np.ndarray:
+    """Return about 2,000 lattice points with the density of a liquid-argon event: thin tracks and a few showers."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for _ in range(6):
+        direction = rng.normal(size=3)
+        along = np.arange(0, 250, 0.8)[:, None] * direction / np.linalg.norm(direction)
+        parts.append(rng.uniform(200, 568, 3) + along + rng.normal(0, 0.6, along.shape))
+    for _ in range(2):
+        depth = rng.gamma(3, 12, (250, 1))
+        direction = rng.normal(size=3)
+        spread = rng.normal(0, 0.15, (250, 3)) * depth
+        parts.append(rng.uniform(200, 568, 3) + depth * direction / np.linalg.norm(direction) + spread)
+    voxels = np.rint(np.concatenate(parts)).astype(np.int32)
+    return np.unique(np.clip(voxels, 0, 767), axis=0)
+
+
+def all_pairs(xyz: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """C-NMS and ball query from the matrix of all distances, in torch: rows of the centres, (T, N) membership."""
+    points = torch.from_numpy(xyz).float()
+    squared = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square()
+    near = squared < (2 * RADIUS * OVERLAP) ** 2
+    order = torch.argsort(near.sum(1), descending=True, stable=True)  # rows are in lexicographic order already
+    alive = torch.ones(len(points), dtype=torch.bool)
+    centres = []
+    for i in order.tolist():
+        if alive[i]:
+            centres.append(i)
+            alive &= ~near[i]
+    rows = torch.tensor(centres)
+    return rows, squared[rows] < RADIUS**2
+
+
+def cell_list(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Do the same with this package."""
+    centres = suppress(xyz, RADIUS, OVERLAP)
+    offset, members = ball_query(xyz, centres, RADIUS)
+    return centres, offset, members
+
+
+def seconds(work: Callable[[], Any], calls: int) -> float:
+    """Return the best time of several calls, after one to warm up."""
+    work()
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def peak_mib(work: Callable[[], Any]) -> float:
+    """Return the peak of what one call allocates through NumPy and Python, MiB."""
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return the rows of the benchmark table."""
+    torch.set_num_threads(1)
+    events = [made_event(seed) for seed in range(8)]
+    event = event_of_size(events, 5000)
+    event = event[np.lexsort(event.T[::-1])]
+    centres, offset, _ = cell_list(event)
+    reference, member = all_pairs(event)
+    if not np.array_equal(centres, reference.numpy()) or not np.array_equal(np.diff(offset), member.sum(1).numpy()):
+        raise AssertionError("cell list and all pairs disagree")
+    fast, slow = seconds(lambda: cell_list(event), 30), seconds(lambda: all_pairs(event), 3)
+    found = [
+        {
+            "what": "C-NMS + ball query",
+            "size": "5000 points",
+            "against": "all pairs in torch, one core",
+            "ratio": slow / fast,
+            "memory_mib": peak_mib(lambda: cell_list(event)),
+        }
+    ]
+    config = TokenizerConfig(radius=RADIUS, overlap=OVERLAP)
+    per_point = {}
+    for size in SIZES:
+        sized = event_of_size(events, size)
+        per_point[size] = seconds(lambda: group(sized, config), 10) / size  # noqa: B023 - called before the next turn
+        found.append(
+            {
+                "what": "tokenizer, time per point (1: linear)",
+                "size": f"{size} points",
+                "against": f"{SIZES[0]} points",
+                "ratio": per_point[size] / per_point[SIZES[0]],
+                "memory_mib": peak_mib(lambda: group(sized, config)),  # noqa: B023 - called before the next turn
+            }
+        )
+    return found
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(f"{row['what']:42}{row['size']:>14}  {row['against']:32}{row['ratio']:8.2f}{row['memory_mib']:9.1f} MiB")

@@ -1,0 +1,31 @@
+"""``tpcfm tokenizer-study``: grouping strategies over parameter grids."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet, PILArNet-M layout).")],
+    out: Annotated[Path, typer.Option(help="Folder for study, group_sizes, throughput and metrics (.parquet).")],
+    config: Annotated[str, typer.Option(help="Grid as JSON text or a JSON file: events, radii, overlaps.")] = "{}",
+) -> None:
+    """Compare tokenizers: missed and duplicated points, group sizes, groups per event, throughput."""
+    from tpcfm.cli.prepare import _block
+    from tpcfm.config.workflow import TokenizerStudy
+    from tpcfm.prepare.tokenizer_study import run_study
+
+    grid = _block(TokenizerStudy, config)
+    study = run_study(events, out, events=grid.events, radii=grid.radii, overlaps=grid.overlaps)
+    shown = [
+        "tokenizer",
+        "tokens_per_event",
+        "missed_before_cap",
+        "missed",
+        "duplicated_before_cap",
+        "duplicated",
+        "pareto",
+    ]
+    print(study.sort_values("total")[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(f"{out}: {len(study)} tokenizers on {study['events'].max()} events")
