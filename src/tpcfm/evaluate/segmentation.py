@@ -10,27 +10,21 @@ Floats = npt.NDArray[np.float64]
 METRICS = ("f1", "precision", "recall", "iou")
 
 
-def confusion(truth: npt.NDArray[Any], prediction: npt.NDArray[Any], classes: int) -> npt.NDArray[np.int64]:
-    """Return the confusion matrix ``(classes, classes)``: row = truth, column = prediction, entries = points."""
-    flat = np.bincount(truth.astype(np.int64) * classes + prediction, minlength=classes * classes)
-    return flat.reshape(classes, classes)
-
-
-def class_scores(matrix: npt.NDArray[Any]) -> dict[str, Floats]:
-    """Return F1, precision, recall and IoU of each class.
+def batched_scores(matrix: npt.NDArray[Any]) -> dict[str, Floats]:
+    """Return F1, precision, recall and IoU of each class, for many matrices at once.
 
     Args:
         matrix: ``(..., C, C)`` confusion matrices.
 
     Returns:
-        Arrays ``(..., C)``. A class that is neither true nor predicted anywhere has no score (NaN); a true class
-        that is never predicted has precision 0.
+        Arrays ``(..., C)``, defined as in `classification.class_scores`: a class that never occurs in truth has no score
+        (NaN), one that is never predicted has precision 0.
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
     true, predicted = matrix.sum(-1).astype(np.float64), matrix.sum(-2).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         union = true + predicted - hits
-        some = union > 0
+        some = true > 0
         return {
             "f1": np.where(some, 2 * hits / (true + predicted), np.nan),
             "precision": np.where(some, hits / np.maximum(predicted, 1), np.nan),
@@ -64,7 +58,7 @@ def score_rows(
     weights = np.random.default_rng(seed).multinomial(events, np.full(events, 1 / events), size=resamples)
     drawn = np.tensordot(weights, per_event, axes=1)
     rows = []
-    value, spread = class_scores(per_event.sum(0)), class_scores(drawn)
+    value, spread = batched_scores(per_event.sum(0)), batched_scores(drawn)
     for metric in METRICS:
         for name, one, many in [
             ("", macro(value[metric]), macro(spread[metric])),
@@ -128,7 +122,7 @@ def tune_decision_weights(
                     hits = (leaves & (is_true == k)).sum() - np.concatenate([[0], np.cumsum(leaves & (is_true == k))])
                     chosen = leaves.sum() - np.concatenate([[0], np.cumsum(leaves)])
                 with np.errstate(invalid="ignore", divide="ignore"):
-                    f1[k] = np.where(true[k] + chosen > 0, 2 * hits / (true[k] + chosen), np.nan)
+                    f1[k] = np.where(true[k] > 0, 2 * hits / (true[k] + chosen), np.nan)
             mean = macro(f1.T)
             # A cut is possible only between different thresholds, and only where the offset stays bounded.
             middle = (sorted_threshold[1:] + sorted_threshold[:-1]) / 2

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from tpcfm.config.run import Run
 from tpcfm.detectors import pilarnet
 from tpcfm.errors import ConfigError
+from tpcfm.evaluate.classification import confusion_matrix
 from tpcfm.evaluate.segmentation import (
-    class_scores,
-    confusion,
+    batched_scores,
     confusion_rows,
     macro,
     score_rows,
@@ -119,11 +119,11 @@ class SegmentationTask:
         matrix = np.zeros((len(CLASSES),) * 2, np.int64)
         for batch, log_p in self.predict(model, self.validation):
             truth = batch["semantic"]
-            matrix += confusion(truth, log_p.argmax(1), len(CLASSES))
+            matrix += confusion_matrix(truth, log_p.argmax(1), len(CLASSES))
             # The loss needs logits up to a constant per point only, so log-probabilities serve.
             loss += float(self.objective.of(torch.from_numpy(log_p), torch.from_numpy(truth)))
             points += len(truth)
-        return {"loss": loss / points, "f1": float(macro(class_scores(matrix)["f1"]))}
+        return {"loss": loss / points, "f1": float(macro(batched_scores(matrix)["f1"]))}
 
     def tune(self, model: nn.Module) -> npt.NDArray[np.float64]:
         """Return decision offsets tuned on the validation events (at most 400,000 of their points, evenly taken)."""
@@ -149,7 +149,7 @@ class SegmentationTask:
                 truth = batch["semantic"][a:b]
                 for suffix, offset in offsets.items():
                     chosen = (log_p[a:b] + offset).argmax(1)
-                    matrices[suffix].append(confusion(truth, chosen, len(CLASSES)))
+                    matrices[suffix].append(confusion_matrix(truth, chosen, len(CLASSES)))
                     if suffix == "" and int(rows[position]) in shown:
                         event = self.store[int(rows[position])]
                         kept = {name: event[name] for name in ("event_id", "x", "y", "z", "energy")}

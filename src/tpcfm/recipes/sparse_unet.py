@@ -1,0 +1,114 @@
+"""Supervised segmentation with the sparse residual U-Net: the baseline on the same labelled events."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tpcfm.config.polar_mae import SparseUNetConfig
+from tpcfm.config.run import Run
+from tpcfm.detectors import pilarnet
+from tpcfm.evaluate.table import write_metrics
+from tpcfm.models.baselines.sparse_unet import SparseUNet
+from tpcfm.prepare.batches import Batch, collate_groups
+from tpcfm.prepare.energy import scale_energy
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.groups_support import identity, model_card
+from tpcfm.recipes.segmentation_task import CLASSES, PointwiseObjective, SegmentationTask, labelled_rows
+from tpcfm.train import PackedSource, StepInfo, fit, save_model
+from tpcfm.train.keyed import keyed_generator
+from tpcfm.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class VoxelBatches:
+    """Collate function for voxels: ``voxel`` (N, 3) int64, ``voxel_event`` (N,), ``voxel_features`` (N, 1).
+
+    Attributes:
+        augment: in training, one of the 48 symmetries of the cube per event and epoch, keyed by seed, epoch and event.
+    """
+
+    augment: bool = True
+
+    def __call__(self, store: PreparedStore, rows: npt.NDArray[np.int64], info: StepInfo) -> Batch:
+        """Return the packed batch."""
+        batch = collate_groups(store, rows)
+        batch = {key: batch[key] for key in ("offsets", "event_key", "energy", "semantic", "xyz")}
+        voxel = batch.pop("xyz").astype(np.int64)
+        if self.augment and info.training:
+            for key, a, b in zip(batch["event_key"], batch["offsets"][:-1], batch["offsets"][1:]):
+                generator = keyed_generator(info.seed, info.epoch, int(key), "lattice symmetry")
+                turned = voxel[a:b][:, generator.permutation(3)]
+                flip = generator.integers(2, size=3, dtype=np.int64)
+                voxel[a:b] = np.where(flip, pilarnet.EDGE - 1 - turned, turned)
+        batch["voxel"] = voxel
+        batch["voxel_event"] = np.repeat(np.arange(len(rows)), np.diff(batch["offsets"]))
+        batch["voxel_features"] = scale_energy(batch["energy"]).astype(np.float32)[:, None]
+        return batch
+
+
+def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
+    """Train with plain cross-entropy, keep the weights of the best validation macro F1, score on the test split.
+
+    Raises:
+        ConfigError: more labels than training events.
+        Interrupted: stopped by a signal or the time limit; the same call continues.
+    """
+    block = SparseUNetConfig.model_validate(run.config)
+    store = PreparedStore(workspace.cache(run.cache))
+    rows = labelled_rows(store, block.n_labels, block.seed)
+    torch.manual_seed(block.seed)
+    model = SparseUNet(len(CLASSES), filters=block.filters, depth=block.depth, repetitions=block.repetitions)
+    objective = PointwiseObjective([1.0] * len(CLASSES), gamma=0.0)
+    collate = VoxelBatches(block.augment)
+    source = PackedSource(
+        store,
+        rows,
+        collate,
+        batch_size=block.train.batch_size,
+        max_points=block.train.max_points,
+        seed=block.seed,
+        workers=block.train.workers,
+    )
+    task = SegmentationTask(
+        store,
+        collate,
+        objective,
+        max_points=block.train.max_points,
+        seed=block.seed,
+        precision=block.train.precision,
+    )
+    result = fit(
+        model,
+        objective,
+        source,
+        block.train,
+        state=workspace.state(run.id),
+        identity=identity(run, store, workspace),
+        seed=block.seed,
+        validate=task.validate,
+        monitor="-f1",
+        keep="best",
+        max_seconds=max_seconds,
+        device=device,
+    )
+    folder = workspace.run(run.id)
+    table = task.score(model, run, folder, calibrate=block.calibrate)
+    macro = {f"test {r['metric']}": r["value"] for r in table if r["class"] == "" and r["metric"].startswith("f1")}
+    save_model(
+        folder,
+        model,
+        config={
+            "architecture": "sparse_unet",
+            "filters": block.filters,
+            "depth": block.depth,
+            "repetitions": block.repetitions,
+            "classes": list(CLASSES),
+            "detector": "pilarnet",
+        },
+        card=model_card(f"Sparse residual U-Net, {block.n_labels} labelled events", run, store, model, macro),
+        run={"run": run.model_dump(mode="json"), "seconds": result.seconds, "data": store.fingerprint},
+        history=result.history,
+    )
+    write_metrics(folder / "metrics.parquet", table)
