@@ -82,11 +82,12 @@ def lose_energy(momentum, mass, grammage, solid):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def deposit_kev(beta_gamma, path, width, landau_table, u):  # type: ignore[no-untyped-def]
+def deposit_kev(beta_gamma, path, width, highest_kev, landau_table, u):  # type: ignore[no-untyped-def]
     """Return the ionisation energy (keV) left along ``path`` cm of gas.
 
-    Most probable loss plus a Landau fluctuation; ``width`` widens the Landau for the binding of the electrons, which matters in
-    thin gas (a pure Landau is too narrow there). ``u`` in (0, 1) picks the quantile of ``landau_table`` (shape (Q,)).
+    Most probable loss plus a Landau fluctuation; ``width`` widens the Landau for the binding of the electrons, which
+    matters in thin gas (a pure Landau is too narrow there). The fluctuation ends at ``highest_kev``: harder knock-on
+    electrons leave the cluster. ``u`` in (0, 1) picks the quantile of ``landau_table`` (shape (Q,)) below that end.
     """
     bg2 = beta_gamma * beta_gamma
     beta2 = bg2 / (1.0 + bg2)
@@ -95,17 +96,15 @@ def deposit_kev(beta_gamma, path, width, landau_table, u):  # type: ignore[no-un
     delta = _density_gas(math.log10(beta_gamma))
     inner = math.log(max(2.0, 2.0 * _ELECTRON_MEV * bg2 / excitation)) + math.log(max(0.1, xi / excitation))
     peak = xi * max(1.0, inner + 0.2 - beta2 - delta)
-    place = u * (landau_table.size - 1)
+    end = max(8.0, 1e-3 * highest_kev / (width * xi))
+    place = u * min(landau_table.size - 1, np.searchsorted(landau_table, end))
     cell = min(int(place), landau_table.size - 2)
     value = landau_table[cell] + (place - cell) * (landau_table[cell + 1] - landau_table[cell])
     return 1e3 * max(0.0, peak + width * xi * (value + 0.22278))
 
 
-def landau_quantiles(size: int = 4097, highest: float = 0.9995) -> npt.NDArray[np.float64]:
-    """Return quantiles of the Landau distribution at ``size`` even steps, shape (size,).
-
-    The table ends at the ``highest`` quantile: harder knock-on electrons leave the cluster and are tracks of their own.
-    """
+def landau_quantiles(size: int = 8193, highest: float = 0.9995) -> npt.NDArray[np.float64]:
+    """Return quantiles of the Landau distribution at ``size`` even steps up to the ``highest``, shape (size,)."""
     # scipy's Landau has its mode near −0.43 in units of pi/2; bring it to the usual λ with the mode at −0.22278.
     steps = np.linspace(1e-6, highest, size)
     return np.asarray(landau.ppf(steps, loc=np.log(np.pi / 2), scale=np.pi / 2), dtype=np.float64)

@@ -38,7 +38,9 @@ def read_out(deposits, n_deposits, landau_table, settings, state, points, point_
         drifted[i] = row[4] - math.copysign(late, row[4])
         azimuth[i] = math.atan2(row[3], row[2])
         beta_gamma = math.exp(row[6] / row[5])
-        kev = deposit_kev(beta_gamma, row[5], settings.landau_width, landau_table, uniform(state))
+        kev = deposit_kev(
+            beta_gamma, row[5], settings.landau_width, settings.landau_highest_kev, landau_table, uniform(state)
+        )
         signal[i] = settings.gain_adc_per_kev * kev
         key[i] = row[0] * 1000.0 + drifted[i]
     order = np.argsort(key)
@@ -68,7 +70,10 @@ def read_out(deposits, n_deposits, landau_table, settings, state, points, point_
                 phi_sum += signal[j] * turn
                 if signal[j] > strongest:
                     strongest, owner = signal[j], int(deposits[j, 1])
-        if total < settings.threshold_adc:
+        # The converter saturates sample by sample: linear far below the limit, never above it.
+        power = settings.saturation_power
+        measured = total / (1.0 + (total / settings.saturation_adc) ** power) ** (1.0 / power)
+        if measured < settings.threshold_adc:
             continue
         z = drifted[i] + z_sum / total
         phi = azimuth[i] + phi_sum / total
@@ -79,7 +84,7 @@ def read_out(deposits, n_deposits, landau_table, settings, state, points, point_
             continue
         phi += across / radius
         radius += _RESIDUAL_CM * (radius - _FIRST) / (_LAST - _FIRST) * drift / HALF_LENGTH_CM
-        points[count, 0] = min(total, settings.saturation_adc)
+        points[count, 0] = measured
         points[count, 1] = radius * math.cos(phi)
         points[count, 2] = radius * math.sin(phi)
         points[count, 3] = z

@@ -86,19 +86,19 @@ def convert(stack, n, x, y, z, t, px, py, pz, state):  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def spallation(stack, n, x, y, z, t, inward, state):  # type: ignore[no-untyped-def]
+def spallation(stack, n, x, y, z, t, inward, settings, state):  # type: ignore[no-untyped-def]
     """Append one charged product of a nuclear interaction: a proton, sometimes a deuteron or a pion, evaporation-like spectrum.
 
     ``inward`` turns the direction towards the axis (products of the calorimeter that come back).
     """
     draw = uniform(state)
     if draw < 0.55:
-        code, mass, mean = PROTON, 0.93827, 0.06
+        code, mass = PROTON, 0.93827
     elif draw < 0.75:
-        code, mass, mean = DEUTERON, 1.87561, 0.05
+        code, mass = DEUTERON, 1.87561
     else:
-        code, mass, mean = (PION_PLUS if uniform(state) < 0.5 else PION_MINUS), 0.13957, 0.12
-    kinetic = 0.01 + mean * exponential(state)
+        code, mass = (PION_PLUS if uniform(state) < 0.5 else PION_MINUS), 0.13957
+    kinetic = 0.02 + settings.spallation_gev * exponential(state)
     momentum = math.sqrt(kinetic * (kinetic + 2.0 * mass))
     ux, uy, uz = isotropic(state)
     if inward and ux * x + uy * y > 0.0:
@@ -125,5 +125,5 @@ def calorimeter(stack, n, hadron, x, y, z, t, settings, state):  # type: ignore[
                  momentum * ux, momentum * uy, momentum * uz)  # fmt: skip
     if hadron and uniform(state) < settings.backscatter:
         shrink = 0.999 * OUTER_CM / math.sqrt(x * x + y * y)
-        n = spallation(stack, n, shrink * x, shrink * y, z, t, True, state)
+        n = spallation(stack, n, shrink * x, shrink * y, z, t, True, settings, state)
     return n

@@ -157,7 +157,7 @@ def walk_charged(code, track, x, y, z, t, px, py, pz, cylinders, deposits, n_dep
             grammage /= max(0.1, slope)
             n = knock_on(stack, n, mass, grammage, x, y, z, t, px, py, pz, state)
             if hadron and uniform(state) < settings.spallation_per_gram * grammage:
-                n = spallation(stack, n, x, y, z, t, False, state)
+                n = spallation(stack, n, x, y, z, t, False, settings, state)
                 break
             kept = lose_energy(p, mass, grammage, True)
             if electron and kept > 0.0:
