@@ -33,7 +33,7 @@ class LabelledTraining(Block):
 class SegmentationStudy(LabelledTraining):
     """Few-label segmentation: every start and mode named here, at every label count and seed."""
 
-    modes: list[Literal["peft", "full"]] = ["peft", "full"]
+    modes: list[Literal["peft", "full"]] = Field(default_factory=lambda: ["peft", "full"], min_length=1)
     starts: list[Literal["polar_mae", "point_mae", "random"]] = Field(
         default_factory=lambda: ["polar_mae", "random"],
         description="pretrained model to start from; `random` is frozen random (peft) or from scratch (full)",

@@ -12,12 +12,9 @@ from tpcfm.detectors import pilarnet, sphenix
 from tpcfm.report.style import GRID, INK, MUTED
 
 PALETTE = (
-    "#2456a6 #d1495b #2a8a63 #c98a1b #7a5195 #5b7c99 #a15c38 #e07a9a #3fa7a3 #8a9a2b #4b4e9e #b5552d #6fae3a #9c4a86 #1f7fbf #b89b00"
-).split()
-LABEL_NAMES = {
-    "semantic": {int(k): v for k, v in pilarnet.SEMANTIC.items()},
-    "noise": {int(k): v for k, v in sphenix.NOISE.items()},
-}
+    ("#2456a6", "#d1495b", "#2a8a63", "#c98a1b", "#7a5195", "#5b7c99", "#a15c38", "#e07a9a")
+    + ("#3fa7a3", "#8a9a2b", "#4b4e9e", "#b5552d", "#6fae3a", "#9c4a86", "#1f7fbf", "#b89b00")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,6 +115,44 @@ def _traces(event: Mapping[str, npt.NDArray[Any]], column: str, detector: Detect
     return traces
 
 
+def _buttons(groups: Mapping[str, Sequence[go.Scatter3d]], fixed: int) -> list[dict[str, Any]]:
+    """Return one row of buttons: each shows its group of traces and the first ``fixed`` ones."""
+    buttons = []
+    for name in groups:
+        flags = [True] * fixed
+        for other, group in groups.items():
+            flags += [other == name] * len(group)
+        buttons.append({"label": name, "method": "update", "args": [{"visible": flags}]})
+    return buttons
+
+
+def _assemble(groups: Mapping[str, Sequence[go.Scatter3d]], detector: Detector, title: str, height: int) -> go.Figure:
+    """Return a figure with the outline, one group of traces shown and a button for each group."""
+    outline = detector.outline()
+    figure = go.Figure([*outline, *(trace for group in groups.values() for trace in group)])
+    buttons = _buttons(groups, len(outline))
+    for trace, flag in zip(figure.data, buttons[0]["args"][0]["visible"], strict=True):
+        trace.visible = flag
+    axis = {"backgroundcolor": "white", "gridcolor": GRID, "zerolinecolor": GRID, "color": MUTED}
+    row = {"type": "buttons", "direction": "right", "x": 0.005, "y": 1.0, "xanchor": "left", "yanchor": "bottom"}
+    several = len(groups) > 1
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14, "color": INK}, "x": 0.01, "y": 0.985, "yanchor": "top"},
+        height=height,
+        margin={"l": 0, "r": 0, "t": (36 if title else 10) + (40 if several else 0), "b": 0},
+        paper_bgcolor="white",
+        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        legend={"itemsizing": "constant", "font": {"size": 11}, "y": 0.97, "yanchor": "top"},
+        scene={
+            **{f"{a}axis": {**axis, "title": {"text": f"{a} ({detector.unit})"}} for a in "xyz"},
+            "aspectmode": "data",
+            "camera": {"eye": {"x": 1.45, "y": 1.45, "z": 0.75}},
+        },
+        updatemenus=[{**row, "buttons": buttons}] if several else [],
+    )
+    return figure
+
+
 def event_figure(
     event: Mapping[str, npt.NDArray[Any]],
     columns: Sequence[str],
@@ -134,39 +169,7 @@ def event_figure(
     """
     detector = DETECTORS[layout]
     size = 2.2 if len(event["x"]) > 3000 else 3.0
-    groups = [_traces(event, column, detector, size) for column in columns]
-    outline = detector.outline()
-    figure = go.Figure([*outline, *(trace for group in groups for trace in group)])
-    visible = []
-    for chosen in range(len(groups)):
-        flags = [True] * len(outline)
-        for index, group in enumerate(groups):
-            flags += [index == chosen] * len(group)
-        visible.append(flags)
-    for trace, flag in zip(figure.data, visible[0], strict=True):
-        trace.visible = flag
-    buttons = [
-        {"label": column, "method": "update", "args": [{"visible": flags}]}
-        for column, flags in zip(columns, visible, strict=True)
-    ]
-    axis = {"backgroundcolor": "white", "gridcolor": GRID, "zerolinecolor": GRID, "color": MUTED}
-    figure.update_layout(
-        title={"text": title, "font": {"size": 14, "color": INK}},
-        height=height,
-        margin={"l": 0, "r": 0, "t": 46 if title else 10, "b": 0},
-        paper_bgcolor="white",
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
-        legend={"itemsizing": "constant", "font": {"size": 11}, "y": 0.95, "yanchor": "top"},
-        scene={
-            **{f"{a}axis": {**axis, "title": {"text": f"{a} ({detector.unit})"}} for a in "xyz"},
-            "aspectmode": "data",
-            "camera": {"eye": {"x": 1.25, "y": 1.25, "z": 0.8}},
-        },
-        updatemenus=[{"type": "buttons", "direction": "right", "x": 0, "y": 1.06, "xanchor": "left", "buttons": buttons, "pad": {"t": 2}}]
-        if len(columns) > 1
-        else [],
-    )  # fmt: skip
-    return figure
+    return _assemble({c: _traces(event, c, detector, size) for c in columns}, detector, title, height)
 
 
 def prediction_figure(event: Mapping[str, npt.NDArray[Any]], task: str, title: str = "") -> go.Figure:
@@ -191,22 +194,7 @@ def prediction_figure(event: Mapping[str, npt.NDArray[Any]], task: str, title: s
         "prediction": _traces({**base, column: predicted}, column, detector, size),
         "difference": _difference(base, wrong, size),
     }
-    figure = event_figure({**base, column: truth}, [column], layout, title)
-    outline = detector.outline()
-    figure.data = ()
-    figure.add_traces([*outline, *(t for group in groups.values() for t in group)])
-    buttons = []
-    for name in groups:
-        flags = [True] * len(outline)
-        for other, group in groups.items():
-            flags += [other == name] * len(group)
-        buttons.append({"label": name, "method": "update", "args": [{"visible": flags}]})
-    for trace, flag in zip(figure.data, buttons[0]["args"][0]["visible"], strict=True):
-        trace.visible = flag
-    figure.update_layout(
-        updatemenus=[{"type": "buttons", "direction": "right", "x": 0, "y": 1.06, "xanchor": "left", "buttons": buttons, "pad": {"t": 2}}]
-    )  # fmt: skip
-    return figure
+    return _assemble(groups, detector, title, height=560)
 
 
 def _difference(base: Mapping[str, npt.NDArray[Any]], wrong: npt.NDArray[np.bool_], size: float) -> list[go.Scatter3d]:

@@ -117,7 +117,10 @@ def segmentation_items(plan: Plan, sheet: Sheet) -> list[Item]:
     handles, labels = grid.flat[0].get_legend_handles_labels()
     grid.flat[-1].axis("off")
     grid.flat[-1].legend(handles, labels, loc="center", title="start / mode")
-    caption = "peft: encoder frozen; full: all weights trained; random/peft: frozen random encoder; random/full: from scratch; sparse_unet: supervised baseline."
+    caption = (
+        "peft: encoder frozen; full: all weights trained; random/peft: frozen random encoder; "
+        "random/full: from scratch; sparse_unet: supervised baseline."
+    )
     items = [sheet.finish(figure, "labels-polar_mae", "Segmentation F1 against labelled events", caption, wide=True)]
     names = [name for name, _ in panels]
     body: list[list[object]] = []

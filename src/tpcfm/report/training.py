@@ -25,7 +25,7 @@ def training_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]
     items = []
     titles = {
         "polar_mae": ("PoLAr-MAE and Point-MAE: validation loss", "Chamfer loss, plus the energy term for PoLAr-MAE: the two are not on one scale."),
-        "fm4npp": ("FM4NPP: validation loss", "Mean squared error of neighbour coordinates on the validation split; runs of another objective or k are in the ablations."),
+        "fm4npp": ("FM4NPP: validation loss", "Mean squared error of neighbour coordinates on the validation split; other objectives are in the ablations."),
     }  # fmt: skip
     for family, (title, caption) in titles.items():
         study = plan.studies.get("pretrain_polar_mae" if family == "polar_mae" else "pretrain_fm4npp")

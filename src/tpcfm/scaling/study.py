@@ -16,12 +16,11 @@ AXES = {
     "scaling_data": (None, "share of the training events"),
     "scaling_compute": ("flops", "training FLOPs"),
 }
-FIT_COLUMNS = (
-    (
-        "study group x_label a b b_low b_high c c_low c_high points runs saturation illustrative residual"  # one row per law
-    ).split()
-)
-CURVE_COLUMNS = "study group x y low high".split()
+FIT_COLUMNS = [
+    *("study", "group", "x_label", "a", "b", "b_low", "b_high", "c", "c_low", "c_high"),
+    *("points", "runs", "saturation", "illustrative", "residual"),
+]
+CURVE_COLUMNS = ["study", "group", "x", "y", "low", "high"]
 
 
 def scaling_points(metrics: pd.DataFrame) -> pd.DataFrame:
