@@ -210,15 +210,14 @@ def test_a_full_disk_is_named_and_leaves_the_last_good_checkpoint(tmp_path, monk
         raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 0 vs 1")
 
     whole, _ = toy_fit(tmp_path / "whole", toy_config())
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch:
         stop_after(4, patch)
-        toy_fit(tmp_path / "parts", toy_config())
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(MachineError, match="checkpoint-000000006.pt: writing the checkpoint"),
-    ):
+        with pytest.raises(Interrupted):
+            toy_fit(tmp_path / "parts", toy_config())
+    with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
-        toy_fit(tmp_path / "parts", toy_config())
+        with pytest.raises(MachineError, match=r"checkpoint-000000006.pt: writing the checkpoint failed"):
+            toy_fit(tmp_path / "parts", toy_config())
     left = sorted(p.name for p in (tmp_path / "parts").iterdir())
     assert left == ["checkpoint-000000002.pt", "checkpoint-000000004.pt", "metrics.jsonl"]
     parts, _ = toy_fit(tmp_path / "parts", toy_config())

@@ -1,15 +1,32 @@
 """Batch normalisation with statistics over all ranks, on any device (PyTorch's own needs CUDA)."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def has_batch_norm(model: nn.Module) -> bool:
     """Return whether a model, as its modes are set now, has batch normalisation that follows the data."""
     return any(isinstance(m, _BatchNorm) and m.training for m in model.modules())
+
+
+class _AllSum(torch.autograd.Function):
+    """Sum over ranks; every rank's loss counts, so the gradient is summed too."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        out = value.detach().clone()
+        dist.all_reduce(out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        out = grads[0].clone()
+        dist.all_reduce(out)
+        return out
 
 
 class SyncedBatchNorm(_BatchNorm):
@@ -32,10 +49,10 @@ class SyncedBatchNorm(_BatchNorm):
         wide = input.float()
         count = torch.full((1,), wide.numel() / wide.shape[1], device=wide.device)
         # Two exchanges, so that the variance is of centred values and does not cancel.
-        total = all_reduce(torch.cat([wide.sum(axes), count]))
+        total = _AllSum.apply(torch.cat([wide.sum(axes), count]))
         mean = total[:-1] / total[-1]
         centred = wide - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes)) / total[-1]
+        variance = _AllSum.apply(centred.square().sum(axes)) / total[-1]
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 assert self.num_batches_tracked is not None

@@ -93,7 +93,8 @@ class PackedSource:
         ]
         mine = bins[rank if self.even else 0]
         if self.even:
-            mine = _split(mine, max(map(len, bins)), step, world)
+            most = max(map(len, bins))
+            mine = [_split(b, most, step, world) for b in bins][rank]  # all, so that every rank sees an impossible one
         return [
             (StepInfo(step, epoch, self.seed, True), np.array(sorted(rows), dtype=np.int64)) for epoch, rows in mine
         ]
