@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from tpcfm.ingest.ragged import Index, Mask, Ragged
 
@@ -43,6 +44,29 @@ class EventBlock:
     def flag(self, flags: Mask, column: str, reason: str) -> None:
         """Record the same deviation for all events flagged in (n,) ``flags``."""
         self.deviations += [Deviation(int(row), column, reason) for row in self.rows[flags]]
+
+    def flag_values(self, values: Ragged, wrong: npt.ArrayLike, column: str, expected: str) -> None:
+        """Record the events that own a wrong value, with how many there are and the first of them.
+
+        Args:
+            values: values of the events in ``rows``.
+            wrong: (total,) bool.
+            column: what the values are in.
+            expected: what is allowed.
+        """
+        places = np.flatnonzero(wrong)
+        if len(places) == 0:
+            return
+        owners = np.searchsorted(values.offsets, places, side="right") - 1
+        events, first, counts = np.unique(owners, return_index=True, return_counts=True)
+        for event, place, count in zip(events, places[first], counts):
+            found = np.atleast_1d(values.values[place])
+            shown = ", ".join(
+                f"{value:.9g}" if np.issubdtype(found.dtype, np.floating) else str(value) for value in found
+            )
+            where = place - values.offsets[event]
+            reason = f"{count} of {values.lengths[event]} are {expected}; the first is ({shown}) at {where}"
+            self.deviations.append(Deviation(int(self.rows[event]), column, reason))
 
     def good(self) -> "EventBlock":
         """Return the events without a deviation."""

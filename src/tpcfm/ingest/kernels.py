@@ -76,6 +76,31 @@ def unpack_voxels(points: Any, offsets: Any) -> Any:
     return flags, x, y, z, energy
 
 
+@njit(cache=True, nogil=True)
+def check_spacepoints(points: Any, r_low: float, r_high: float, z_limit: float) -> Any:
+    """Check the points of a block of TPCpp-10M events.
+
+    Args:
+        points: (N, 4) float32: E, x, y, z in cm.
+        r_low: smallest radius allowed, cm.
+        r_high: largest radius allowed, cm.
+        z_limit: largest ``|z|`` allowed, cm.
+
+    Returns:
+        ``(bad_energy, outside)``, (N,) bool: energy negative or not finite; position not finite or out of range.
+    """
+    total = len(points)
+    bad_energy = np.zeros(total, np.bool_)
+    outside = np.zeros(total, np.bool_)
+    for i in range(total):
+        energy = np.float64(points[i, 0])
+        x, y, z = np.float64(points[i, 1]), np.float64(points[i, 2]), np.float64(points[i, 3])
+        square = x * x + y * y
+        bad_energy[i] = not (energy >= 0 and energy < np.inf)
+        outside[i] = not (square >= r_low * r_low and square <= r_high * r_high and abs(z) <= z_limit)
+    return bad_energy, outside
+
+
 FLOAT_SHIFT = 20  # of the 23 mantissa bits of a float32: 8 bins per factor of two
 
 

@@ -25,9 +25,9 @@ def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[st
         out: manifest to write (JSON).
 
     Returns:
-        The manifest: ``dataset``, ``layout``, ``parts`` (part, file, source, revision, events, points, rejected, splits,
-        bytes, sha256), totals ``events``, ``points``, ``rejected``, ``rejected_columns``, ``splits``, ``fingerprint``
-        (hash of all checksums) and ``statistics``.
+        The manifest: ``dataset``, ``layout``, ``parts`` (part, file, source, revision, events, points, rejected,
+        splits, bytes, sha256), totals ``events``, ``points``, ``rejected``, ``rejected_columns``, ``splits``,
+        ``fingerprint`` (hash of all checksums) and ``statistics``.
 
     Raises:
         DataError: no part, parts of different layouts, a damaged or foreign table, or a part of another dataset.

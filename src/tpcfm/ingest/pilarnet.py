@@ -214,12 +214,8 @@ def _points(block: EventBlock) -> int:
 def _checked(block: EventBlock, point: Ragged, cluster: Ragged, extra: Ragged | None) -> EventBlock:
     """Check the values of a block of well-formed events and fill its columns."""
     flags, x, y, z, energy = unpack_voxels(point.values, point.offsets)
-    for bit, column, text in (
-        (BAD_COORDINATE, "point.xyz", f"a coordinate that is no whole number from 0 to {EDGE - 1}"),
-        (BAD_ENERGY, "point.energy", "an energy that is negative or not finite"),
-        (DUPLICATE, "point.xyz", "a voxel occurs twice"),
-    ):
-        block.flag(flags & bit > 0, column, text)
+    if flags.any():
+        _name_bad_points(block, point, flags)
     labels = cluster.values.astype(np.int64)
     _check_labels(block, Ragged(cluster.offsets, labels))
     sizes = labels[:, 0]
@@ -239,45 +235,60 @@ def _checked(block: EventBlock, point: Ragged, cluster: Ragged, extra: Ragged | 
     }
     if extra is not None:
         momentum, vertex = extra.values[:, 1], extra.values[:, 2:5]
-        block.flag(extra.events_with(~np.isfinite(momentum)), "cluster_extra.momentum", "not finite")
-        block.flag(extra.events_with(~np.isfinite(vertex).all(axis=1)), "cluster_extra.vertex", "not finite")
+        for name, values in (("momentum", momentum), ("vertex", vertex)):
+            wrong = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+            block.flag_values(Ragged(extra.offsets, values), wrong, f"cluster_extra.{name}", "not finite")
         block.columns["cluster_momentum"] = Ragged(extra.offsets, momentum)
         block.columns["cluster_vertex"] = Ragged(offsets_of(extra.lengths * 3), vertex.reshape(-1))
     return block
 
 
+def _name_bad_points(block: EventBlock, point: Ragged, flags: Array) -> None:
+    """Record what is wrong with the points of the flagged events (slow, for the few that are)."""
+    xyz, energy = point.values[:, :3], point.values[:, 3]
+    own = np.repeat(flags, point.lengths)
+    outside = ~((xyz >= 0) & (xyz < EDGE) & (xyz == np.trunc(xyz))).all(axis=1)
+    block.flag_values(
+        Ragged(point.offsets, xyz),
+        (own & BAD_COORDINATE > 0) & outside,
+        "point.xyz",
+        f"not whole numbers from 0 to {EDGE - 1}",
+    )
+    block.flag_values(
+        Ragged(point.offsets, energy),
+        (own & BAD_ENERGY > 0) & ~((energy >= 0) & np.isfinite(energy)),
+        "point.energy",
+        "negative or not finite",
+    )
+    repeated = np.zeros(len(xyz), bool)
+    for event in np.flatnonzero(flags & DUPLICATE):
+        start, stop = point.offsets[event], point.offsets[event + 1]
+        first = np.unique(xyz[start:stop], axis=0, return_index=True)[1]
+        repeated[start:stop] = True
+        repeated[start + first] = False
+    block.flag_values(Ragged(point.offsets, xyz), repeated, "point.xyz", "voxels that occur before in the event")
+
+
 def _check_labels(block: EventBlock, cluster: Ragged) -> None:
     """Check id and class ranges and, both ways, that the first cluster and only it is the low-energy one."""
-    table = cluster.values
-    for i, name in enumerate(_IDS):
-        wrong = (table[:, 1 + i] < -1) | (table[:, 1 + i] >= _ID_LIMIT)
-        block.flag(cluster.events_with(wrong), f"cluster.{name}", f"an id outside -1 to {_ID_LIMIT - 1}")
+    table, offsets = cluster.values, cluster.offsets
+
+    def flag(column: int, wrong: Array, name: str, expected: str) -> None:
+        block.flag_values(Ragged(offsets, table[:, column]), wrong, f"cluster.{name}", expected)
+
+    for i, name in enumerate(_IDS, start=1):
+        wrong = (table[:, i] < -1) | (table[:, i] >= _ID_LIMIT)
+        flag(i, wrong, name, f"ids outside -1 to {_ID_LIMIT - 1}")
     semantic = table[:, 4]
-    block.flag(
-        cluster.events_with((semantic < 0) | (semantic > LOW_ENERGY)),
-        "cluster.semantic",
-        f"a class outside 0 to {LOW_ENERGY}",
-    )
+    flag(4, (semantic < 0) | (semantic > LOW_ENERGY), "semantic", f"classes outside 0 to {LOW_ENERGY}")
     low = semantic == LOW_ENERGY
     first = np.zeros(len(table), bool)
-    first[cluster.offsets[:-1]] = True
-    block.flag(
-        cluster.events_with(first & ~low),
-        "cluster.semantic",
-        f"the first cluster is not the low-energy one ({LOW_ENERGY})",
-    )
-    block.flag(
-        cluster.events_with(low & ~first),
-        "cluster.semantic",
-        f"a low-energy cluster ({LOW_ENERGY}) that is not the first",
-    )
-    block.flag(
-        cluster.events_with(low & (table[:, 1:4] != -1).any(axis=1)),
-        "cluster",
-        "a low-energy cluster with ids other than -1",
-    )
+    first[offsets[:-1]] = True
+    flag(4, first & ~low, "semantic", f"first clusters of another class than low energy ({LOW_ENERGY})")
+    flag(4, low & ~first, "semantic", f"low-energy clusters ({LOW_ENERGY}) that are not the first")
+    for i, name in enumerate(_IDS, start=1):
+        flag(i, low & (table[:, i] != -1), name, "ids of a low-energy cluster other than -1")
     if table.shape[1] > 5:
         pid = table[:, 5]
-        wrong = (pid < min(PID)) | (pid > max(PID))
-        block.flag(cluster.events_with(wrong), "cluster.pid", f"a particle type outside {min(PID)} to {max(PID)}")
-        block.flag(cluster.events_with(low & (pid != -1)), "cluster.pid", "a low-energy cluster with a particle type")
+        flag(5, (pid < min(PID)) | (pid > max(PID)), "pid", f"particle types outside {min(PID)} to {max(PID)}")
+        flag(5, low & (pid != -1), "pid", "particle types of a low-energy cluster other than -1")

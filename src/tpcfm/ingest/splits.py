@@ -51,10 +51,10 @@ def published_split(path: str | Path) -> str:
 
 
 def label_order(event_ids: Sequence[str], seed: int = 0) -> npt.NDArray[np.int64]:
-    """Return the order in which events receive labels: the first ``n`` of it are the subset of ``n`` labels.
+    """Return the order in which events receive labels: its first ``n`` are the subset of ``n`` labels.
 
-    Subsets are nested (100 within 1k within 10k). The order of two events depends on nothing but their ids and the seed,
-    so it stays when further files are added. The draw is independent of that of `hash_split`.
+    Subsets are nested (100 within 1k within 10k). The order of two events depends on nothing but their ids and the
+    seed, so it stays when further files are added. The draw is independent of that of `hash_split`.
 
     Args:
         event_ids: ids of the labelled events.

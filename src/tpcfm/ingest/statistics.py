@@ -88,7 +88,7 @@ class Statistics:
             ) from error
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain numbers: ``histograms``, ``classes`` (points) and ``shares`` (of the points, per set of classes)."""
+        """Return plain numbers: ``histograms``, ``classes`` (points) and ``shares`` (of the points)."""
         classes: dict[str, dict[str, int]] = {}
         shares: dict[str, dict[str, float | None]] = {}
         for name, values in _CLASSES[self.layout].items():
@@ -120,7 +120,7 @@ class Statistics:
         self.histograms["clusters_per_event"].add(np.bincount(owner[real], minlength=n_events))
         for name in ("group", "interaction"):
             labels = _given(columns, name).values[starts][real].astype(np.int64)
-            pairs = np.unique(np.stack([owner[real], labels]), axis=1)[0]
+            pairs = np.unique(owner[real] << 32 | (labels & 0xFFFFFFFF)) >> 32
             self.histograms[f"{name}s_per_event"].add(np.bincount(pairs, minlength=n_events))
 
     def _add_tpcpp(self, columns: Columns) -> None:

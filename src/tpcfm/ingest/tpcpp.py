@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.errors import DataError
 from tpcfm.ingest.block import EventBlock
+from tpcfm.ingest.kernels import check_spacepoints
 from tpcfm.ingest.npy_stream import NpyStream, NpzFile
 from tpcfm.ingest.ragged import Index, Ragged, offsets_of
 
@@ -173,15 +174,13 @@ def siblings(path: Path) -> dict[str, Path]:
 
 
 def _check_points(block: EventBlock, points: Ragged) -> None:
-    finite = np.isfinite(points.values)
-    block.flag(points.events_with(~finite.all(axis=1)), "spacepoints", "a value that is not finite")
-    energy, x, y, z = points.values.T
-    block.flag(points.events_with(energy < 0), "spacepoints.E", "negative ionisation")
-    with np.errstate(invalid="ignore", over="ignore"):
-        radius = np.hypot(x, y)
-        outside = (radius < R_RANGE_CM[0]) | (radius > R_RANGE_CM[1]) | (np.abs(z) > Z_LIMIT_CM)
+    wrong, outside = check_spacepoints(points.values, *R_RANGE_CM, Z_LIMIT_CM)
+    offsets, table = points.offsets, points.values
+    block.flag_values(Ragged(offsets, table[:, 0]), wrong, "spacepoints.E", "negative or not finite")
     allowed = f"{R_RANGE_CM[0]:g} < r < {R_RANGE_CM[1]:g} cm, |z| < {Z_LIMIT_CM:g} cm"
-    block.flag(points.events_with(outside), "spacepoints.xyz", f"a point outside the detector ({allowed})")
+    block.flag_values(
+        Ragged(offsets, table[:, 1:]), outside, "spacepoints.xyz", f"not finite or not in the detector ({allowed})"
+    )
 
 
 def _checked_labels(block: EventBlock, labels: dict[str, Ragged]) -> dict[str, Ragged | None]:
@@ -191,20 +190,19 @@ def _checked_labels(block: EventBlock, labels: dict[str, Ragged]) -> dict[str, R
     for stem, limit in limits.items():
         values = labels[stem].values
         if values.dtype.kind != "b":
-            flags = (values > limit) | (values < 0) if values.dtype.kind == "i" else values > limit
-            block.flag(labels[stem].events_with(flags), f"{stem}.data", f"a label outside 0 to {limit}")
+            wrong = (values > limit) | (values < 0) if values.dtype.kind == "i" else values > limit
+            block.flag_values(labels[stem], wrong, f"{stem}.data", f"labels outside 0 to {limit}")
         kind = np.int32 if stem == "track_ids" else np.int8
         columns[LABELS[stem]] = Ragged(labels[stem].offsets, values.astype(kind))
-    tracks = labels["track_ids"]
+    tracks = columns["track"]
+    assert tracks is not None
     instance, count = instances(tracks)
     for stem in ("pid_labels", "noise_tags"):
-        values = labels[stem].values.astype(np.int64)
-        per_instance = np.zeros(count, np.int64)
-        per_instance[instance] = values
-        block.flag(
-            tracks.events_with(per_instance[instance] != values),
-            f"{stem}.data",
-            "points of one track carry different labels",
+        values = labels[stem].values
+        per_instance = np.zeros(count, values.dtype)
+        per_instance[instance[::-1]] = values[::-1]
+        block.flag_values(
+            labels[stem], per_instance[instance] != values, f"{stem}.data", "unlike the first point of their track"
         )
     return columns
 
@@ -240,7 +238,7 @@ def _checked_particles(block: EventBlock, particles: Ragged | None) -> dict[str,
     if particles is None:
         return {f"particle_{name}": None for name in names}
     table = particles.values
-    block.flag(particles.events_with(~np.isfinite(table).all(axis=1)), PARTICLES, "a value that is not finite")
+    block.flag_values(particles, ~np.isfinite(table).all(axis=1), PARTICLES, "not finite")
     columns: dict[str, Ragged | None] = {}
     limits = {"track": (-1, 2**31 - 1), "pdg": (-(2**31), 2**31 - 1), "charge": (-127, 127)}
     for i, name in enumerate(PARTICLE_COLUMNS):
@@ -250,7 +248,8 @@ def _checked_particles(block: EventBlock, particles: Ragged | None) -> dict[str,
         if name in limits:
             low, high = limits[name]
             wrong = ~((values >= low) & (values <= high) & (values == np.round(values)))
-            block.flag(particles.events_with(wrong), f"{PARTICLES}.{name}", f"no whole number from {low} to {high}")
+            one = Ragged(particles.offsets, values)
+            block.flag_values(one, wrong, f"{PARTICLES}.{name}", f"not whole numbers from {low} to {high}")
             whole = np.where(wrong, 0, values).astype(np.int64)
             columns[f"particle_{name}"] = Ragged(
                 particles.offsets, whole.astype(np.int8 if name == "charge" else np.int32)
