@@ -4,11 +4,6 @@ The matrix is the fastest plain form known to us: one matrix product in float32,
 Events are helices crossing the 48 layers. Times are processor time, the best of several; ratios are taken in one run.
 """
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # one core for both sides; before NumPy is imported
-
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -16,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from tpcfm.detectors.sphenix import LAYER_RADII_CM, PT_PER_RADIUS
 from tpcfm.prepare.features import layer_index, point_features
@@ -97,7 +93,9 @@ def peak_mib(call: Callable[[], object]) -> float:
         tracemalloc.stop()
 
 
-def embedding(features: npt.NDArray[np.float32], tracks: npt.NDArray[np.int64], seed: int = 0) -> npt.NDArray[np.float32]:
+def embedding(
+    features: npt.NDArray[np.float32], tracks: npt.NDArray[np.int64], seed: int = 0
+) -> npt.NDArray[np.float32]:
     """Return a (N, 24) stand-in for a half-trained embedding: a place per track, and a smooth function of position."""
     rng = np.random.default_rng(seed)
     place = rng.normal(size=(tracks.max() + 1, 24))[tracks]
@@ -107,6 +105,11 @@ def embedding(features: npt.NDArray[np.float32], tracks: npt.NDArray[np.int64], 
 
 def rows() -> list[dict[str, Any]]:
     """Return one row per comparison: ``what size against ratio memory_mib`` (memory of ours)."""
+    with threadpool_limits(1):  # one core for both sides
+        return _rows()
+
+
+def _rows() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def compare(what: str, n: int, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
