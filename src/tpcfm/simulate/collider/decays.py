@@ -10,14 +10,17 @@ from numba import njit
 
 from tpcfm.simulate.collider.random import isotropic, uniform
 from tpcfm.simulate.collider.species import (
-    KAON_MINUS,
+    ELECTRON,
     KAON_PLUS,
     MUON_MINUS,
     MUON_PLUS,
+    PHOTON,
     PION_MINUS,
     PION_PLUS,
     PION_ZERO_MASS,
+    POSITRON,
 )
+from tpcfm.simulate.collider.stack import push
 
 _MUON, _PION, _KAON, _ELECTRON = 0.10566, 0.13957, 0.49368, 0.000511
 
@@ -39,27 +42,19 @@ def boost(px, py, pz, energy, qx, qy, qz, mass):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _push(stack, n, code, x, y, z, t, px, py, pz):  # type: ignore[no-untyped-def]
-    if n < stack.shape[0]:
-        stack[n, 0], stack[n, 1], stack[n, 2], stack[n, 3], stack[n, 4] = code, x, y, z, t
-        stack[n, 5], stack[n, 6], stack[n, 7] = px, py, pz
-    return n + 1
-
-
-@njit(cache=True)
 def _two_photons(stack, n, x, y, z, t, px, py, pz, state):  # type: ignore[no-untyped-def]
     """Put the photons of a neutral pion of the given momentum on the stack."""
     half = 0.5 * PION_ZERO_MASS
     ux, uy, uz = isotropic(state)
     for sign in (1.0, -1.0):
         gx, gy, gz = boost(sign * half * ux, sign * half * uy, sign * half * uz, half, px, py, pz, PION_ZERO_MASS)
-        n = _push(stack, n, 11, x, y, z, t, gx, gy, gz)
+        n = push(stack, n, PHOTON, x, y, z, t, gx, gy, gz)
     return n
 
 
 @njit(cache=True)
 def _three_body(mass, first, second, third, state):  # type: ignore[no-untyped-def]
-    """Draw rest-frame momenta of ``first`` and of the pair's second member, uniform in phase space (acceptance-rejection)."""
+    """Draw rest-frame momenta of ``first`` and of ``second``, uniform in phase space (acceptance-rejection)."""
     lowest, highest = second + third, mass - first
     top = two_body_momentum(mass, first, lowest) * two_body_momentum(highest, second, third)
     for _ in range(1000):
@@ -81,11 +76,11 @@ def decay(stack, n, code, mass, x, y, z, t, qx, qy, qz, state):  # type: ignore[
 
     Rows of ``stack`` are (species, x, y, z, t, px, py, pz). Neutrinos are left out.
     """
-    positive = code == MUON_PLUS or code == PION_PLUS or code == KAON_PLUS
-    electron = 1 if positive else 0
+    positive = code in (MUON_PLUS, PION_PLUS, KAON_PLUS)
+    electron = POSITRON if positive else ELECTRON
     muon = MUON_PLUS if positive else MUON_MINUS
     pion = PION_PLUS if positive else PION_MINUS
-    if code == MUON_MINUS or code == MUON_PLUS:
+    if code in (MUON_MINUS, MUON_PLUS):
         while True:  # Michel spectrum, f(s) ~ s²(3 − 2s) with s = E / E_max
             share = uniform(state)
             if uniform(state) <= share * share * (3.0 - 2.0 * share):
@@ -93,18 +88,18 @@ def decay(stack, n, code, mass, x, y, z, t, qx, qy, qz, state):  # type: ignore[
         p = 0.5 * _MUON * share
         ux, uy, uz = isotropic(state)
         bx, by, bz = boost(p * ux, p * uy, p * uz, math.sqrt(p * p + _ELECTRON * _ELECTRON), qx, qy, qz, mass)
-        return _push(stack, n, electron, x, y, z, t, bx, by, bz)
+        return push(stack, n, electron, x, y, z, t, bx, by, bz)
     draw = uniform(state)
     ux, uy, uz = isotropic(state)
-    if code == PION_MINUS or code == PION_PLUS or draw < 0.6356:  # muon and neutrino
+    if code in (PION_MINUS, PION_PLUS) or draw < 0.6356:  # muon and neutrino
         p = two_body_momentum(mass, _MUON, 0.0)
         energy = math.sqrt(p * p + _MUON * _MUON)
         bx, by, bz = boost(p * ux, p * uy, p * uz, energy, qx, qy, qz, mass)
-        return _push(stack, n, muon, x, y, z, t, bx, by, bz)
+        return push(stack, n, muon, x, y, z, t, bx, by, bz)
     if draw < 0.6356 + 0.2067:  # charged and neutral pion
         p = two_body_momentum(mass, _PION, PION_ZERO_MASS)
         bx, by, bz = boost(p * ux, p * uy, p * uz, math.sqrt(p * p + _PION * _PION), qx, qy, qz, mass)
-        n = _push(stack, n, pion, x, y, z, t, bx, by, bz)
+        n = push(stack, n, pion, x, y, z, t, bx, by, bz)
         energy = math.sqrt(p * p + PION_ZERO_MASS * PION_ZERO_MASS)
         bx, by, bz = boost(-p * ux, -p * uy, -p * uz, energy, qx, qy, qz, mass)
         return _two_photons(stack, n, x, y, z, t, bx, by, bz, state)
@@ -118,9 +113,9 @@ def decay(stack, n, code, mass, x, y, z, t, qx, qy, qz, state):  # type: ignore[
         ):
             energy = math.sqrt(kx * kx + ky * ky + kz * kz + _PION * _PION)
             bx, by, bz = boost(kx, ky, kz, energy, qx, qy, qz, mass)
-            n = _push(stack, n, code_out, x, y, z, t, bx, by, bz)
+            n = push(stack, n, code_out, x, y, z, t, bx, by, bz)
         return n
-    # neutral pion, lepton and neutrino; or (1.76 per cent) a charged and two neutral pions, drawn as the former with a pion
+    # neutral pion, lepton and neutrino; or (1.76 per cent) a neutral, a charged and another neutral pion
     lepton, lepton_mass = electron, _ELECTRON
     if draw > 0.6356 + 0.2067 + 0.0558 + 0.0507:
         lepton, lepton_mass = muon, _MUON
@@ -130,7 +125,7 @@ def decay(stack, n, code, mass, x, y, z, t, qx, qy, qz, state):  # type: ignore[
     ax, ay, az, cx, cy, cz = _three_body(mass, PION_ZERO_MASS, lepton_mass, third, state)
     energy = math.sqrt(cx * cx + cy * cy + cz * cz + lepton_mass * lepton_mass)
     bx, by, bz = boost(cx, cy, cz, energy, qx, qy, qz, mass)
-    n = _push(stack, n, lepton, x, y, z, t, bx, by, bz)
+    n = push(stack, n, lepton, x, y, z, t, bx, by, bz)
     energy = math.sqrt(ax * ax + ay * ay + az * az + PION_ZERO_MASS * PION_ZERO_MASS)
     bx, by, bz = boost(ax, ay, az, energy, qx, qy, qz, mass)
     n = _two_photons(stack, n, x, y, z, t, bx, by, bz, state)

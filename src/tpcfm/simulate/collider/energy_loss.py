@@ -33,7 +33,7 @@ def _density_gas(log10_bg):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def mean_loss(beta_gamma, mass, solid):  # type: ignore[no-untyped-def]
-    """Return the mean ionisation loss of a singly charged particle in MeV cm²/g, in gas or in light solids (``solid``)."""
+    """Return the mean ionisation loss in MeV cm²/g of charge ±1, in gas or in light solids (``solid``)."""
     bg2 = beta_gamma * beta_gamma
     gamma = math.sqrt(1.0 + bg2)
     beta2 = bg2 / (1.0 + bg2)

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Event:
-    """Points (N, 4) float32 (E, x, y, z), track (N,) uint16, pid (N,) uint8, noise (N,) bool, particles (M, 10) float32."""
+    """Points (N, 4) float32 (E, x, y, z); track uint16, pid uint8, noise bool (N,); particles (M, 10) float32."""
 
     points: npt.NDArray[np.float32]
     track: npt.NDArray[np.uint16]
@@ -41,7 +41,7 @@ class Detector:
         self._tracks = np.empty((4096, 8))
 
     def simulate(self, primaries: Floats, key: int) -> Event:
-        """Transport ``primaries`` (P, 8), rows (species, x, y, z, t, px, py, pz) in cm, ns, GeV/c, with the random key ``key``."""
+        """Transport ``primaries`` (P, 8), rows (species, x, y, z, t, px, py, pz) in cm, ns, GeV/c, with random key ``key``."""
         while True:
             state = keyed_state(key)
             while len(self._stack) < len(primaries):

@@ -1,6 +1,6 @@
 """A particle gun with the multiplicity and spectra of minimum-bias pp collisions at 200 GeV: needs no generator.
 
-Charged multiplicity: negative binomial (UA5 parametrisation of the width). Transverse momenta: Tsallis-Lévy fits of the
+Charged multiplicity: negative binomial, tuned to the events that Pythia gives. Transverse momenta: Tsallis-Lévy fits of the
 published identified-hadron spectra at mid-rapidity (STAR, PHENIX), rounded. Rapidity: flat plateau.
 """
 
@@ -24,8 +24,8 @@ from tpcfm.simulate.collider.species import (
 )
 
 PLATEAU = 2.5  # |rapidity|
-MEAN_CHARGED = 2.6 * 2 * PLATEAU  # per event
-NEGATIVE_BINOMIAL_K = 1.6
+MEAN_CHARGED = 3.2 * 2 * PLATEAU  # per event that can pass the cut on the number of points
+NEGATIVE_BINOMIAL_K = 2.4
 # (share of the hadrons, temperature GeV, power n); neutral pions and neutrons follow their charged partners.
 _SPECTRA = (("pion", 0.86, 0.127, 9.7), ("kaon", 0.08, 0.170, 10.0), ("proton", 0.06, 0.190, 12.0))
 _CODES = {"pion": (PION_MINUS, PION_PLUS), "kaon": (KAON_MINUS, KAON_PLUS), "proton": (ANTIPROTON, PROTON)}

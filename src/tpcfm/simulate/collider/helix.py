@@ -17,13 +17,13 @@ from tpcfm.detectors.sphenix import PT_PER_RADIUS
 
 @njit(cache=True)
 def turning(px, py, charge):  # type: ignore[no-untyped-def]
-    """Return the bending radius (cm) and the sense of rotation (+1 counter-clockwise) of transverse momentum in GeV/c."""
+    """Return the bending radius (cm) and the sense of rotation (+1 counter-clockwise); momenta in GeV/c."""
     return math.sqrt(px * px + py * py) / (PT_PER_RADIUS * abs(charge)), -1.0 if charge > 0 else 1.0
 
 
 @njit(cache=True)
 def next_edge(x, y, px, py, radius, sense, inner, outer):  # type: ignore[no-untyped-def]
-    """Return the turning angle (rad, ≥ 0) to the next cylinder and which it is: +1 ``outer``, −1 ``inner``, 0 none within a turn.
+    """Return the turning angle (rad, ≥ 0) to the next cylinder and which it is: +1 outer, −1 inner, 0 none.
 
     The track is between the cylinders ``inner`` and ``outer`` (cm), or on one of them.
     """

@@ -34,7 +34,7 @@ class Layout:
 
 
 def layout() -> Layout:
-    """Return the cylinders; a bin's ``layer`` is −1 outside the pad rows, its ``gas`` the density in g/cm³ (0 in vacuum)."""
+    """Return the cylinders; ``layer`` is −1 outside the pad rows, ``gas`` the density in g/cm³ (0 in vacuum)."""
     edges = [0.0] + [radius for radius, _ in _SOLIDS]
     solid = [0.0] + [length * _X0_SOLID for _, length in _SOLIDS]
     layer = [-1] * len(_SOLIDS)

@@ -49,7 +49,7 @@ class PythiaSource:
             import pythia8mc
         except ImportError as error:
             raise MachineError(
-                "Pythia 8 is not installed: install pythia8mc==8.317.2, or simulate with the particle gun (source 'gun')"
+                "Pythia 8 is not installed: install pythia8mc==8.317.2, or use the particle gun (source 'gun')"
             ) from error
         self._pythia: Any = pythia8mc.Pythia("", False)
         self._pythia.readString("Print:quiet = on")
@@ -66,7 +66,7 @@ class PythiaSource:
         self._pythia.rndm.init(1 + key % (_MAX_SEED - 1))
 
     def next(self, vertex: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-        """Return the final particles near the chamber, shape (P, 8): species, x, y, z (cm), t (ns), px, py, pz (GeV/c)."""
+        """Return the final particles near the chamber, (P, 8): species, x, y, z (cm), t (ns), px, py, pz (GeV/c)."""
         pythia = self._pythia
         while not pythia.next():
             pass

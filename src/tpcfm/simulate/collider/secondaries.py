@@ -1,4 +1,4 @@
-"""Particles made in matter: knock-on electrons, photon conversions, spallation, and the soft background from the calorimeter."""
+"""Particles made in matter: knock-on electrons, conversions, spallation, soft background from the calorimeter."""
 
 import math
 
@@ -7,18 +7,10 @@ from numba import njit
 from tpcfm.simulate.collider.material import END_CM, GAS_INNER_CM, OUTER_CM
 from tpcfm.simulate.collider.random import exponential, isotropic, poisson, uniform
 from tpcfm.simulate.collider.species import DEUTERON, ELECTRON, PION_MINUS, PION_PLUS, POSITRON, PROTON
+from tpcfm.simulate.collider.stack import push
 
 _ELECTRON_GEV = 0.000511
 _KNOCK_ON_GEV = 0.0002  # softer knock-on electrons stay inside their parent's cluster
-
-
-@njit(cache=True)
-def push(stack, n, code, x, y, z, t, px, py, pz):  # type: ignore[no-untyped-def]
-    """Append a particle (species, cm, ns, GeV/c) to the stack if there is room; return the length it needs."""
-    if n < stack.shape[0]:
-        stack[n, 0], stack[n, 1], stack[n, 2], stack[n, 3], stack[n, 4] = code, x, y, z, t
-        stack[n, 5], stack[n, 6], stack[n, 7] = px, py, pz
-    return n + 1
 
 
 @njit(cache=True)
@@ -36,7 +28,7 @@ def rotate_to(ux, uy, uz, cosine, azimuth):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def knock_on(stack, n, mass, grammage, x, y, z, t, px, py, pz, state):  # type: ignore[no-untyped-def]
-    """Draw at most one knock-on electron along ``grammage`` g/cm²: dN/dT ~ 1/(β²T²)·(1 − β²T/T_max), two-body kinematics."""
+    """Draw at most one knock-on electron along ``grammage`` g/cm²: dN/dT ~ (1 − β²T/T_max)/(β²T²)."""
     p2 = px * px + py * py + pz * pz
     energy = math.sqrt(p2 + mass * mass)
     beta2 = p2 / (energy * energy)
@@ -62,7 +54,7 @@ def knock_on(stack, n, mass, grammage, x, y, z, t, px, py, pz, state):  # type: 
 
 @njit(cache=True)
 def pair_probability(energy, radiation_lengths):  # type: ignore[no-untyped-def]
-    """Return the probability that a photon (GeV) converts; 7/9 per X₀ at high energy, falling towards threshold (light nuclei)."""
+    """Return the probability that a photon (GeV) converts: 7/9 per X₀ at high energy, falling towards threshold."""
     if energy < 0.0025:
         return 0.0
     return 1.0 - math.exp(-7.0 / 9.0 * radiation_lengths * max(0.05, 1.0 - 1.35 * (1e3 * energy) ** -0.4))
@@ -70,7 +62,7 @@ def pair_probability(energy, radiation_lengths):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def convert(stack, n, x, y, z, t, px, py, pz, state):  # type: ignore[no-untyped-def]
-    """Append the electron and positron of a photon that converts at (x, y, z); energy split nearly flat, angles ~ m/E."""
+    """Append the pair of a photon that converts at (x, y, z); energy split nearly flat, angles ~ m/E."""
     energy = math.sqrt(px * px + py * py + pz * pz)
     ux, uy, uz = px / energy, py / energy, pz / energy
     share = 0.02 + 0.96 * uniform(state)
@@ -87,7 +79,7 @@ def convert(stack, n, x, y, z, t, px, py, pz, state):  # type: ignore[no-untyped
 
 @njit(cache=True)
 def spallation(stack, n, x, y, z, t, inward, settings, state):  # type: ignore[no-untyped-def]
-    """Append one charged product of a nuclear interaction: a proton, sometimes a deuteron or a pion, evaporation-like spectrum.
+    """Append one charged product of a nuclear interaction: a proton, sometimes a deuteron or a pion.
 
     ``inward`` turns the direction towards the axis (products of the calorimeter that come back).
     """

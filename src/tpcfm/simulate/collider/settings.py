@@ -41,9 +41,9 @@ class Settings(NamedTuple):
 
     # Signal. A harder knock-on electron than ``landau_highest_kev`` leaves the cluster. Gain, fluctuation and saturation
     # move the mean, the standard deviation and the largest value of the energy column.
-    gain_adc_per_kev: float = 57.5
+    gain_adc_per_kev: float = 58.5
     landau_width: float = 1.0
-    landau_highest_kev: float = 23.0
+    landau_highest_kev: float = 24.0
     threshold_adc: float = 23.0
     saturation_adc: float = 6500.0
     saturation_power: float = 1.0

@@ -1,4 +1,4 @@
-"""One event through the detector: a stack of particles, each walked from cylinder to cylinder until it stops, decays or leaves.
+"""One event through the detector: particles walk from cylinder to cylinder until they stop, decay or leave.
 
 Rows of ``stack`` are (species, x, y, z, t, px, py, pz) in cm, ns, GeV/c. Rows of ``deposits`` are
 (layer, track, x, y, z, path, Σ path·ln βγ, t): charge in a pad row before readout. Rows of ``tracks`` are the production values
@@ -15,7 +15,7 @@ from tpcfm.simulate.collider.energy_loss import lose_energy, scattering_angle
 from tpcfm.simulate.collider.helix import advance, kick, next_edge, turning
 from tpcfm.simulate.collider.material import END_CM, GAS_X0, OUTER_CM
 from tpcfm.simulate.collider.random import exponential, uniform
-from tpcfm.simulate.collider.secondaries import calorimeter, convert, knock_on, pair_probability, push, spallation
+from tpcfm.simulate.collider.secondaries import calorimeter, convert, knock_on, pair_probability, spallation
 from tpcfm.simulate.collider.settings import MAX_PATH_CM, MAX_STEPS
 from tpcfm.simulate.collider.species import (
     CHARGE,
@@ -41,19 +41,19 @@ def _find_bin(edges, radius):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _deposit(deposits, n, layer, track, x, y, z, path, beta_gamma, t, settings):  # type: ignore[no-untyped-def]
-    """Add charge to the last deposit if it is the same track in the same place, else append; return the length needed."""
+    """Add charge to the last deposit if it is of the same track and place, else append; return the length needed."""
     if 0 < n <= deposits.shape[0]:
         last = deposits[n - 1]
-        if last[0] == layer and last[1] == track and abs(last[4] - z) < settings.merge_z_cm:
-            if (last[2] - x) ** 2 + (last[3] - y) ** 2 < settings.merge_rphi_cm**2:
-                total = last[5] + path
-                share = path / total
-                last[2] += share * (x - last[2])
-                last[3] += share * (y - last[3])
-                last[4] += share * (z - last[4])
-                last[5] = total
-                last[6] += path * math.log(beta_gamma)
-                return n
+        same = last[0] == layer and last[1] == track and abs(last[4] - z) < settings.merge_z_cm
+        if same and (last[2] - x) ** 2 + (last[3] - y) ** 2 < settings.merge_rphi_cm**2:
+            total = last[5] + path
+            share = path / total
+            last[2] += share * (x - last[2])
+            last[3] += share * (y - last[3])
+            last[4] += share * (z - last[4])
+            last[5] = total
+            last[6] += path * math.log(beta_gamma)
+            return n
     if n < deposits.shape[0]:
         row = deposits[n]
         row[0], row[1], row[2], row[3], row[4], row[5] = layer, track, x, y, z, path
@@ -63,7 +63,7 @@ def _deposit(deposits, n, layer, track, x, y, z, path, beta_gamma, t, settings):
 
 @njit(cache=True)
 def _radiate(momentum, radiation_lengths, state):  # type: ignore[no-untyped-def]
-    """Return an electron's momentum after bremsstrahlung in a thin layer (Bethe-Heitler: −ln(share kept) is gamma distributed)."""
+    """Return the momentum after bremsstrahlung in a thin layer (Bethe-Heitler: −ln(share) is gamma distributed)."""
     shape = radiation_lengths / 0.6931471805599453
     # gamma variate of small shape by Ahrens-Dieter
     while True:
@@ -82,8 +82,8 @@ def _radiate(momentum, radiation_lengths, state):  # type: ignore[no-untyped-def
 
 @njit(cache=True)
 def _at_rest(stack, n, code, x, y, z, t, state):  # type: ignore[no-untyped-def]
-    """Products of a stopped particle: positive pions and muons end in a Michel positron, positrons and others in nothing visible."""
-    if code == PION_PLUS or code == MUON_PLUS:
+    """Append what a stopped particle leaves: positive pions and muons a Michel positron, others nothing visible."""
+    if code in (PION_PLUS, MUON_PLUS):
         return decay(stack, n, MUON_PLUS, MASS[MUON_PLUS], x, y, z, t, 0.0, 0.0, 0.0, state)
     return n
 
@@ -186,7 +186,7 @@ def walk_neutral(code, x, y, z, t, px, py, pz, cylinders, stack, n, settings, st
         return n
     along = (x * px + y * py) / pt2
     inside = (x * x + y * y) / pt2
-    last = along * 0.0
+    last = 0.0
     for i in range(1, edges.size):
         gap = edges[i] * edges[i] / pt2 - inside + along * along
         if gap < 0.0:
@@ -237,6 +237,3 @@ def transport(stack, n, deposits, tracks, cylinders, settings, state):  # type: 
             n_tracks += 1
         highest = max(highest, n)
     return n_deposits, n_tracks, highest
-
-
-__all__ = ["push", "transport", "walk_charged", "walk_neutral"]
