@@ -13,6 +13,7 @@ from numba import njit
 from tpcfm.simulate.lartpc import material as lar
 from tpcfm.simulate.lartpc import randoms
 from tpcfm.simulate.lartpc.work import (
+    BLIPS,
     ELECTRON,
     PE,
     PHOTON,
@@ -32,13 +33,14 @@ from tpcfm.simulate.lartpc.work import (
 )
 
 CUT = 0.05  # MeV; knock-ons above are drawn one by one
-LOCAL = 0.4  # MeV; knock-ons below end where they start (range under half a voxel)
-STOP = 0.15  # MeV; an electron below gives up its energy on the spot
+LOCAL = 0.15  # MeV; secondary electrons below end where they start (range under a tenth of a voxel)
+SOFT = 0.5  # MeV; an electron that a photon frees counts as a low-energy deposit below
+STOP = 0.1  # MeV; an electron below gives up its energy on the spot
 PHOTON_CUT = 0.03  # MeV; softer bremsstrahlung is part of the continuous loss, softer photons are absorbed on the spot
 _LIGHT = 29.979  # cm/ns
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def scatter(rng: np.ndarray, p: np.ndarray, mass: float, path: float) -> None:
     """Turn the particle by the multiple scattering of ``path`` cm."""
     sigma = math.sqrt(lar.scattering_angle2(p[PE], mass) * path)
@@ -50,13 +52,13 @@ def scatter(rng: np.ndarray, p: np.ndarray, mass: float, path: float) -> None:
     p[PU], p[PV], p[PW] = randoms.tilt(p[PU], p[PV], p[PW], math.cos(min(theta, math.pi)), scale * a, scale * b)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def knock_on_energy(rng: np.ndarray, largest: float) -> float:
     """Draw an energy from 1/T^2 between ``CUT`` and ``largest``."""
     return 1.0 / (1.0 / CUT - randoms.uniform(rng) * (1.0 / CUT - 1.0 / largest))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def knock_on_cosine(energy: float, kinetic: float, mass: float) -> float:
     """Return the cosine of the emission angle of a knock-on (two-body kinematics)."""
     electron = math.sqrt(energy * (energy + 2.0 * lar.ELECTRON_MASS))
@@ -64,7 +66,7 @@ def knock_on_cosine(energy: float, kinetic: float, mass: float) -> float:
     return min(1.0, energy * (kinetic + mass + lar.ELECTRON_MASS) / (electron * momentum))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _radiated(rng: np.ndarray, kinetic: float) -> float:
     """Draw a bremsstrahlung energy: (4/3 (1 - y) + y^2) / y between ``PHOTON_CUT`` and the electron's energy."""
     ratio = kinetic / PHOTON_CUT
@@ -75,7 +77,7 @@ def _radiated(rng: np.ndarray, kinetic: float) -> float:
             return energy
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def transport_electron(work: Work, p: np.ndarray, charge: int, instance: int) -> None:
     """Follow one electron or positron until it stops or leaves; ``p`` is its stack row, changed in place."""
     rng = work.rng
@@ -143,7 +145,7 @@ def transport_electron(work: Work, p: np.ndarray, charge: int, instance: int) ->
             )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _compton(rng: np.ndarray, energy: float) -> tuple[float, float]:
     """Draw the scattered energy and cosine (Klein-Nishina, by composition and rejection)."""
     k = energy / lar.ELECTRON_MASS
@@ -161,7 +163,7 @@ def _compton(rng: np.ndarray, energy: float) -> tuple[float, float]:
             return epsilon * energy, 1.0 - t
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def transport_photon(work: Work, p: np.ndarray, instance: int) -> None:
     """Follow one photon until it converts, is absorbed or leaves; ``p`` is its stack row, changed in place."""
     rng = work.rng
@@ -189,15 +191,16 @@ def transport_photon(work: Work, p: np.ndarray, instance: int) -> None:
             scattered, cosine = _compton(rng, energy)
             electron = energy - scattered
             if electron < LOCAL:
-                deposit(work, instance, p[PX], p[PY], p[PZ], electron, 0.05, p[PT])
+                deposit(work, BLIPS, p[PX], p[PY], p[PZ], electron, 0.05, p[PT])
                 p[PU], p[PV], p[PW] = randoms.deflect(rng, p[PU], p[PV], p[PW], cosine)
             else:
                 u, v, w = p[PU], p[PV], p[PW]
                 a, b, c = randoms.deflect(rng, u, v, w, cosine)
                 x, y, z = energy * u - scattered * a, energy * v - scattered * b, energy * w - scattered * c
                 norm = math.sqrt(x * x + y * y + z * z)
+                owner = instance if electron > SOFT else BLIPS
                 add_particle(
-                    work, ELECTRON, -1, instance, p[PX], p[PY], p[PZ], x / norm, y / norm, z / norm, electron, p[PT]
+                    work, ELECTRON, -1, owner, p[PX], p[PY], p[PZ], x / norm, y / norm, z / norm, electron, p[PT]
                 )
                 p[PU], p[PV], p[PW] = a, b, c
             p[PE] = scattered
@@ -205,6 +208,7 @@ def transport_photon(work: Work, p: np.ndarray, instance: int) -> None:
         if energy < LOCAL:
             break
         u, v, w = randoms.deflect(rng, p[PU], p[PV], p[PW], randoms.uniform(rng))
-        add_particle(work, ELECTRON, -1, instance, p[PX], p[PY], p[PZ], u, v, w, energy, p[PT])
+        owner = instance if energy > SOFT else BLIPS
+        add_particle(work, ELECTRON, -1, owner, p[PX], p[PY], p[PZ], u, v, w, energy, p[PT])
         return
-    deposit(work, instance, p[PX], p[PY], p[PZ], p[PE], 0.05, p[PT])
+    deposit(work, BLIPS, p[PX], p[PY], p[PZ], p[PE], 0.05, p[PT])

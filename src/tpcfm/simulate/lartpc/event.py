@@ -1,5 +1,6 @@
 """One liquid-argon event: primaries, transport, labels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from tpcfm.simulate.lartpc.electromagnetic import transport_electron, transport_
 from tpcfm.simulate.lartpc.generator import MASSES, Settings, generate
 from tpcfm.simulate.lartpc.nuclear import transport_neutron
 from tpcfm.simulate.lartpc.randoms import event_state
+from tpcfm.simulate.lartpc.sources import SOURCES
 from tpcfm.simulate.lartpc.tracks import transport_heavy
 from tpcfm.simulate.lartpc.work import (
     ELECTRON,
@@ -64,7 +66,7 @@ class LartpcEvent:
         return np.repeat(self.semantic, self.size)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _drain(work: Work) -> None:
     """Follow every particle on the stack, last in first out, until none is left."""
     while work.count[N_PARTICLE] > 0 and work.count[OVERFLOW] == 0:
@@ -84,10 +86,17 @@ def _drain(work: Work) -> None:
             transport_heavy(work, p, species, charge, instance)
 
 
-@njit(cache=True, nogil=True)
-def _simulate(work: Work, settings: Settings) -> None:
-    generate(work, settings)
-    _drain(work)
+def _cached(sources: str) -> Callable[[Work, Settings], None]:
+    @njit(cache=True, nogil=True)
+    def simulate(work: Work, settings: Settings) -> None:
+        if sources != "":
+            generate(work, settings)
+            _drain(work)
+
+    return simulate  # type: ignore[no-any-return]
+
+
+_simulate = _cached(SOURCES)
 
 
 class Simulator:

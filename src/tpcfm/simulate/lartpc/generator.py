@@ -16,7 +16,6 @@ from tpcfm.simulate.lartpc.tracks import mass_of
 from tpcfm.simulate.lartpc.work import (
     ELECTRON,
     MUON,
-    PE,
     PHOTON,
     PION,
     PROTON,
@@ -50,6 +49,7 @@ class Settings(NamedTuple):
     pion: float = 0.22
     energy_min: float = 50.0
     energy_max: float = 1000.0
+    muon_energy_max: float = 1000.0
     proton_energy_max: float = 400.0
     single_muon: float = 0.8  # shares of the singles; the remainder is split among electrons and photons
     single_energy_max: float = 3000.0
@@ -57,7 +57,7 @@ class Settings(NamedTuple):
     threshold: float = 0.02  # MeV; voxels at or below it are not recorded
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _emit(work: Work, p: np.ndarray, kind: int, kinetic: float, interaction: int) -> None:
     """Put one primary on the stack; kind: a published particle id, or -1 for a neutral pion."""
     u, v, w = p[PU], p[PV], p[PW]
@@ -76,7 +76,7 @@ def _emit(work: Work, p: np.ndarray, kind: int, kinetic: float, interaction: int
     add_particle(work, kind, charge, new, p[PX], p[PY], p[PZ], u, v, w, kinetic, p[PT])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _enter(p: np.ndarray) -> None:
     """Move a particle back along its direction to the face where it enters the volume."""
     back = 4.0 * EDGE
@@ -90,7 +90,7 @@ def _enter(p: np.ndarray) -> None:
         p[PX + axis] = min(max(p[PX + axis] - back * p[PU + axis], 1e-6), EDGE - 1e-6)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def generate(work: Work, settings: Settings) -> None:
     """Fill the stack with the primaries of one event; the random state is ``work.rng``."""
     rng = work.rng
@@ -113,6 +113,7 @@ def generate(work: Work, settings: Settings) -> None:
                 kind = -1
             elif choice < s.electron + s.photon + s.neutral_pion + s.muon:
                 kind = MUON
+                kinetic = randoms.between(rng, s.energy_min, s.muon_energy_max)
             elif choice < s.electron + s.photon + s.neutral_pion + s.muon + s.pion:
                 kind = PION
             else:

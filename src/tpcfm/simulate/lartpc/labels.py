@@ -1,17 +1,20 @@
 """From deposits per particle to labelled voxels: fragments, groups and the low-energy remainder.
 
 An electromagnetic particle is cut into its connected pieces. Pieces of ten voxels or more are fragments; smaller ones are
-low-energy deposits. A delta ray that adds fewer than ten voxels to its parent's track stays part of that track. A voxel
+low-energy deposits, and so is what a photon leaves on the spot (soft Compton and photoelectric electrons). A delta ray that adds fewer than ten voxels to its parent's track stays part of that track. A voxel
 that several particles share carries the sum of their energies and the label of the largest contribution.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from tpcfm.detectors.pilarnet import LOW_ENERGY
+from tpcfm.detectors.pilarnet import ENERGY_THRESHOLD_MEV, LOW_ENERGY
+from tpcfm.simulate.lartpc.sources import SOURCES
 from tpcfm.simulate.lartpc.work import (
+    BLIP,
     DE,
     DELTA,
     DT,
@@ -30,6 +33,7 @@ from tpcfm.simulate.lartpc.work import (
     slot_of,
 )
 
+VISIBLE = ENERGY_THRESHOLD_MEV  # MeV; only voxels above count towards the sizes below
 MIN_FRAGMENT = 10  # voxels of a shower or delta fragment
 MIN_MICHEL = 5
 MIN_TRACK = 3
@@ -53,7 +57,7 @@ class Labelled(NamedTuple):
     instance: np.ndarray  # (C,) int64, -1 for the low-energy cluster
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _find(parent: np.ndarray, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -61,7 +65,7 @@ def _find(parent: np.ndarray, i: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _lookup(work: Work, key: int) -> int:
     """Return the deposit row of a key, or -1."""
     size = work.key.size
@@ -73,7 +77,7 @@ def _lookup(work: Work, key: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _connect(work: Work) -> np.ndarray:
     """Join the 26-connected deposits of each instance; returns the component root of each row. Tracks stay whole."""
     n = work.count[N_DEPOSIT]
@@ -82,7 +86,7 @@ def _connect(work: Work) -> np.ndarray:
     for i in range(n):
         key = work.deposit_key[i]
         instance = key >> VOXEL_BITS
-        if work.instance_id[instance, IM_KIND] == TRACK:
+        if work.instance_id[instance, IM_KIND] in (TRACK, BLIP):
             if whole[instance] < 0:
                 whole[instance] = i
             parent[i] = whole[instance]
@@ -105,8 +109,8 @@ def _connect(work: Work) -> np.ndarray:
     return parent
 
 
-@njit(cache=True, nogil=True)
-def _fragments(work: Work, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@njit(nogil=True)
+def _fragments(work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give each deposit a fragment number or -1; returns (label per row, instance per fragment, semantic per fragment)."""
     n, m = work.count[N_DEPOSIT], work.count[N_INSTANCE]
     root = _connect(work)
@@ -117,7 +121,7 @@ def _fragments(work: Work, threshold: float) -> tuple[np.ndarray, np.ndarray, np
         instance = key >> VOXEL_BITS
         if first[instance] < 0 or work.deposit[i, DT] < work.deposit[first[instance], DT]:
             first[instance] = i
-        own = work.deposit[i, DE] > threshold
+        own = work.deposit[i, DE] > VISIBLE
         if own and work.instance_id[instance, IM_KIND] == DELTA:
             j = _lookup(work, (work.instance_id[instance, IM_PARENT] << VOXEL_BITS) | (key & VOXEL_MASK))
             own = j < 0 or work.deposit[j, DE] < work.deposit[i, DE]
@@ -142,6 +146,8 @@ def _fragments(work: Work, threshold: float) -> tuple[np.ndarray, np.ndarray, np
         keep = size[r] >= MIN_FRAGMENT
         if kind == TRACK:
             semantic, keep = _TRACK_ID, size[r] >= MIN_TRACK
+        elif kind == BLIP:
+            keep = False
         elif main and kind == DELTA:
             semantic = _DELTA_ID
         elif main and kind == MICHEL:
@@ -152,7 +158,7 @@ def _fragments(work: Work, threshold: float) -> tuple[np.ndarray, np.ndarray, np
             if kind == TRACK:
                 track[instance] = count
             count += 1
-        elif main and (kind == DELTA or kind == MICHEL):
+        elif main and kind in (DELTA, MICHEL):
             number[r] = track[work.instance_id[instance, IM_PARENT]]
     label = np.empty(n, np.int64)
     for i in range(n):
@@ -160,7 +166,7 @@ def _fragments(work: Work, threshold: float) -> tuple[np.ndarray, np.ndarray, np
     return label, instances[:count], semantics[:count]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _merge(work: Work, label: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge deposits of equal voxel; returns (voxel keys, fragment numbers, (n, 3) energy, path and time)."""
     n = label.size
@@ -194,10 +200,24 @@ def _merge(work: Work, label: np.ndarray, threshold: float) -> tuple[np.ndarray,
     return keys[:count], owner[:count], values[:count]
 
 
+def _cached(sources: str) -> Callable[[Work, float], tuple[np.ndarray, ...]]:
+    @njit(cache=True, nogil=True)
+    def merged(work, threshold):  # type: ignore[no-untyped-def]
+        if sources == "":
+            raise ValueError("no sources")
+        row_label, instance, semantic = _fragments(work)
+        key, owner, value = _merge(work, row_label, threshold)
+        return instance, semantic, key, owner, value
+
+    return merged  # type: ignore[no-any-return]
+
+
+_merged = _cached(SOURCES)
+
+
 def label(work: Work, threshold: float) -> Labelled:
     """Turn the deposits of an event into voxels above ``threshold`` MeV and clusters with the published labels."""
-    row_label, instance, semantic = _fragments(work, threshold)
-    key, owner, value = _merge(work, row_label, threshold)
+    instance, semantic, key, owner, value = _merged(work, threshold)
     size = np.bincount(owner + 1, minlength=instance.size + 1)
     kept = np.flatnonzero(size[1:])
     instance, semantic = instance[kept], semantic[kept]

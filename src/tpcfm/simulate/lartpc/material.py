@@ -41,7 +41,7 @@ _PHOTON_TOTAL = np.array(
 )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def klein_nishina(energy: float) -> float:
     """Return the Compton attenuation coefficient per electron at rest (1/cm) of a photon of ``energy`` MeV."""
     k = energy / ELECTRON_MASS
@@ -67,7 +67,7 @@ _GRID_LOW = math.log(0.01)
 _GRID_STEP = (math.log(10000.0) - math.log(0.01)) / 511.0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def photon_coefficients(energy: float) -> tuple[float, float, float]:
     """Return the total, Compton and pair-production attenuation (1/cm); the remainder is photoelectric absorption."""
     at = (math.log(energy) - _GRID_LOW) / _GRID_STEP
@@ -81,7 +81,7 @@ def photon_coefficients(energy: float) -> tuple[float, float, float]:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def density_effect(beta_gamma: float) -> float:
     """Return Sternheimer's delta of liquid argon."""
     x = math.log10(beta_gamma)
@@ -93,7 +93,7 @@ def density_effect(beta_gamma: float) -> float:
     return delta
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def largest_knock_on(kinetic: float, mass: float) -> float:
     """Return the largest energy (MeV) that a heavy particle gives to one electron."""
     gamma = 1.0 + kinetic / mass
@@ -102,7 +102,7 @@ def largest_knock_on(kinetic: float, mass: float) -> float:
     return 2.0 * ELECTRON_MASS * beta_gamma2 / (1.0 + 2.0 * gamma * ratio + ratio * ratio)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def heavy_stopping(kinetic: float, mass: float, cut: float) -> float:
     """Return the mean loss (MeV/cm) of a muon, pion or proton to knock-ons below ``cut`` MeV (restricted Bethe)."""
     gamma = 1.0 + kinetic / mass
@@ -116,7 +116,7 @@ def heavy_stopping(kinetic: float, mass: float, cut: float) -> float:
     return 2.0 * XI / beta2 * max(log, 0.3)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def heavy_knock_ons(kinetic: float, mass: float, cut: float) -> tuple[float, float, float]:
     """Return the number per cm of knock-ons above ``cut``, the largest energy, and beta squared.
 
@@ -131,7 +131,7 @@ def heavy_knock_ons(kinetic: float, mass: float, cut: float) -> tuple[float, flo
     return XI / beta2 * (1.0 / cut - 1.0 / largest), largest, beta2
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def electron_stopping(kinetic: float) -> float:
     """Return the mean collision loss (MeV/cm) of an electron (Berger-Seltzer)."""
     tau = kinetic / ELECTRON_MASS
@@ -143,7 +143,7 @@ def electron_stopping(kinetic: float) -> float:
     return XI / beta2 * log
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def radiation_scale(kinetic: float) -> float:
     """Return the share of the complete-screening bremsstrahlung that is left at ``kinetic`` MeV.
 
@@ -153,7 +153,7 @@ def radiation_scale(kinetic: float) -> float:
     return max(1.0 - 0.28 * (10.0 / kinetic) ** 0.25, 0.1)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def scattering_angle2(kinetic: float, mass: float) -> float:
     """Return the variance per cm of the projected scattering angle (Highland's formula at one radiation length)."""
     momentum_beta = kinetic * (kinetic + 2.0 * mass) / (kinetic + mass)

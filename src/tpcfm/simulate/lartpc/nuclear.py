@@ -42,15 +42,18 @@ PION_LENGTH = 85.0  # cm, mean free path of inelastic interactions; 60 cm at the
 PROTON_LENGTH = 85.0  # cm
 ELASTIC_LENGTH = 150.0  # cm
 NEUTRON_LENGTH = 25.0  # cm
+EVAPORATED = 2.0  # mean number of neutrons evaporated after a nuclear reaction
+CAPTURE_DRIFT = 60.0  # cm, standard deviation per axis of the way from 0.5 MeV to capture
 _PION_LIFE, _MUON_LIFE, _MUON_ARGON_LIFE = 26.03, 2197.0, 537.0  # ns; the last: a negative muon in argon
 _MUON_CAPTURE = 1.0 - _MUON_ARGON_LIFE / _MUON_LIFE  # probability of capture of a negative muon
+_CAPTURE_LIFE = 3.0e5  # ns, thermal neutrons in argon
 _LIGHT = 29.979  # cm/ns
 _BINDING = 8.0  # MeV per nucleon knocked out
 _ELASTIC_SLOPE = 108.0e-6  # 1/MeV^2, from the radius of the argon nucleus
 _MICHEL_MAX = 52.83  # MeV, total energy
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def michel_energy(rng: np.ndarray) -> float:
     """Draw the total energy (MeV) of an electron from muon decay: x^2 (3 - 2 x)."""
     while True:
@@ -59,7 +62,7 @@ def michel_energy(rng: np.ndarray) -> float:
             return max(x * _MICHEL_MAX, lar.ELECTRON_MASS + 0.2)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _nucleon(work: Work, p: np.ndarray, proton: bool, kinetic: float, parent: int, debris: int) -> None:
     """Emit a proton (its own track) or a neutron (part of the debris) isotropically."""
     if kinetic < 1.0:
@@ -71,7 +74,7 @@ def _nucleon(work: Work, p: np.ndarray, proton: bool, kinetic: float, parent: in
     _track(work, p, PROTON, 1, lar.PROTON_MASS, u, v, w, kinetic, parent)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _track(
     work: Work, p: np.ndarray, species: int, charge: int, mass: float, u: float, v: float, w: float, kinetic: float,
     parent: int,
@@ -84,7 +87,7 @@ def _track(
     add_particle(work, species, charge, new, p[PX], p[PY], p[PZ], u, v, w, kinetic, p[PT])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def shower(
     work: Work, p: np.ndarray, species: int, charge: int, u: float, v: float, w: float, kinetic: float, parent: int,
     interaction: int, primary: int,
@@ -98,7 +101,7 @@ def shower(
     return new
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def neutral_pion(work: Work, p: np.ndarray, kinetic: float, parent: int, interaction: int, primary: int) -> None:
     """Let a neutral pion flying along ``p`` decay into two photons on the spot."""
     gamma = 1.0 + kinetic / lar.NEUTRAL_PION_MASS
@@ -114,9 +117,9 @@ def neutral_pion(work: Work, p: np.ndarray, kinetic: float, parent: int, interac
         shower(work, p, PHOTON, 0, u, v, w, energy, parent, interaction, primary)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _debris(work: Work, p: np.ndarray, parent: int) -> int:
-    """Start the instance of all neutral debris of one nuclear reaction, with its de-excitation photons."""
+    """Start the instance of all neutral debris of one nuclear reaction, with evaporated neutrons and de-excitation photons."""
     rng = work.rng
     interaction = work.instance_id[parent, IM_INTERACTION]
     debris = add_instance(work, SHOWER, PHOTON, 0, parent, interaction, 0, p[PX], p[PY], p[PZ], 0.0, 0.0, 1.0, 1.0, 0.0)
@@ -124,10 +127,14 @@ def _debris(work: Work, p: np.ndarray, parent: int) -> int:
         u, v, w = randoms.direction(rng)
         energy = 0.4 + 1.5 * randoms.exponential(rng)
         add_particle(work, PHOTON, 0, debris, p[PX], p[PY], p[PZ], u, v, w, energy, p[PT])
+    for _ in range(randoms.poisson(rng, EVAPORATED)):
+        u, v, w = randoms.direction(rng)
+        energy = 0.5 + 1.5 * (randoms.exponential(rng) + randoms.exponential(rng))
+        add_particle(work, NEUTRON, 0, debris, p[PX], p[PY], p[PZ], u, v, w, energy, p[PT])
     return debris
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _knock_out(work: Work, p: np.ndarray, available: float, count: int, parent: int, debris: int) -> None:
     """Share energy (MeV) among nucleons knocked out, less the binding energy; 45 % are protons (Z / A of argon)."""
     rng = work.rng
@@ -138,7 +145,7 @@ def _knock_out(work: Work, p: np.ndarray, available: float, count: int, parent: 
         _nucleon(work, p, randoms.uniform(rng) < 0.45, share - _BINDING, parent, debris)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def interact(work: Work, p: np.ndarray, species: int, charge: int, mass: float, instance: int, path: float) -> bool:
     """Let a pion or proton decay or meet a nucleus within ``path`` cm; True if the particle is gone."""
     rng = work.rng
@@ -180,13 +187,12 @@ def interact(work: Work, p: np.ndarray, species: int, charge: int, mass: float, 
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def come_to_rest(work: Work, p: np.ndarray, species: int, charge: int, instance: int) -> None:
     """Let a stopped muon decay or be captured, a stopped pion decay (positive) or be captured (negative)."""
     rng = work.rng
     if species == PION:
         if charge > 0:
-            u, v, w = randoms.direction(rng)
             p[PT] += _PION_LIFE * randoms.exponential(rng)
             # 4.12 MeV muon, a tenth of a centimetre: it belongs to the pion's track, and decays at its end.
             deposit(work, instance, p[PX], p[PY], p[PZ], 4.12, 0.1, p[PT])
@@ -206,7 +212,7 @@ def come_to_rest(work: Work, p: np.ndarray, species: int, charge: int, instance:
             _muon_decay(work, p, charge, instance)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _muon_decay(work: Work, p: np.ndarray, charge: int, instance: int) -> None:
     """Emit the Michel electron."""
     kinetic = michel_energy(work.rng) - lar.ELECTRON_MASS
@@ -218,12 +224,35 @@ def _muon_decay(work: Work, p: np.ndarray, charge: int, instance: int) -> None:
     add_particle(work, ELECTRON, charge, michel, p[PX], p[PY], p[PZ], u, v, w, kinetic, p[PT])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
+def _neutron_capture(work: Work, p: np.ndarray, instance: int) -> None:
+    """Let a slowed neutron drift and be captured: 6.1 MeV in photons, mostly 4.74 + 1.19 + 0.17 MeV (argon-40)."""
+    rng = work.rng
+    for axis in range(3):
+        p[PX + axis] += CAPTURE_DRIFT / PITCH * randoms.normal_pair(rng)[0]
+    if not inside(p[PX], p[PY], p[PZ]):
+        return
+    p[PT] += _CAPTURE_LIFE * randoms.exponential(rng)
+    strong = randoms.uniform(rng) < 0.55
+    rest = 6.1
+    while rest > 0.15:
+        energy = rest * randoms.uniform(rng)
+        if strong and rest > 1.3:
+            energy = 4.745 if rest > 5.0 else 1.187
+        elif rest < 1.0:
+            energy = rest
+        rest -= energy
+        u, v, w = randoms.direction(rng)
+        add_particle(work, PHOTON, 0, instance, p[PX], p[PY], p[PZ], u, v, w, energy, p[PT])
+
+
+@njit(nogil=True)
 def transport_neutron(work: Work, p: np.ndarray, instance: int) -> None:
     """Follow one neutron: recoils, photons from inelastic scattering, protons from charge exchange."""
     rng = work.rng
     for _ in range(40):
         if p[PE] < 0.5:
+            _neutron_capture(work, p, instance)
             return
         step = randoms.exponential(rng) * NEUTRON_LENGTH
         p[PX] += step / PITCH * p[PU]

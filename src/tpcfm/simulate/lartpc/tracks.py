@@ -41,7 +41,7 @@ _STOP = 1.0  # MeV; the range left is below half a millimetre
 _LIGHT = 29.979  # cm/ns
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def mass_of(species: int) -> float:
     """Return the mass (MeV) of a muon, pion or proton."""
     if species == MUON:
@@ -51,7 +51,7 @@ def mass_of(species: int) -> float:
     return lar.PROTON_MASS
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def transport_heavy(work: Work, p: np.ndarray, species: int, charge: int, instance: int) -> None:
     """Follow one muon, pion or proton until it stops, interacts or leaves; ``p`` is its stack row, changed in place."""
     rng = work.rng

@@ -1,0 +1,22 @@
+"""Digest of this package's sources, for the cache of compiled kernels.
+
+numba keys a cached kernel by the file that holds it and not by the files of the functions it calls, so an edit there would
+leave stale machine code in use. Here only the outermost kernels are cached, and each closes over this digest, which numba
+makes part of the key.
+"""
+
+import hashlib
+from pathlib import Path
+
+from tpcfm.detectors import pilarnet
+
+
+def source_digest() -> str:
+    """Return a digest of every source file that a kernel of this package is made of."""
+    digest = hashlib.sha256()
+    for path in [*sorted(Path(__file__).parent.glob("*.py")), Path(pilarnet.__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+SOURCES = source_digest()
