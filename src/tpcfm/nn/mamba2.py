@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tpcfm.nn.cpu_mixer import mixer_core
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.segments import Segments
 from tpcfm.nn.selective import selective_scan, short_convolution
+from tpcfm.nn.self_check import scan_backend
 
 CONVOLUTION = 4  # rows seen by the short convolution
 DT_RANGE = (1e-3, 0.1)
@@ -54,15 +56,29 @@ class Mamba2(nn.Module):
 
     def forward(self, u: Tensor, where: Segments) -> Tensor:
         """Map (K Q, D) rows to (K Q, D); ``where`` tells the events apart."""
+        return self.run(u, where, scan_backend(u.device.type))
+
+    def run(self, u: Tensor, where: Segments, backend: str) -> Tensor:
+        """Do the same on a given backend, checked or not."""
         mixed = F.linear(u, self.fused_weight())
+        if backend == "numba":
+            conv = self.conv1d.weight[:, 0], self.conv1d.bias
+            scalars = self.dt_bias, self.A_log, self.D
+            normed = mixer_core(mixed, *conv, *scalars, self.norm.weight, self.head_size, self.state, where)
+        else:
+            normed = self._composed(mixed, where, backend)
+        return self.out_proj(normed)
+
+    def _composed(self, mixed: Tensor, where: Segments, backend: str) -> Tensor:
+        """Convolution, scan, gate and norm one after another: (K Q, 2 D_i + 2 N + H) to (K Q, D_i)."""
         z, xbc, dt = mixed.split([self.inner, self.inner + 2 * self.state, self.heads], dim=1)
         xbc = short_convolution(xbc, self.conv1d.weight[:, 0], self.conv1d.bias, where)
         x, b, c = xbc.split([self.inner, self.state, self.state], dim=1)
-        dt = F.softplus(dt.float() + self.dt_bias.float() if dt.dtype != torch.float64 else dt + self.dt_bias)
+        kind = torch.promote_types(dt.dtype, torch.float32)
+        dt = F.softplus(dt.to(kind) + self.dt_bias.to(kind))
         x = x.unflatten(1, (self.heads, self.head_size))
-        y = selective_scan(x, dt, -self.A_log.exp(), b, c, self.D, where).flatten(1)
-        gated = self.norm(y * F.silu(z))
-        return self.out_proj(gated.to(u.dtype))
+        y = selective_scan(x, dt, -self.A_log.to(kind).exp(), b, c, self.D, where, backend).flatten(1)
+        return self.norm(y * F.silu(z.to(kind))).to(mixed.dtype)
 
 
 def initial_dt_bias(channels: int) -> Tensor:
