@@ -16,9 +16,9 @@ def remove_position(features: Floats, centre: Floats) -> npt.NDArray[np.float64]
         centre: ``(T, 3)`` token centres.
     """
     design = np.concatenate([np.ones((len(centre), 1)), centre], axis=1).astype(np.float64)
-    features = np.asarray(features, dtype=np.float64)
-    solution, *_ = np.linalg.lstsq(design, features, rcond=None)
-    return features - design @ solution
+    values = np.asarray(features, dtype=np.float64)
+    solution, *_ = np.linalg.lstsq(design, values, rcond=None)
+    return values - design @ solution
 
 
 def component_colours(features: Floats, centre: Floats) -> npt.NDArray[np.float64]:

@@ -110,7 +110,7 @@ def probe_rows(
     each = np.stack([f1(counts.sum(0)) for counts in per_seed])
     draws = np.empty((resamples, len(names)))
     for i in range(resamples):
-        counts = per_seed[rng.integers(len(per_seed))]
+        counts = per_seed[int(rng.integers(len(per_seed)))]
         draws[i] = f1(counts[rng.integers(len(counts), size=len(counts))].sum(0))
     rows = []
     columns = [("", _mean(each), _mean(draws)), *((n, each[:, k], draws[:, k]) for k, n in enumerate(names))]

@@ -100,4 +100,5 @@ class Transformer(nn.Module):
         for block in self.blocks[:layer]:
             x = block(x + position, packing)
         block = self.blocks[layer]
+        assert isinstance(block, Block)
         return block.attention.weights(block.norm1(x + position), packing, event)

@@ -36,6 +36,15 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + self.conv2(self.act2(self.conv1(self.act1(x), pairs)), pairs)
 
 
+class _Blocks(nn.ModuleList):
+    """Residual blocks of one level, one after another."""
+
+    def forward(self, x: Tensor, pairs: Pairs) -> Tensor:
+        for block in self:
+            x = block(x, pairs)
+        return x
+
+
 class SparseUNet(nn.Module):
     """Encoder and decoder over a pyramid of sparse voxels with skip connections; per-voxel logits.
 
@@ -54,13 +63,13 @@ class SparseUNet(nn.Module):
         planes = [filters * (i + 1) for i in range(depth)]
         self.depth = depth
         self.stem = SparseConv(inputs, filters)
-        self.encode = nn.ModuleList(nn.ModuleList(ResidualBlock(p, p) for _ in range(repetitions)) for p in planes)
+        self.encode = nn.ModuleList(_Blocks(ResidualBlock(p, p) for _ in range(repetitions)) for p in planes)
         self.down_act = nn.ModuleList(_NormAct(p) for p in planes[:-1])
         self.down = nn.ModuleList(SparseConv(p, q, 8) for p, q in pairwise(planes))
         self.up_act = nn.ModuleList(_NormAct(q) for q in planes[1:])
         self.up = nn.ModuleList(SparseConv(q, p, 8) for p, q in pairwise(planes))
         self.decode = nn.ModuleList(
-            nn.ModuleList(ResidualBlock(2 * p if i == 0 else p, p) for i in range(repetitions)) for p in planes[:-1]
+            _Blocks(ResidualBlock(2 * p if i == 0 else p, p) for i in range(repetitions)) for p in planes[:-1]
         )
         self.out_act = _NormAct(filters)
         self.classify = nn.Linear(filters, classes)
@@ -77,8 +86,7 @@ class SparseUNet(nn.Module):
         x = self.stem(batch["voxel_features"], levels[0].same)
         skips = []
         for i, level in enumerate(levels):
-            for block in self.encode[i]:
-                x = block(x, level.same)
+            x = self.encode[i](x, level.same)
             if level.down is not None:
                 skips.append(x)
                 x = self.down[i](self.down_act[i](x), level.down)
@@ -87,6 +95,5 @@ class SparseUNet(nn.Module):
             assert level.down is not None
             x = self.up[i](self.up_act[i](x), level.down.transposed(len(level.xyz)))
             x = torch.cat([skips[i].to(x.dtype), x], dim=1)
-            for block in self.decode[i]:
-                x = block(x, level.same)
+            x = self.decode[i](x, level.same)
         return self.classify(self.out_act(x))
