@@ -1,7 +1,6 @@
 """The job of one raw file and the collection of a dataset: same bytes again, exact counts, mergeable statistics, the command line."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -179,29 +178,31 @@ def test_a_folder_that_cannot_be_written_is_a_machine_error(tmp_path):
         ingest(path, "root", tmp_path, "p")
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tpcfm.cli.main", *map(str, arguments)], capture_output=True, text=True
-    )
+def test_command_line(tmp_path, capsys, monkeypatch):
+    from tpcfm.cli.main import main
 
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tpcfm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, capsys.readouterr()
 
-def test_command_line(tmp_path):
     path = write_pilarnet(tmp_path / "val" / "a.h5", [lartpc_event(np.random.default_rng(i)) for i in range(3)], 6)
     out = tmp_path / "events"
     ask = ["ingest", path, "--layout", "pilarnet", "--dataset", "real", "--out", out / "a.parquet"]
     ask += ["--rejected", out / "a.rejected.parquet"]
-    done = run(*ask, "--split-by", "published", "--statistics", out / "a.json")
-    assert done.returncode == 0, done.stderr
-    assert "3 events (0 train, 3 validation, 0 test)" in done.stdout
-    done = run("collect", "events", "--dataset", "real", "--folder", out, "--out", out / "manifest.json")
-    assert done.returncode == 0, done.stderr
-    assert "1 parts, 3 events" in done.stdout
-    done = run("validate", path, out / "a.parquet", out / "a.rejected.parquet")
-    assert (done.returncode, done.stdout.count(": ok")) == (0, 3)
+    code, said = run(*ask, "--split-by", "published", "--statistics", out / "a.json")
+    assert code == 0
+    assert "3 events (0 train, 3 validation, 0 test)" in said.out
+    code, said = run("collect", "events", "--dataset", "real", "--folder", out, "--out", out / "manifest.json")
+    assert code == 0
+    assert "1 parts, 3 events" in said.out
+    code, said = run("validate", path, out / "a.parquet", out / "a.rejected.parquet")
+    assert (code, said.out.count(": ok")) == (0, 3)
+    assert run(*ask, "--validation", 0.9, "--test", 0.2)[0] == 2
     path.write_bytes(path.read_bytes()[:5000])
-    done = run(*ask)
-    assert done.returncode == 2
-    assert "a.h5" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert run(*ask, "--validation", 0.9, "--test", 0.2).returncode == 2
-    assert run("validate", path).returncode == 1
+    code, said = run(*ask)
+    assert code == 2
+    assert "a.h5" in said.err
+    assert "Traceback" not in said.err
+    assert run("validate", path)[0] == 1

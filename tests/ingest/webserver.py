@@ -1,0 +1,82 @@
+"""A small local web server for the tests of fetch: byte ranges, connections that break, and refusals."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Site:
+    """What the server serves, and how badly.
+
+    Attributes:
+        files: path to content.
+        break_after: bytes after which each connection is cut, or None.
+        breaks: how many connections are still to be cut.
+        ranges: whether byte ranges are honoured.
+        failures: how many requests are still to be answered with 503.
+        requests: path and Range header of each request.
+        sent: bytes of content sent.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.break_after: int | None = None
+        self.breaks = 0
+        self.ranges = True
+        self.failures = 0
+        self.requests: list[tuple[str, str]] = []
+        self.sent = 0
+        self.url = ""
+
+
+@contextmanager
+def serving() -> Iterator[Site]:
+    """Serve a `Site` on a free local port."""
+    site = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            asked = self.headers.get("Range", "")
+            site.requests.append((self.path, asked))
+            if site.failures:
+                site.failures -= 1
+                self.send_error(503)
+                return
+            content = site.files.get(self.path)
+            if content is None:
+                self.send_error(404)
+                return
+            start, stop = 0, len(content)
+            if asked and site.ranges:
+                first, _, last = asked.removeprefix("bytes=").partition("-")
+                start, stop = int(first), min(int(last) + 1 if last else len(content), len(content))
+                if start >= len(content):
+                    self.send_error(416)
+                    return
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", str(stop - start))
+            self.end_headers()
+            if site.breaks and site.break_after is not None and stop - start > site.break_after:
+                site.breaks -= 1
+                stop = start + site.break_after
+                self.close_connection = True
+            self.wfile.write(content[start:stop])
+            site.sent += stop - start
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    site.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
