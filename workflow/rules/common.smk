@@ -1,7 +1,9 @@
 # Checks the configuration and makes the run table, before any rule exists.
 import json
+import shutil
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from tpcfm.config.load import validate as validate_config
 from tpcfm.config.plan import make_plan
@@ -14,6 +16,14 @@ except TpcfmError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = CONFIG.results
+
+# A dry run plans anywhere: without the container program it says so and plans on (Snakemake itself would stop here).
+# The executor is not known yet while this is read, so the command line tells whether it is a dry run.
+DRY_RUN = any(a in ("-n", "--dry-run", "--dryrun") for a in sys.argv)
+if DRY_RUN and not (shutil.which("apptainer") or shutil.which("singularity")):
+    if workflow.deployment_settings.deployment_method:
+        workflow.deployment_settings.deployment_method = frozenset()
+        logger.warning("Apptainer is not installed here: the dry run leaves the containers out.")
 WITH_TOKENIZER_STUDY = bool(CONFIG.tokenizer_study and "polar_mae" in CONFIG.systems)
 # Rules get the plan file as a resource: a param would count as changed, and rerun everything, with every new plan.
 PLAN_FILE = str(PLAN.write(f"{RESULTS}/plan"))
