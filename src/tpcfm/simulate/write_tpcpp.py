@@ -16,7 +16,7 @@ STEMS: Mapping[str, tuple[type, int]] = {
     "track_ids": (np.uint16, 0),
     "pid_labels": (np.uint8, 0),
     "noise_tags": (np.bool_, 0),
-    "particles": (np.float32, 10),
+    "particles": (np.float64, 10),  # float64: PDG codes of nuclei do not fit float32
 }
 
 

@@ -19,13 +19,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Event:
-    """Points (N, 4) float32 (E, x, y, z); track uint16, pid uint8, noise bool (N,); particles (M, 10) float32."""
+    """Points (N, 4) float32 (E, x, y, z); track uint16, pid uint8, noise bool (N,); particles (M, 10) float64."""
 
     points: npt.NDArray[np.float32]
     track: npt.NDArray[np.uint16]
     pid: npt.NDArray[np.uint8]
     noise: npt.NDArray[np.bool_]
-    particles: npt.NDArray[np.float32]
+    particles: npt.NDArray[np.float64]
 
 
 class Detector:
@@ -71,7 +71,7 @@ def _label(points: npt.NDArray[np.float32], owner: npt.NDArray[np.int64], tracks
     species = made[:, 0].astype(np.int64)
     momentum = made[:, 5:8]
     magnitude = np.sqrt((momentum**2).sum(axis=1))
-    particles = np.empty((len(visible), 10), dtype=np.float32)
+    particles = np.empty((len(visible), 10))
     particles[:, 0] = np.arange(len(visible))
     particles[:, 1] = PDG[species]
     particles[:, 2:5] = momentum

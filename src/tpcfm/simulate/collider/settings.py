@@ -14,11 +14,11 @@ class Settings(NamedTuple):
     vertex_sigma_xy_cm: float = 0.01
     # Events with fewer points are passed over: the published events have "a few hundred" points and more.
     # Moves the mean number of points and tracks.
-    min_points: int = 220
+    min_points: int = 215
 
     # Soft electrons that photons and neutrons from the calorimeter make in the gas, per particle that reaches it, and the
     # range of their momenta (GeV/c). Move the electron and noise shares.
-    soft_electrons: float = 0.032
+    soft_electrons: float = 0.036
     soft_low_gev: float = 0.018
     soft_high_gev: float = 0.3
     # Charged spallation products per hadron that reaches the calorimeter, and per g/cm² of solid passed, and their mean
@@ -45,7 +45,7 @@ class Settings(NamedTuple):
     landau_width: float = 1.0
     landau_highest_kev: float = 24.0
     threshold_adc: float = 23.0
-    saturation_adc: float = 6500.0
+    saturation_adc: float = 6300.0
     saturation_power: float = 1.0
 
 
