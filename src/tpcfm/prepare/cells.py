@@ -121,7 +121,7 @@ def canonical_order(xyz: Coordinates) -> npt.NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
-def _build(xyz, edge, limit):  # type: ignore[no-untyped-def]
+def _build(xyz, edge):  # type: ignore[no-untyped-def]
     n = xyz.shape[0]
     number = np.empty((3, n), np.int64)
     size = np.empty(3, np.int64)
@@ -131,12 +131,9 @@ def _build(xyz, edge, limit):  # type: ignore[no-untyped-def]
         for i in range(n):
             low = min(low, xyz[i, axis])
             high = max(high, xyz[i, axis])
-        step = edge
-        if (high - low) / step >= limit:
-            step = (high - low) // limit + edge
         for i in range(n):
-            number[axis, i] = int((xyz[i, axis] - low) // step)
-        size[axis] = int((high - low) // step) + 3  # an empty layer on both sides: no run wraps around
+            number[axis, i] = int((xyz[i, axis] - low) // edge)
+        size[axis] = int((high - low) // edge) + 3  # an empty layer on both sides: no run wraps around
     order = np.arange(n).astype(np.int32)
     for axis in (2, 1, 0):
         order = _sort_digit(number[axis], order)
@@ -186,10 +183,32 @@ def build_cells(xyz: Coordinates, reach: float) -> CellList:
     """Sort points (N, 3) in canonical order into cells such that all within ``reach`` lie in the 27 cells around.
 
     Args:
-        xyz: at least one point, int32 or float64, in canonical order.
+        xyz: at least one point, integers or floats, in canonical order.
         reach: largest distance asked for later, in the unit of the coordinates.
     """
+    return _cells(xyz, _edge(xyz, reach))
+
+
+def cells_of_about(xyz: Coordinates, count: int) -> tuple[CellList, float]:
+    """Sort points in canonical order into cells of at least ``count`` points on average; return them and their edge.
+
+    For searches whose reach is not known beforehand: only their speed depends on the edge.
+    """
+    extent = float(np.ptp(xyz, axis=0).max()) or 1.0
+    edge = _edge(xyz, extent * count / len(xyz))  # right for a single straight track; too small otherwise
+    while True:
+        cells = _cells(xyz, edge)
+        if len(xyz) >= count * (len(cells.start) - 1) or edge > extent:
+            return cells, edge
+        edge *= 2
+
+
+def _edge(xyz: Coordinates, reach: float) -> float:
     if np.issubdtype(xyz.dtype, np.integer):
-        return CellList(*_build(xyz, np.int32(max(1, math.ceil(reach))), np.int32(_MOST_CELLS)))
+        return max(1, math.ceil(reach), math.ceil(float(np.ptp(xyz, axis=0).max()) / _MOST_CELLS))
     # A hair wider than asked: rounding in the cell number must not put a neighbour two cells away.
-    return CellList(*_build(xyz, float(reach) * (1 + 1e-9), float(_MOST_CELLS)))
+    return max(float(reach) * (1 + 1e-9), float(np.ptp(xyz, axis=0).max()) / _MOST_CELLS)
+
+
+def _cells(xyz: Coordinates, edge: float) -> CellList:
+    return CellList(*_build(xyz, xyz.dtype.type(edge)))

@@ -87,9 +87,7 @@ def group(xyz: npt.ArrayLike, config: TokenizerConfig) -> Groups:
         n_cut = len(centres) - config.max_tokens
         centres = centres[: config.max_tokens]
     if config.method == "fps_knn":
-        found = nearest_sorted(
-            points, centres, config.max_points, max(1.0, config.radius) if integer else config.radius
-        )
+        found = nearest_sorted(points, centres, config.max_points)
         full_offset = offset = np.arange(len(centres) + 1, dtype=np.int32) * found.shape[1]
         full = member = np.sort(found, axis=1).ravel()
     else:

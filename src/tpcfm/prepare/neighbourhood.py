@@ -14,6 +14,7 @@ from tpcfm.prepare.cells import (
     as_coordinates,
     build_cells,
     canonical_order,
+    cells_of_about,
     exact,
     reach_of,
     squared_limit,
@@ -90,6 +91,8 @@ def _nearest(cells, centres, k, edge):  # type: ignore[no-untyped-def]
         span = max(span, number[axis].max() + 1)
     found = np.empty((centres.size, k), np.int32)
     near = np.empty(n, np.int32)
+    square = np.empty(k, xyz.dtype)
+    rank = np.empty(k, np.int32)
     for t in range(centres.size):
         i = cells.position[centres[t]]
         c = cells.cell[i]
@@ -105,26 +108,29 @@ def _nearest(cells, centres, k, edge):  # type: ignore[no-untyped-def]
                         near[m] = j
                         m += 1
             complete = half >= span
-            if m < k and not complete:
-                half *= 2
-                continue
-            square = np.empty(m, xyz.dtype)
-            rank = np.empty(m, np.int64)
-            for a in range(m):
-                dx = xyz[0, near[a]] - xyz[0, i]
-                dy = xyz[1, near[a]] - xyz[1, i]
-                dz = xyz[2, near[a]] - xyz[2, i]
-                square[a] = dx * dx + dy * dy + dz * dz
-                rank[a] = cells.rank[near[a]]
-            by_rank = np.argsort(rank)
-            order = by_rank[np.argsort(square[by_rank], kind="mergesort")]
+            kept = 0
+            for a in range(m):  # insertion into the k best so far
+                j = near[a]
+                dx = xyz[0, j] - xyz[0, i]
+                dy = xyz[1, j] - xyz[1, i]
+                dz = xyz[2, j] - xyz[2, i]
+                d = dx * dx + dy * dy + dz * dz
+                r = cells.rank[j]
+                if kept == k and (d > square[k - 1] or (d == square[k - 1] and r > rank[k - 1])):
+                    continue
+                at = min(kept, k - 1)
+                while at > 0 and (square[at - 1] > d or (square[at - 1] == d and rank[at - 1] > r)):
+                    square[at] = square[at - 1]
+                    rank[at] = rank[at - 1]
+                    at -= 1
+                square[at] = d
+                rank[at] = r
+                kept = min(kept + 1, k)
             sure = half * edge  # nothing outside the cube is nearer than this
-            if not complete and square[order[k - 1]] > sure * sure:
-                half *= 2
-                continue
-            for a in range(k):
-                found[t, a] = rank[order[a]]
-            break
+            if complete or (kept == k and square[k - 1] <= sure * sure):
+                found[t] = rank
+                break
+            half += 1 + half // 2
     return found
 
 
@@ -134,14 +140,13 @@ def ball_cells(cells: CellList, centres: Ranks, limit: int | float) -> tuple[Ran
     return _ball(cells, centres, typed)  # type: ignore[no-any-return]
 
 
-def nearest_sorted(points: npt.NDArray[Any], centres: Ranks, k: int, edge: float) -> Ranks:
+def nearest_sorted(points: npt.NDArray[Any], centres: Ranks, k: int) -> Ranks:
     """Return ranks of the ``k`` nearest points (T, min(k, N)) of centres among points in canonical order."""
-    if np.issubdtype(points.dtype, np.integer):
+    integer = np.issubdtype(points.dtype, np.integer)
+    if integer:
         points = points.astype(np.int64)  # squared distances across the whole detector
-        cells = build_cells(points, edge)
-        return _nearest(cells, centres, min(k, len(points)), np.int64(max(1, edge)))  # type: ignore[no-any-return]
-    cells = build_cells(points, edge)
-    return _nearest(cells, centres, min(k, len(points)), edge * (1 + 1e-9))  # type: ignore[no-any-return]
+    cells, edge = cells_of_about(points, max(4, k // 4))
+    return _nearest(cells, centres, min(k, len(points)), np.int64(edge) if integer else edge)  # type: ignore[no-any-return]
 
 
 def ball_query(xyz: npt.ArrayLike, centres: npt.ArrayLike, radius: float) -> tuple[Ranks, npt.NDArray[np.int64]]:
@@ -172,15 +177,8 @@ def nearest(xyz: npt.ArrayLike, centres: npt.ArrayLike, k: int) -> npt.NDArray[n
     """
     points = as_coordinates(xyz)
     order = canonical_order(points)
-    found = nearest_sorted(points[order], ranks_of(order)[np.asarray(centres)], k, typical_spacing(points, k))
+    found = nearest_sorted(points[order], ranks_of(order)[np.asarray(centres)], k)
     return order[found].astype(np.int64)
-
-
-def typical_spacing(points: npt.NDArray[Any], k: int) -> float:
-    """Return a cell edge at which a cell holds about ``k`` points of a curve; only speed depends on it."""
-    extent = np.ptp(points, axis=0).max() if len(points) else 0
-    edge = float(extent) * k / max(1, len(points))
-    return float(max(1, round(edge))) if np.issubdtype(points.dtype, np.integer) else max(edge, 1e-12)
 
 
 def ranks_of(order: Ranks) -> Ranks:

@@ -10,26 +10,62 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tpcfm.prepare.cells import as_coordinates, canonical_order
+from tpcfm.prepare.cells import as_coordinates, canonical_order, cells_of_about
 
 Ranks = npt.NDArray[np.int32]
 
+_POINTS_PER_CELL = 64  # aimed at; only speed depends on it
+
 
 @njit(cache=True, nogil=True)
-def _farthest(x, y, z, count, huge):  # type: ignore[no-untyped-def]
-    n = x.size
-    squared = np.full(n, huge, x.dtype)
+def _farthest(cells, count, huge):  # type: ignore[no-untyped-def]
+    """Ranks of farthest points from rank 0 on.
+
+    A new point changes the distances of a cell only if it is nearer to the cell's box than the farthest point in it: all
+    other cells are skipped, which changes nothing in the result.
+    """
+    xyz = cells.xyz
+    n = xyz.shape[1]
+    n_cells = cells.start.size - 1
+    low = np.empty((3, n_cells), xyz.dtype)
+    high = np.empty((3, n_cells), xyz.dtype)
+    for c in range(n_cells):
+        for axis in range(3):
+            inside = xyz[axis, cells.start[c] : cells.start[c + 1]]
+            low[axis, c] = inside.min()
+            high[axis, c] = inside.max()
+    squared = np.full(n, huge, xyz.dtype)
+    farthest = np.full(
+        n_cells, huge, xyz.dtype
+    )  # of each cell: largest distance so far, and the first rank that has it
+    leader = np.zeros(n_cells, np.int32)
     chosen = np.empty(count, np.int32)
-    current = np.intp(0)
+    current = 0
     for k in range(count):
         chosen[k] = current
-        px, py, pz = x[current], y[current], z[current]
-        for j in range(n):
-            dx = x[j] - px
-            dy = y[j] - py
-            dz = z[j] - pz
-            squared[j] = min(squared[j], dx * dx + dy * dy + dz * dz)
-        current = np.argmax(squared)
+        at = cells.position[current]
+        px, py, pz = xyz[0, at], xyz[1, at], xyz[2, at]
+        best = 0
+        for c in range(n_cells):
+            dx = max(low[0, c] - px, px - high[0, c], 0)
+            dy = max(low[1, c] - py, py - high[1, c], 0)
+            dz = max(low[2, c] - pz, pz - high[2, c], 0)
+            if dx * dx + dy * dy + dz * dz < farthest[c]:
+                far = px * 0 - 1
+                first = 0
+                for i in range(cells.start[c], cells.start[c + 1]):
+                    dx = xyz[0, i] - px
+                    dy = xyz[1, i] - py
+                    dz = xyz[2, i] - pz
+                    squared[i] = min(squared[i], dx * dx + dy * dy + dz * dz)
+                    if squared[i] > far:  # within a cell, ranks ascend with positions
+                        far = squared[i]
+                        first = cells.rank[i]
+                farthest[c] = far
+                leader[c] = first
+            if farthest[c] > farthest[best] or (farthest[c] == farthest[best] and leader[c] < leader[best]):
+                best = c
+        current = leader[best]
     return chosen
 
 
@@ -81,12 +117,12 @@ def farthest_sorted(points: npt.NDArray[Any], count: int) -> Ranks:
     count = min(count, len(points))
     if count == 0:
         return np.zeros(0, np.int32)
-    x, y, z = np.ascontiguousarray(points.T)
-    extent = np.ptp(points, axis=0).astype(np.float64)
-    if np.issubdtype(points.dtype, np.integer) and (extent**2).sum() >= 2**31:
-        x, y, z = x.astype(np.int64), y.astype(np.int64), z.astype(np.int64)
-    huge = np.iinfo(x.dtype).max if np.issubdtype(x.dtype, np.integer) else np.inf
-    return _farthest(x, y, z, count, x.dtype.type(huge))  # type: ignore[no-any-return]
+    integer = np.issubdtype(points.dtype, np.integer)
+    if integer and (np.ptp(points, axis=0).astype(np.float64) ** 2).sum() >= 2**31:
+        points = points.astype(np.int64)  # squared distances across the whole detector
+    cells = cells_of_about(points, _POINTS_PER_CELL)[0]
+    huge = np.iinfo(points.dtype).max if integer else np.inf
+    return _farthest(cells, count, points.dtype.type(huge))  # type: ignore[no-any-return]
 
 
 def farthest_points(xyz: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:

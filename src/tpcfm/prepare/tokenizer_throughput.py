@@ -36,13 +36,13 @@ def event_of_size(events: Sequence[npt.NDArray[Any]], n: int) -> npt.NDArray[np.
 
 
 def seconds(work: Callable[[], Any], at_least: float = _SECONDS) -> float:
-    """Return the median time of one call, after one call to warm up; at least three calls and ``at_least`` seconds."""
+    """Return the median processor time of one call, after one to warm up: other jobs on the machine do not count."""
     work()
     times: list[float] = []
     while len(times) < 3 or sum(times) < at_least:
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return float(np.median(times))
 
 
