@@ -5,10 +5,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from tpcfm.errors import DataError
 from tpcfm.files import key64
+from tpcfm.prepare.sequence_batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
+
+__all__ = ["Batch", "collate_groups", "collate_sequences", "join_offsets"]
 
 Batch = dict[str, npt.NDArray[Any]]
 
@@ -40,10 +44,9 @@ def collate_groups(store: PreparedStore, rows: Iterable[int]) -> Batch:
     xyz = np.empty((offsets[-1], 3), np.float32)
     for axis, name in enumerate("xyz"):
         np.concatenate([event[name] for event in events], out=xyz[:, axis], casting="same_kind")
-    sizes = np.concatenate([np.diff(event["group_offset"]) for event in events])
-    flat = np.concatenate([event["member"] + start for event, start in zip(events, offsets)])
-    member = np.full((token_offsets[-1], slots), -1, np.int64)
-    member[np.arange(slots) < sizes[:, None]] = flat
+    member = np.empty((token_offsets[-1], slots), np.int64)
+    for event, first, token in zip(events, offsets, token_offsets):
+        _fill_slots(event["group_offset"], event["member"], first, member[token:])
     return {
         "offsets": offsets,
         "event_key": np.array([key64(event["event_id"]) for event in events], np.uint64),
@@ -56,10 +59,13 @@ def collate_groups(store: PreparedStore, rows: Iterable[int]) -> Batch:
     }
 
 
-def __getattr__(name: str) -> Any:
-    # The two families share this module's name, not their code: sequences are joined in a module of their own.
-    if name == "collate_sequences":
-        from tpcfm.prepare.sequence_batches import collate_sequences
-
-        return collate_sequences
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+@njit(cache=True, nogil=True)
+def _fill_slots(group_offset, member, first, out):  # type: ignore[no-untyped-def]
+    """Write the members of one event's groups into the first rows of ``out`` (T, K), shifted by ``first``; −1 elsewhere."""
+    for t in range(group_offset.size - 1):
+        begin = group_offset[t]
+        size = group_offset[t + 1] - begin
+        for k in range(size):
+            out[t, k] = first + member[begin + k]
+        for k in range(size, out.shape[1]):
+            out[t, k] = -1
