@@ -62,10 +62,15 @@ def _search(
     wrap: bool,
     cells: int,
 ) -> npt.NDArray[np.int32]:
-    """Search columns of an (eta, phi) grid in growing squares; in a column, points lie by key, hence by radius.
+    """Search columns of an (eta, phi) grid in growing squares; in a column, points lie by increasing radius.
 
     A column is left when the radial distance alone exceeds the k-th distance, the whole search when the next square of
     columns lies farther than that. Distances are taken in float64, summed as (eta + phi) + r.
+
+    Args:
+        points: (N, 3) eta, phi, r.
+        key: (N,) a point is a candidate for those of smaller key; keys grow with the radius.
+        outward: (N,) rows by increasing radius.
     """
     n = len(points)
     found = np.full((n, k), -1, dtype=np.int32)
@@ -90,12 +95,11 @@ def _search(
     eta = np.empty(n, dtype=np.float64)
     phi = np.empty(n, dtype=np.float64)
     rad = np.empty(n, dtype=np.float64)
-    keys = np.empty(n, dtype=np.int32)
     for position in range(n):
         i = outward[position]
         slot = fill[row_of[i]]
         fill[row_of[i]] += 1
-        index[slot], keys[slot] = i, key[i]
+        index[slot] = i
         eta[slot], phi[slot], rad[slot] = points[i, 0], points[i, 1], points[i, 2]
 
     width_eta = 1.0 / per_eta
