@@ -160,7 +160,8 @@ def write_manifest(
         folder: holds ``*.arrow``; parts are taken in the order of their names.
         name: name of the cache.
         settings: what the parts must have been made with; taken from the parts unless given.
-        edges: bin edges that the parts were made with (sequences): copied beside them and into the manifest.
+        edges: bin edges that the parts were made with (sequences): copied beside them and into the manifest; the
+            ``edges.json`` of the folder unless given.
         statistics: for each kind of cache, what computes its statistics from the store.
 
     Raises:
@@ -189,10 +190,11 @@ def write_manifest(
         "rejected": sum(part["rejected"] for part in parts),
         "splits": {split: sum(part["splits"][split] for part in parts) for split in SPLITS},
     }
-    if edges is not None:
-        manifest["edges"] = read_json(edges)
-        if Path(edges).absolute() != (folder / "edges.json").absolute():
-            write_json(folder / "edges.json", manifest["edges"])
+    beside = folder / "edges.json"
+    if edges is not None and Path(edges).absolute() != beside.absolute():
+        write_json(beside, read_json(edges))
+    if expected["kind"] == "sequences" and beside.is_file():
+        manifest["edges"] = read_json(beside)
     manifest["fingerprint"] = short_hash({**expected, "parts": [part["sha256"] for part in parts]}, 64)
     target = folder / "manifest.json"
     write_json(target, manifest)
