@@ -10,6 +10,7 @@ from torch import nn
 from train_toys import ToyObjective, same_bits, toy_config, toy_fit, toy_model
 
 from tpcfm.errors import Interrupted
+from tpcfm.nn.norms import PackedBatchNorm
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 2e-5
@@ -19,16 +20,17 @@ TOLERANCE = 2e-5
 SCENARIOS = {
     "plain": {},
     "stopped": {"stop": 3},
-    "batch_norm": {"config": {"max_points": 10**6}, "batch_norm": True},
+    "batch_norm": {"config": {"max_points": 10**6}, "batch_norm": nn.BatchNorm1d},
+    "packed_norm": {"config": {"max_points": 10**6}, "batch_norm": PackedBatchNorm},
     "one_event": {"config": {"batch_size": 1}},
 }
 
 
-def batch_norm_model():
+def batch_norm_model(kind=nn.BatchNorm1d):
     model = toy_model(dropout=0)
     # No bias before the normalisation: its gradient is zero but for rounding, which Adam would blow up.
     model[0] = nn.Linear(4, 16, bias=False)
-    model[1] = nn.BatchNorm1d(16)
+    model[1] = kind(16)
     return model
 
 
@@ -53,7 +55,7 @@ def work(rank, world, port, folder):
     never = signals.StopRequest.reason
     for name, options in SCENARIOS.items():
         torch.manual_seed(0)
-        model = batch_norm_model() if options.get("batch_norm") else toy_model(dropout=0)
+        model = batch_norm_model(options["batch_norm"]) if "batch_norm" in options else toy_model(dropout=0)
         if rank:  # rank 0's weights must win
             nn.init.constant_(model[4].weight, 7.0)
         left = iter([None] * options.get("stop", 0))
@@ -124,11 +126,14 @@ def test_a_resume_with_another_number_of_ranks_keeps_the_data_order(ranks, singl
     assert equal(model.state_dict(), weights, TOLERANCE)
 
 
-def test_batch_statistics_are_shared(ranks, tmp_path):
+@pytest.mark.parametrize("name", ["batch_norm", "packed_norm"])
+def test_batch_statistics_are_shared(ranks, tmp_path, name):
     """One micro-batch per rank: the ranks' batch normalisation sees the global batch, as one process does."""
     torch.manual_seed(0)
-    model, result = toy_fit(tmp_path, toy_config(max_points=10**6), model=batch_norm_model())
-    pair = ranks["batch_norm"]
+    model, result = toy_fit(
+        tmp_path, toy_config(max_points=10**6), model=batch_norm_model(SCENARIOS[name]["batch_norm"])
+    )
+    pair = ranks[name]
     assert pair[0]["history"] == pytest.approx([row["loss"] for row in result.history], rel=TOLERANCE)
     assert equal(pair[0]["model"], model.state_dict(), TOLERANCE)
     assert not torch.equal(pair[0]["model"]["1.running_mean"], torch.zeros(16))

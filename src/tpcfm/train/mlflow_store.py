@@ -1,0 +1,98 @@
+"""The MLflow store of a results folder: made once, by one process, and the command that shows it. Imports no torch."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tpcfm.errors import MachineError
+from tpcfm.train.lock import StateLock
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+def folder_of(results: Path) -> Path:
+    """Folder of the store: ``mlflow.db`` and ``artifacts/``."""
+    return results / "mlflow"
+
+
+def database(results: Path) -> Path:
+    """The SQLite file of the store."""
+    return folder_of(results) / "mlflow.db"
+
+
+def store_uri(results: Path) -> str:
+    """MLflow's name for the store."""
+    return f"sqlite:///{database(results).absolute()}"
+
+
+def writing(results: Path) -> StateLock:
+    """The lock of the store's one writer."""
+    return StateLock(folder_of(results))
+
+
+def load_mlflow() -> Any:
+    """Import mlflow (many seconds), without telemetry and without its chatter.
+
+    Raises:
+        MachineError: it is not installed.
+    """
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        import mlflow
+    except ImportError as error:
+        raise MachineError("mlflow is not installed here; install it with: pip install 'tpcfm[workflow]'") from error
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
+
+
+def initialise(results: Path) -> bool:
+    """Create the database, or bring it to this MLflow's schema; nothing else ever migrates it.
+
+    Many clients that meet a fresh file at once would all migrate it and leave it broken, so it is made under another
+    name by the one holder of the lock and appears complete.
+
+    Returns:
+        Whether it was created.
+
+    Raises:
+        MachineError: mlflow is missing, another writer is at work, or the folder cannot be written.
+    """
+    with writing(results):
+        return _initialise(results)
+
+
+def _initialise(results: Path) -> bool:
+    load_mlflow()
+    import mlflow.store.db.utils as utils
+
+    final = database(results)
+    fresh = final.with_name("mlflow.db.new")
+    created = not final.is_file()
+    if created:
+        fresh.unlink(missing_ok=True)
+    else:  # migrate a copy: a failed migration leaves the store as it was
+        shutil.copy2(final, fresh)
+    try:
+        engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh.absolute()}")
+        if utils._is_empty_database(engine):
+            utils._initialize_tables(engine)
+        else:
+            utils._upgrade_db(engine)
+        engine.dispose()
+        os.replace(fresh, final)
+    except OSError as error:
+        raise MachineError(f"{final}: cannot make the store: {error.strerror or error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return created
+
+
+def ui_command(results: Path, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+    """Return the exact command that shows the store in a browser."""
+    where = ["--backend-store-uri", store_uri(results), "--host", host, "--port", str(port)]
+    return ["mlflow", "ui", *where, "--workers", "1"]
