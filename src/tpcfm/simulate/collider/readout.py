@@ -11,7 +11,7 @@ from numba import njit
 
 from tpcfm.detectors.sphenix import DRIFT_VELOCITY_CM_PER_NS, HALF_LENGTH_CM, LAYER_RADII_CM
 from tpcfm.simulate.collider.energy_loss import deposit_kev
-from tpcfm.simulate.collider.random import normal, uniform
+from tpcfm.simulate.collider.random import exponential, normal, uniform
 
 _LIGHT_CM_PER_NS = 29.9792458
 _RADII = LAYER_RADII_CM.copy()
@@ -38,9 +38,9 @@ def read_out(deposits, n_deposits, landau_table, settings, state, points, point_
         drifted[i] = row[4] - math.copysign(late, row[4])
         azimuth[i] = math.atan2(row[3], row[2])
         beta_gamma = math.exp(row[6] / row[5])
-        kev = deposit_kev(
-            beta_gamma, row[5], settings.landau_width, settings.landau_highest_kev, landau_table, uniform(state)
-        )
+        # Whether a knock-on electron leaves the cluster depends on where it was made: the end of the spectrum is soft.
+        highest = settings.landau_highest_kev * (0.25 + 0.75 * exponential(state))
+        kev = deposit_kev(beta_gamma, row[5], settings.landau_width, highest, landau_table, uniform(state))
         signal[i] = settings.gain_adc_per_kev * kev
         key[i] = row[0] * 1000.0 + drifted[i]
     order = np.argsort(key)

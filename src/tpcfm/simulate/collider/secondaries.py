@@ -103,7 +103,7 @@ def calorimeter(stack, n, hadron, x, y, z, t, settings, state):  # type: ignore[
     """Append what comes back from a particle that reaches the calorimeter at (x, y, z).
 
     An effective model: soft photons and neutrons spread over the chamber and free electrons there (Compton effect, capture),
-    with a spectrum uniform in log p; hadrons also send back charged spallation products.
+    with a spectrum ~ p^(−1/3); hadrons also send back charged spallation products.
     """
     for _ in range(poisson(state, settings.soft_electrons)):
         radius = math.sqrt(GAS_INNER_CM**2 + uniform(state) * (OUTER_CM**2 - GAS_INNER_CM**2))
@@ -111,7 +111,7 @@ def calorimeter(stack, n, hadron, x, y, z, t, settings, state):  # type: ignore[
         place = z + 80.0 * (uniform(state) - 0.5)
         if abs(place) >= END_CM:
             continue
-        momentum = settings.soft_low_gev * (settings.soft_high_gev / settings.soft_low_gev) ** uniform(state)
+        momentum = settings.soft_low_gev + (settings.soft_high_gev - settings.soft_low_gev) * uniform(state) ** 1.5
         ux, uy, uz = isotropic(state)
         n = push(stack, n, ELECTRON, radius * math.cos(azimuth), radius * math.sin(azimuth), place, t,
                  momentum * ux, momentum * uy, momentum * uz)  # fmt: skip

@@ -18,8 +18,8 @@ class Settings(NamedTuple):
 
     # Soft electrons that photons and neutrons from the calorimeter make in the gas, per particle that reaches it, and the
     # range of their momenta (GeV/c). Move the electron and noise shares.
-    soft_electrons: float = 0.036
-    soft_low_gev: float = 0.018
+    soft_electrons: float = 0.039
+    soft_low_gev: float = 0.001
     soft_high_gev: float = 0.3
     # Charged spallation products per hadron that reaches the calorimeter, and per g/cm² of solid passed, and their mean
     # kinetic energy. Move the proton and other shares and the tail of the energy column.
@@ -39,11 +39,11 @@ class Settings(NamedTuple):
     sigma_z_cm: float = 0.045
     sigma_z_drift: float = 0.002
 
-    # Signal. A harder knock-on electron than ``landau_highest_kev`` leaves the cluster. Gain, fluctuation and saturation
+    # Signal. Knock-on electrons harder than about ``landau_highest_kev`` leave the cluster. Gain, fluctuation and saturation
     # move the mean, the standard deviation and the largest value of the energy column.
     gain_adc_per_kev: float = 58.5
     landau_width: float = 1.0
-    landau_highest_kev: float = 24.0
+    landau_highest_kev: float = 27.0
     threshold_adc: float = 23.0
     saturation_adc: float = 6300.0
     saturation_power: float = 1.0
