@@ -113,13 +113,15 @@ def manifest(
     """Join the parts of a cache: manifest, fingerprint, statistics, and the index of lengths and splits."""
     from tpcfm.errors import ConfigError
     from tpcfm.prepare.cache import write_manifest
+    from tpcfm.prepare.coherence import sequence_statistics
     from tpcfm.prepare.group_cache import group_statistics
 
     target = folder / "manifest.json"
     if out is not None and out.absolute() != target.absolute():
         raise ConfigError(f"--out {out}: a manifest lies beside its parts: {target}")
     expected = _expected_settings(config, edges) if config else None
-    made = write_manifest(folder, name=cache, settings=expected, edges=edges, statistics={"groups": group_statistics})
+    statistics = {"groups": group_statistics, "sequences": sequence_statistics}
+    made = write_manifest(folder, name=cache, settings=expected, edges=edges, statistics=statistics)
     print(f"{target}: {made['events']} events in {len(made['parts'])} part(s), fingerprint {made['fingerprint'][:12]}")
 
 
