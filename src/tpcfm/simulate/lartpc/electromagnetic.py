@@ -8,10 +8,10 @@ scaled to the tabulated radiative stopping power; photons convert, scatter (Klei
 import math
 
 import numpy as np
-from numba import njit
 
 from tpcfm.simulate.lartpc import material as lar
 from tpcfm.simulate.lartpc import randoms
+from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel
 from tpcfm.simulate.lartpc.work import (
     BLIPS,
     ELECTRON,
@@ -40,7 +40,7 @@ PHOTON_CUT = 0.03  # MeV; softer bremsstrahlung is part of the continuous loss, 
 _LIGHT = 29.979  # cm/ns
 
 
-@njit(nogil=True)
+@kernel
 def scatter(rng: np.ndarray, p: np.ndarray, mass: float, path: float) -> None:
     """Turn the particle by the multiple scattering of ``path`` cm."""
     sigma = math.sqrt(lar.scattering_angle2(p[PE], mass) * path)
@@ -52,13 +52,13 @@ def scatter(rng: np.ndarray, p: np.ndarray, mass: float, path: float) -> None:
     p[PU], p[PV], p[PW] = randoms.tilt(p[PU], p[PV], p[PW], math.cos(min(theta, math.pi)), scale * a, scale * b)
 
 
-@njit(nogil=True)
+@kernel
 def knock_on_energy(rng: np.ndarray, largest: float) -> float:
     """Draw an energy from 1/T^2 between ``CUT`` and ``largest``."""
     return 1.0 / (1.0 / CUT - randoms.uniform(rng) * (1.0 / CUT - 1.0 / largest))
 
 
-@njit(nogil=True)
+@kernel
 def knock_on_cosine(energy: float, kinetic: float, mass: float) -> float:
     """Return the cosine of the emission angle of a knock-on (two-body kinematics)."""
     electron = math.sqrt(energy * (energy + 2.0 * lar.ELECTRON_MASS))
@@ -66,7 +66,7 @@ def knock_on_cosine(energy: float, kinetic: float, mass: float) -> float:
     return min(1.0, energy * (kinetic + mass + lar.ELECTRON_MASS) / (electron * momentum))
 
 
-@njit(nogil=True)
+@kernel
 def _radiated(rng: np.ndarray, kinetic: float) -> float:
     """Draw a bremsstrahlung energy: (4/3 (1 - y) + y^2) / y between ``PHOTON_CUT`` and the electron's energy."""
     ratio = kinetic / PHOTON_CUT
@@ -77,7 +77,7 @@ def _radiated(rng: np.ndarray, kinetic: float) -> float:
             return energy
 
 
-@njit(nogil=True)
+@inner_kernel
 def transport_electron(work: Work, p: np.ndarray, charge: int, instance: int) -> None:
     """Follow one electron or positron until it stops or leaves; ``p`` is its stack row, changed in place."""
     rng = work.rng
@@ -145,7 +145,7 @@ def transport_electron(work: Work, p: np.ndarray, charge: int, instance: int) ->
             )
 
 
-@njit(nogil=True)
+@kernel
 def _compton(rng: np.ndarray, energy: float) -> tuple[float, float]:
     """Draw the scattered energy and cosine (Klein-Nishina, by composition and rejection)."""
     k = energy / lar.ELECTRON_MASS
@@ -163,7 +163,7 @@ def _compton(rng: np.ndarray, energy: float) -> tuple[float, float]:
             return epsilon * energy, 1.0 - t
 
 
-@njit(nogil=True)
+@inner_kernel
 def transport_photon(work: Work, p: np.ndarray, instance: int) -> None:
     """Follow one photon until it converts, is absorbed or leaves; ``p`` is its stack row, changed in place."""
     rng = work.rng

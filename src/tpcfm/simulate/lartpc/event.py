@@ -10,9 +10,9 @@ from tpcfm.errors import DataError
 from tpcfm.simulate.lartpc import generator, labels
 from tpcfm.simulate.lartpc.electromagnetic import transport_electron, transport_photon
 from tpcfm.simulate.lartpc.generator import MASSES, Settings, generate
+from tpcfm.simulate.lartpc.kernels import SOURCES, inner_kernel
 from tpcfm.simulate.lartpc.nuclear import transport_neutron
 from tpcfm.simulate.lartpc.randoms import event_state
-from tpcfm.simulate.lartpc.sources import SOURCES
 from tpcfm.simulate.lartpc.tracks import transport_heavy
 from tpcfm.simulate.lartpc.work import (
     ELECTRON,
@@ -66,7 +66,7 @@ class LartpcEvent:
         return np.repeat(self.semantic, self.size)
 
 
-@njit(nogil=True)
+@inner_kernel
 def _drain(work: Work) -> None:
     """Follow every particle on the stack, last in first out, until none is left."""
     while work.count[N_PARTICLE] > 0 and work.count[OVERFLOW] == 0:
@@ -87,7 +87,7 @@ def _drain(work: Work) -> None:
 
 
 def _cached(sources: str) -> Callable[[Work, Settings], None]:
-    @njit(cache=True, nogil=True)
+    @njit(cache=True, nogil=True, error_model="numpy")
     def simulate(work: Work, settings: Settings) -> None:
         if sources != "":
             generate(work, settings)

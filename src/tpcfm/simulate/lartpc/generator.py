@@ -7,11 +7,11 @@ the dataset itself are not public.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from tpcfm.detectors.pilarnet import EDGE
 from tpcfm.simulate.lartpc import material as lar
 from tpcfm.simulate.lartpc import nuclear, randoms
+from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel
 from tpcfm.simulate.lartpc.tracks import mass_of
 from tpcfm.simulate.lartpc.work import (
     ELECTRON,
@@ -57,7 +57,7 @@ class Settings(NamedTuple):
     threshold: float = 0.02  # MeV; voxels at or below it are not recorded
 
 
-@njit(nogil=True)
+@inner_kernel
 def _emit(work: Work, p: np.ndarray, kind: int, kinetic: float, interaction: int) -> None:
     """Put one primary on the stack; kind: a published particle id, or -1 for a neutral pion."""
     u, v, w = p[PU], p[PV], p[PW]
@@ -76,7 +76,7 @@ def _emit(work: Work, p: np.ndarray, kind: int, kinetic: float, interaction: int
     add_particle(work, kind, charge, new, p[PX], p[PY], p[PZ], u, v, w, kinetic, p[PT])
 
 
-@njit(nogil=True)
+@kernel
 def _enter(p: np.ndarray) -> None:
     """Move a particle back along its direction to the face where it enters the volume."""
     back = 4.0 * EDGE
@@ -90,7 +90,7 @@ def _enter(p: np.ndarray) -> None:
         p[PX + axis] = min(max(p[PX + axis] - back * p[PU + axis], 1e-6), EDGE - 1e-6)
 
 
-@njit(nogil=True)
+@inner_kernel
 def generate(work: Work, settings: Settings) -> None:
     """Fill the stack with the primaries of one event; the random state is ``work.rng``."""
     rng = work.rng

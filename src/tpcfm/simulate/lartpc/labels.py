@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from tpcfm.detectors.pilarnet import ENERGY_THRESHOLD_MEV, LOW_ENERGY
-from tpcfm.simulate.lartpc.sources import SOURCES
+from tpcfm.simulate.lartpc.kernels import SOURCES, inner_kernel, kernel
 from tpcfm.simulate.lartpc.work import (
     BLIP,
     DE,
@@ -57,7 +57,7 @@ class Labelled(NamedTuple):
     instance: np.ndarray  # (C,) int64, -1 for the low-energy cluster
 
 
-@njit(nogil=True)
+@kernel
 def _find(parent: np.ndarray, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -65,7 +65,7 @@ def _find(parent: np.ndarray, i: int) -> int:
     return i
 
 
-@njit(nogil=True)
+@inner_kernel
 def _lookup(work: Work, key: int) -> int:
     """Return the deposit row of a key, or -1."""
     size = work.key.size
@@ -77,7 +77,7 @@ def _lookup(work: Work, key: int) -> int:
     return -1
 
 
-@njit(nogil=True)
+@inner_kernel
 def _connect(work: Work) -> np.ndarray:
     """Join the 26-connected deposits of each instance; returns the component root of each row. Tracks stay whole."""
     n = work.count[N_DEPOSIT]
@@ -109,7 +109,7 @@ def _connect(work: Work) -> np.ndarray:
     return parent
 
 
-@njit(nogil=True)
+@inner_kernel
 def _fragments(work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give each deposit a fragment number or -1; returns (label per row, instance per fragment, semantic per fragment)."""
     n, m = work.count[N_DEPOSIT], work.count[N_INSTANCE]
@@ -166,7 +166,7 @@ def _fragments(work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return label, instances[:count], semantics[:count]
 
 
-@njit(nogil=True)
+@inner_kernel
 def _merge(work: Work, label: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge deposits of equal voxel; returns (voxel keys, fragment numbers, (n, 3) energy, path and time)."""
     n = label.size
@@ -201,7 +201,7 @@ def _merge(work: Work, label: np.ndarray, threshold: float) -> tuple[np.ndarray,
 
 
 def _cached(sources: str) -> Callable[[Work, float], tuple[np.ndarray, ...]]:
-    @njit(cache=True, nogil=True)
+    @njit(cache=True, nogil=True, error_model="numpy")
     def merged(work, threshold):  # type: ignore[no-untyped-def]
         if sources == "":
             raise ValueError("no sources")

@@ -8,7 +8,8 @@ lengths in cm.
 import math
 
 import numpy as np
-from numba import njit
+
+from tpcfm.simulate.lartpc.kernels import kernel
 
 ELECTRON_MASS = 0.51099895  # MeV
 MUON_MASS = 105.6583755
@@ -41,7 +42,7 @@ _PHOTON_TOTAL = np.array(
 )
 
 
-@njit(nogil=True)
+@kernel
 def klein_nishina(energy: float) -> float:
     """Return the Compton attenuation coefficient per electron at rest (1/cm) of a photon of ``energy`` MeV."""
     k = energy / ELECTRON_MASS
@@ -67,7 +68,7 @@ _GRID_LOW = math.log(0.01)
 _GRID_STEP = (math.log(10000.0) - math.log(0.01)) / 511.0
 
 
-@njit(nogil=True)
+@kernel
 def photon_coefficients(energy: float) -> tuple[float, float, float]:
     """Return the total, Compton and pair-production attenuation (1/cm); the remainder is photoelectric absorption."""
     at = (math.log(energy) - _GRID_LOW) / _GRID_STEP
@@ -81,7 +82,7 @@ def photon_coefficients(energy: float) -> tuple[float, float, float]:
     )
 
 
-@njit(nogil=True)
+@kernel
 def density_effect(beta_gamma: float) -> float:
     """Return Sternheimer's delta of liquid argon."""
     x = math.log10(beta_gamma)
@@ -93,7 +94,7 @@ def density_effect(beta_gamma: float) -> float:
     return delta
 
 
-@njit(nogil=True)
+@kernel
 def largest_knock_on(kinetic: float, mass: float) -> float:
     """Return the largest energy (MeV) that a heavy particle gives to one electron."""
     gamma = 1.0 + kinetic / mass
@@ -102,7 +103,7 @@ def largest_knock_on(kinetic: float, mass: float) -> float:
     return 2.0 * ELECTRON_MASS * beta_gamma2 / (1.0 + 2.0 * gamma * ratio + ratio * ratio)
 
 
-@njit(nogil=True)
+@kernel
 def heavy_stopping(kinetic: float, mass: float, cut: float) -> float:
     """Return the mean loss (MeV/cm) of a muon, pion or proton to knock-ons below ``cut`` MeV (restricted Bethe)."""
     gamma = 1.0 + kinetic / mass
@@ -116,7 +117,7 @@ def heavy_stopping(kinetic: float, mass: float, cut: float) -> float:
     return 2.0 * XI / beta2 * max(log, 0.3)
 
 
-@njit(nogil=True)
+@kernel
 def heavy_knock_ons(kinetic: float, mass: float, cut: float) -> tuple[float, float, float]:
     """Return the number per cm of knock-ons above ``cut``, the largest energy, and beta squared.
 
@@ -131,7 +132,7 @@ def heavy_knock_ons(kinetic: float, mass: float, cut: float) -> tuple[float, flo
     return XI / beta2 * (1.0 / cut - 1.0 / largest), largest, beta2
 
 
-@njit(nogil=True)
+@kernel
 def electron_stopping(kinetic: float) -> float:
     """Return the mean collision loss (MeV/cm) of an electron (Berger-Seltzer)."""
     tau = kinetic / ELECTRON_MASS
@@ -143,7 +144,7 @@ def electron_stopping(kinetic: float) -> float:
     return XI / beta2 * log
 
 
-@njit(nogil=True)
+@kernel
 def radiation_scale(kinetic: float) -> float:
     """Return the share of the complete-screening bremsstrahlung that is left at ``kinetic`` MeV.
 
@@ -153,7 +154,7 @@ def radiation_scale(kinetic: float) -> float:
     return max(1.0 - 0.28 * (10.0 / kinetic) ** 0.25, 0.1)
 
 
-@njit(nogil=True)
+@kernel
 def scattering_angle2(kinetic: float, mass: float) -> float:
     """Return the variance per cm of the projected scattering angle (Highland's formula at one radiation length)."""
     momentum_beta = kinetic * (kinetic + 2.0 * mass) / (kinetic + mass)

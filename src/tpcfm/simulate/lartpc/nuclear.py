@@ -7,10 +7,10 @@ paths and plausible multiplicities, enough for kinks, stars, charge exchange and
 import math
 
 import numpy as np
-from numba import njit
 
 from tpcfm.simulate.lartpc import material as lar
 from tpcfm.simulate.lartpc import randoms
+from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel
 from tpcfm.simulate.lartpc.work import (
     ELECTRON,
     IM_INTERACTION,
@@ -53,7 +53,7 @@ _ELASTIC_SLOPE = 108.0e-6  # 1/MeV^2, from the radius of the argon nucleus
 _MICHEL_MAX = 52.83  # MeV, total energy
 
 
-@njit(nogil=True)
+@kernel
 def michel_energy(rng: np.ndarray) -> float:
     """Draw the total energy (MeV) of an electron from muon decay: x^2 (3 - 2 x)."""
     while True:
@@ -62,7 +62,7 @@ def michel_energy(rng: np.ndarray) -> float:
             return max(x * _MICHEL_MAX, lar.ELECTRON_MASS + 0.2)
 
 
-@njit(nogil=True)
+@inner_kernel
 def _nucleon(work: Work, p: np.ndarray, proton: bool, kinetic: float, parent: int, debris: int) -> None:
     """Emit a proton (its own track) or a neutron (part of the debris) isotropically."""
     if kinetic < 1.0:
@@ -74,7 +74,7 @@ def _nucleon(work: Work, p: np.ndarray, proton: bool, kinetic: float, parent: in
     _track(work, p, PROTON, 1, lar.PROTON_MASS, u, v, w, kinetic, parent)
 
 
-@njit(nogil=True)
+@inner_kernel
 def _track(
     work: Work, p: np.ndarray, species: int, charge: int, mass: float, u: float, v: float, w: float, kinetic: float,
     parent: int,
@@ -87,7 +87,7 @@ def _track(
     add_particle(work, species, charge, new, p[PX], p[PY], p[PZ], u, v, w, kinetic, p[PT])
 
 
-@njit(nogil=True)
+@inner_kernel
 def shower(
     work: Work, p: np.ndarray, species: int, charge: int, u: float, v: float, w: float, kinetic: float, parent: int,
     interaction: int, primary: int,
@@ -101,7 +101,7 @@ def shower(
     return new
 
 
-@njit(nogil=True)
+@inner_kernel
 def neutral_pion(work: Work, p: np.ndarray, kinetic: float, parent: int, interaction: int, primary: int) -> None:
     """Let a neutral pion flying along ``p`` decay into two photons on the spot."""
     gamma = 1.0 + kinetic / lar.NEUTRAL_PION_MASS
@@ -117,7 +117,7 @@ def neutral_pion(work: Work, p: np.ndarray, kinetic: float, parent: int, interac
         shower(work, p, PHOTON, 0, u, v, w, energy, parent, interaction, primary)
 
 
-@njit(nogil=True)
+@inner_kernel
 def _debris(work: Work, p: np.ndarray, parent: int) -> int:
     """Start the instance of all neutral debris of one nuclear reaction, with evaporated neutrons and de-excitation photons."""
     rng = work.rng
@@ -134,7 +134,7 @@ def _debris(work: Work, p: np.ndarray, parent: int) -> int:
     return debris
 
 
-@njit(nogil=True)
+@inner_kernel
 def _knock_out(work: Work, p: np.ndarray, available: float, count: int, parent: int, debris: int) -> None:
     """Share energy (MeV) among nucleons knocked out, less the binding energy; 45 % are protons (Z / A of argon)."""
     rng = work.rng
@@ -145,7 +145,7 @@ def _knock_out(work: Work, p: np.ndarray, available: float, count: int, parent: 
         _nucleon(work, p, randoms.uniform(rng) < 0.45, share - _BINDING, parent, debris)
 
 
-@njit(nogil=True)
+@inner_kernel
 def interact(work: Work, p: np.ndarray, species: int, charge: int, mass: float, instance: int, path: float) -> bool:
     """Let a pion or proton decay or meet a nucleus within ``path`` cm; True if the particle is gone."""
     rng = work.rng
@@ -187,7 +187,7 @@ def interact(work: Work, p: np.ndarray, species: int, charge: int, mass: float, 
     return True
 
 
-@njit(nogil=True)
+@inner_kernel
 def come_to_rest(work: Work, p: np.ndarray, species: int, charge: int, instance: int) -> None:
     """Let a stopped muon decay or be captured, a stopped pion decay (positive) or be captured (negative)."""
     rng = work.rng
@@ -212,7 +212,7 @@ def come_to_rest(work: Work, p: np.ndarray, species: int, charge: int, instance:
             _muon_decay(work, p, charge, instance)
 
 
-@njit(nogil=True)
+@inner_kernel
 def _muon_decay(work: Work, p: np.ndarray, charge: int, instance: int) -> None:
     """Emit the Michel electron."""
     kinetic = michel_energy(work.rng) - lar.ELECTRON_MASS
@@ -224,7 +224,7 @@ def _muon_decay(work: Work, p: np.ndarray, charge: int, instance: int) -> None:
     add_particle(work, ELECTRON, charge, michel, p[PX], p[PY], p[PZ], u, v, w, kinetic, p[PT])
 
 
-@njit(nogil=True)
+@inner_kernel
 def _neutron_capture(work: Work, p: np.ndarray, instance: int) -> None:
     """Let a slowed neutron drift and be captured: 6.1 MeV in photons, mostly 4.74 + 1.19 + 0.17 MeV (argon-40)."""
     rng = work.rng
@@ -246,7 +246,7 @@ def _neutron_capture(work: Work, p: np.ndarray, instance: int) -> None:
         add_particle(work, PHOTON, 0, instance, p[PX], p[PY], p[PZ], u, v, w, energy, p[PT])
 
 
-@njit(nogil=True)
+@inner_kernel
 def transport_neutron(work: Work, p: np.ndarray, instance: int) -> None:
     """Follow one neutron: recoils, photons from inelastic scattering, protons from charge exchange."""
     rng = work.rng

@@ -7,9 +7,9 @@ of the number of processes and of the order in which they are made.
 import math
 
 import numpy as np
-from numba import njit
 
 from tpcfm.files import key64
+from tpcfm.simulate.lartpc.kernels import kernel
 
 
 def event_state(seed: int, index: int, event: int) -> np.ndarray:
@@ -17,7 +17,7 @@ def event_state(seed: int, index: int, event: int) -> np.ndarray:
     return np.array([key64(f"lartpc/{index}/{event}", seed)], np.uint64)
 
 
-@njit(nogil=True)
+@kernel
 def uniform(state: np.ndarray) -> float:
     """Return a number in (0, 1)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -28,25 +28,25 @@ def uniform(state: np.ndarray) -> float:
     return (float(z >> np.uint64(11)) + 0.5) * 1.1102230246251565e-16
 
 
-@njit(nogil=True)
+@kernel
 def between(state: np.ndarray, low: float, high: float) -> float:
     """Return a number uniform between ``low`` and ``high``."""
     return low + (high - low) * uniform(state)
 
 
-@njit(nogil=True)
+@kernel
 def integer(state: np.ndarray, low: int, high: int) -> int:
     """Return an integer from ``low`` to ``high``, both included."""
     return low + int(uniform(state) * (high - low + 1))
 
 
-@njit(nogil=True)
+@kernel
 def exponential(state: np.ndarray) -> float:
     """Return an exponential number of mean one."""
     return -math.log(uniform(state))
 
 
-@njit(nogil=True)
+@kernel
 def normal_pair(state: np.ndarray) -> tuple[float, float]:
     """Return two independent normal numbers (Box-Muller)."""
     radius = math.sqrt(-2.0 * math.log(uniform(state)))
@@ -54,7 +54,7 @@ def normal_pair(state: np.ndarray) -> tuple[float, float]:
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
-@njit(nogil=True)
+@kernel
 def poisson(state: np.ndarray, mean: float) -> int:
     """Return a Poisson number by multiplication; for means of a few."""
     limit = math.exp(-mean)
@@ -66,7 +66,7 @@ def poisson(state: np.ndarray, mean: float) -> int:
     return count
 
 
-@njit(nogil=True)
+@kernel
 def direction(state: np.ndarray) -> tuple[float, float, float]:
     """Return an isotropic unit vector."""
     w = 2.0 * uniform(state) - 1.0
@@ -75,7 +75,7 @@ def direction(state: np.ndarray) -> tuple[float, float, float]:
     return sine * math.cos(angle), sine * math.sin(angle), w
 
 
-@njit(nogil=True)
+@kernel
 def deflect(state: np.ndarray, u: float, v: float, w: float, cosine: float) -> tuple[float, float, float]:
     """Turn the unit vector (u, v, w) by the angle of the given cosine, at a random azimuth."""
     sine = math.sqrt(max(0.0, 1.0 - cosine * cosine))
@@ -83,7 +83,7 @@ def deflect(state: np.ndarray, u: float, v: float, w: float, cosine: float) -> t
     return tilt(u, v, w, cosine, sine * math.cos(angle), sine * math.sin(angle))
 
 
-@njit(nogil=True)
+@kernel
 def tilt(u: float, v: float, w: float, c: float, a: float, b: float) -> tuple[float, float, float]:
     """Return c along (u, v, w) plus a and b along two vectors perpendicular to it, as a unit vector."""
     if abs(w) < 0.9:

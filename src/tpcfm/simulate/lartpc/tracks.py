@@ -8,11 +8,11 @@ decided from their voxels (``labels``).
 import math
 
 import numpy as np
-from numba import njit
 
 from tpcfm.simulate.lartpc import material as lar
 from tpcfm.simulate.lartpc import nuclear, randoms
 from tpcfm.simulate.lartpc.electromagnetic import CUT, LOCAL, knock_on_cosine, knock_on_energy, scatter
+from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel
 from tpcfm.simulate.lartpc.work import (
     DELTA,
     ELECTRON,
@@ -41,7 +41,7 @@ _STOP = 1.0  # MeV; the range left is below half a millimetre
 _LIGHT = 29.979  # cm/ns
 
 
-@njit(nogil=True)
+@kernel
 def mass_of(species: int) -> float:
     """Return the mass (MeV) of a muon, pion or proton."""
     if species == MUON:
@@ -51,7 +51,7 @@ def mass_of(species: int) -> float:
     return lar.PROTON_MASS
 
 
-@njit(nogil=True)
+@inner_kernel
 def transport_heavy(work: Work, p: np.ndarray, species: int, charge: int, instance: int) -> None:
     """Follow one muon, pion or proton until it stops, interacts or leaves; ``p`` is its stack row, changed in place."""
     rng = work.rng

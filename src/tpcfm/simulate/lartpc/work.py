@@ -8,9 +8,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from tpcfm.detectors.pilarnet import EDGE, PITCH_CM
+from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel
 
 # Species; 0 to 4 are the published particle ids.
 PHOTON, ELECTRON, MUON, PION, PROTON, NEUTRON = 0, 1, 2, 3, 4, 5
@@ -63,14 +63,14 @@ def make_work(log2: int = 16) -> Work:
     )
 
 
-@njit(nogil=True)
+@kernel
 def slot_of(key: int, size: int) -> int:
     """Return the first table slot to try for a key (Fibonacci hashing); ``size`` is a power of two."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(20)) & (size - 1)
 
 
-@njit(nogil=True)
+@kernel
 def reset(work: Work) -> None:
     """Empty the tables, but for the instance of the blips."""
     work.key[:] = -1
@@ -81,7 +81,7 @@ def reset(work: Work) -> None:
     work.instance_id[BLIPS, IM_KIND] = BLIP
 
 
-@njit(nogil=True)
+@inner_kernel
 def deposit(work: Work, instance: int, x: float, y: float, z: float, energy: float, path: float, time: float) -> None:
     """Add energy (MeV) at a position in voxel units; outside the volume nothing is recorded."""
     if not (x >= 0.0 and y >= 0.0 and z >= 0.0 and x < EDGE and y < EDGE and z < EDGE) or energy <= 0.0:
@@ -110,7 +110,7 @@ def deposit(work: Work, instance: int, x: float, y: float, z: float, energy: flo
     work.deposit[row, DT] = time
 
 
-@njit(nogil=True)
+@inner_kernel
 def add_particle(
     work: Work, species: int, charge: int, instance: int,
     x: float, y: float, z: float, u: float, v: float, w: float, kinetic: float, time: float,
@@ -128,7 +128,7 @@ def add_particle(
     work.particle_id[row, IP_INSTANCE] = instance
 
 
-@njit(nogil=True)
+@inner_kernel
 def add_instance(
     work: Work, kind: int, species: int, charge: int, parent: int, interaction: int, primary: int,
     x: float, y: float, z: float, u: float, v: float, w: float, kinetic: float, mass: float,
@@ -149,7 +149,7 @@ def add_instance(
     return row
 
 
-@njit(nogil=True)
+@kernel
 def to_boundary(x: float, y: float, z: float, u: float, v: float, w: float) -> float:
     """Return the path (voxel units) to the next voxel face along a direction."""
     s = 4.0
@@ -168,7 +168,7 @@ def to_boundary(x: float, y: float, z: float, u: float, v: float, w: float) -> f
     return s + 1e-6  # a nudge over the face
 
 
-@njit(nogil=True)
+@kernel
 def inside(x: float, y: float, z: float) -> bool:
     """Tell whether a position lies in the volume."""
     return x >= 0.0 and y >= 0.0 and z >= 0.0 and x < EDGE and y < EDGE and z < EDGE

@@ -1,4 +1,4 @@
-"""Digest of this package's sources, for the cache of compiled kernels.
+"""How the kernels of this package are compiled, and the digest of its sources that keys their cache.
 
 numba keys a cached kernel by the file that holds it and not by the files of the functions it calls, so an edit there would
 leave stale machine code in use. Here only the outermost kernels are cached, and each closes over this digest, which numba
@@ -8,7 +8,13 @@ makes part of the key.
 import hashlib
 from pathlib import Path
 
+from numba import njit
+
 from tpcfm.detectors import pilarnet
+
+kernel = njit(nogil=True, error_model="numpy")
+# Only called from other kernels: without wrappers for calls from Python it compiles faster.
+inner_kernel = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def source_digest() -> str:
