@@ -77,8 +77,11 @@ class NeighbourPretraining(Block):
 class AdapterConfig(Block):
     """One downstream run on a frozen backbone, or on raw points (`start: none`, adapter only)."""
 
-    task: Literal["tracks", "pid", "noise"]
+    task: Literal["tracks", "pid", "noise", "pid_noise"] = Field(description="pid_noise trains two heads on one trunk")
     start: Literal["pretrained", "random", "none"] = "pretrained"
+    raw_embedding: Literal["nerf", "linear"] = Field(
+        "nerf", description="points to features for `start: none`: frozen, or trained"
+    )
     n_labels: int = Field(gt=0, description="labelled training events")
     width: int = Field(256, gt=0, description="adapter width")
     queries: int = Field(150, gt=0)
@@ -87,6 +90,23 @@ class AdapterConfig(Block):
     feed_forward: bool = Field(False, description="a feed-forward block after each of these layers (depth sweep)")
     heads: int = Field(4, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
+    weights: dict[Literal["pid", "noise"], float] = Field(
+        default_factory=lambda: {"pid": 0.5, "noise": 2.5}, description="loss weights of the joint task (pid_noise)"
+    )
+    validation_events: int = Field(
+        1000, gt=0, description="events of the fixed validation set, evenly spaced in its split"
+    )
     model: Fm4nppModel = Fm4nppModel()
     train: TrainConfig
     seed: int = 0
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the labels that are predicted."""
+        return self.task.split("_")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "AdapterConfig":
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self

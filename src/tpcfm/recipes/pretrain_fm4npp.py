@@ -68,7 +68,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         source,
         train,
         state=workspace.state(run.id),
-        identity=identity(run, store),
+        identity=identity(run, store, workspace),
         seed=block.seed,
         validate=validate,
         keep="last",

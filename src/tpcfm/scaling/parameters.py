@@ -76,12 +76,7 @@ def adapter(config: AdapterConfig, layers: int = 12) -> int:
     total += config.attention_layers * (_attention(w) + 2 * w)
     if config.feed_forward:
         total += config.attention_layers * (_feed_forward(w) + 2 * w)
-    return total + sum(2 * w + w * w + w + w * c + c for c in head_classes(config))
-
-
-def head_classes(config: AdapterConfig) -> list[int]:
-    """Return the number of classes of each classification head."""
-    return [CLASSES[name] for name in ("pid", "noise") if name in config.task.split("_")]
+    return total + sum(2 * w + w * w + w + w * c + c for c in (CLASSES[name] for name in config.tasks))
 
 
 def table() -> list[dict[str, Any]]:

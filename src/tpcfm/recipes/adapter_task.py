@@ -1,0 +1,222 @@
+"""What the adapter recipes share: labelled events, inputs from a frozen backbone or raw points, training, outputs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import nn
+
+from tpcfm.config.fm4npp import AdapterConfig, TargetConfig
+from tpcfm.config.run import Run
+from tpcfm.errors import ConfigError, DataError
+from tpcfm.evaluate.table import write_metrics
+from tpcfm.files import atomic
+from tpcfm.ingest.splits import label_order
+from tpcfm.models.adapters import make_adapter
+from tpcfm.prepare.batches import Batch, collate_sequences
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.feature_cache import FeatureCache
+from tpcfm.recipes.groups_support import choose_device, evaluation_batches, events_of, identity, spread
+from tpcfm.recipes.sequences_support import load_backbone, model_card, new_backbone, run_record
+from tpcfm.train import Objective, PackedSource, StepInfo, evaluate_objective, fit, save_model, to_device
+from tpcfm.workspace import Workspace
+
+Rows = npt.NDArray[np.int64]
+SHOWN_EVENTS = 8
+LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
+
+
+class AdapterTask:
+    """One downstream run: data, head and backbone, ready to train.
+
+    Raises:
+        DataError: too few labelled events, or none in validation or test.
+        ConfigError: ``start: pretrained`` without a pretrained run.
+        CheckpointError: the backbone does not fit the sequences.
+    """
+
+    def __init__(self, run: Run, workspace: Workspace, device: str | None) -> None:
+        self.run, self.workspace = run, workspace
+        self.block = AdapterConfig.model_validate(run.config)
+        self.device = choose_device(device)
+        self.store = PreparedStore(workspace.cache(run.cache))
+        self.training = self._labelled()
+        self.validation = spread(events_of(self.store, "validation"), self.block.validation_events)
+        self.test = events_of(self.store, "test")
+        self.features = self._features()
+        self.inputs = "features" if self.features is None else "branches"
+        torch.manual_seed(self.block.seed)
+        self.model = make_adapter(self.block)
+
+    def _labelled(self) -> Rows:
+        rows = events_of(self.store, "train")
+        if self.block.n_labels > len(rows):
+            raise DataError(
+                f"{self.store.folder}: {self.block.n_labels} labelled events asked for, the training split holds {len(rows)}; "
+                "lower n_labels or prepare more events"
+            )
+        for name in self.block.tasks:
+            if self.store.value(int(rows[0]), LABELS[name]) is None:
+                raise DataError(
+                    f"{self.store.folder}: events carry no {LABELS[name]!r} labels, the task {name!r} needs them"
+                )
+        return rows[label_order(self.store.event_ids(rows), self.block.seed)[: self.block.n_labels]]
+
+    def _features(self) -> FeatureCache | None:
+        """Return the frozen backbone's features of the training and validation events; None for raw points."""
+        block = self.block
+        if block.start == "none":
+            return None
+        if block.start == "random":
+            backbone = new_backbone(block.model, TargetConfig(), block.seed)
+        elif self.run.pretrained is None:
+            raise ConfigError("start: pretrained needs the id of a pretraining run (`pretrained`), found none")
+        else:
+            folder = self.workspace.run(self.run.pretrained)
+            backbone = load_backbone(folder, self.store)
+            if backbone.config.width != block.model.width or backbone.config.depth != block.model.depth:
+                raise ConfigError(
+                    f"model: width {block.model.width}, depth {block.model.depth}, but the pretrained {folder} has "
+                    f"width {backbone.config.width}, depth {backbone.config.depth}"
+                )
+        state = self.workspace.state(self.run.id)
+        cache = FeatureCache(backbone, self.store, state, block.train.max_points, self.device)
+        cache.fill(np.concatenate([self.training, self.validation]))
+        return cache
+
+    def collate(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
+        """Join events into a batch with backbone features or raw points."""
+        batch = collate_sequences(store, rows, 0)
+        if self.features is not None:
+            batch["branches"] = self.features(rows)
+        return batch
+
+    def batches(self, rows: Rows) -> Iterator[tuple[StepInfo, Batch]]:
+        """Yield evaluation batches of some events in order."""
+        return evaluation_batches(self.store, rows, self.collate, self.block.train.max_points, self.block.seed)
+
+    def train(self, objective: Objective, max_seconds: float | None) -> Any:
+        """Train the head, selecting the best weights on the validation loss; returns the ``FitResult``."""
+        train = self.block.train
+
+        def validate(network: nn.Module, step: int) -> dict[str, float]:
+            return evaluate_objective(
+                network, objective, self.batches(self.validation), self.device, precision=train.precision
+            )
+
+        source = PackedSource(
+            self.store,
+            self.training,
+            self.collate,
+            batch_size=train.batch_size,
+            max_points=train.max_points,
+            seed=self.block.seed,
+            workers=train.workers,
+        )
+        return fit(
+            self.model,
+            objective,
+            source,
+            train,
+            state=self.workspace.state(self.run.id),
+            identity=identity(self.run, self.store, self.workspace),
+            seed=self.block.seed,
+            validate=validate,
+            keep="best",
+            max_seconds=max_seconds,
+            device=self.device,
+        )
+
+    @torch.no_grad()
+    def predict(self, answer: Callable[[Any], dict[str, torch.Tensor]]) -> Iterator[tuple[Rows, Batch, dict[str, Any]]]:
+        """Yield (rows, batch, predictions) over the test split; ``answer`` turns the model's output into labels per task."""
+        self.model.to(self.device).eval()
+        at = 0
+        for _, batch in self.batches(self.test):
+            rows = self.test[at : at + len(batch["offsets"]) - 1]
+            at += len(rows)
+            tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.block.train.precision == "bfloat16"):
+                found = answer(self.model(tensors[self.inputs], tensors["offsets"]))
+            yield rows, batch, {name: labels.cpu().numpy() for name, labels in found.items()}
+
+    def metric_rows(
+        self, task: str, values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+    ) -> list[dict[str, Any]]:
+        """Return rows of the metrics table for one task on the test split."""
+        common = {
+            "run": self.run.id,
+            "family": self.run.family,
+            "task": task,
+            "split": "test",
+            "n_labels": self.block.n_labels,
+            "seed": self.block.seed,
+        }
+        rows = []
+        for name, value in values.items():
+            low, high = intervals.get(name, (float("nan"), float("nan")))
+            rows.append({**common, "metric": name, "value": value, "low": low, "high": high})
+        return rows
+
+    def finish(self, result: Any, title: str, rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
+        """Write the model directory, metrics and predictions; give back the space of the features."""
+        folder = self.workspace.run(self.run.id)
+        extra = [("validation_loss", "validation", result.best_value)]
+        extra += [("parameters", "", float(sum(p.numel() for p in self.model.parameters() if p.requires_grad)))]
+        base = {k: v for k, v in rows[0].items() if k not in ("metric", "value", "low", "high", "class")}
+        rows = rows + [{**base, "split": s, "metric": m, "value": v} for m, s, v in extra if v is not None]
+        values = {f"{r['task']} {r['metric']}": r["value"] for r in rows if not r.get("class")}
+        source = {
+            "pretrained": f"Frozen backbone: run `{self.run.pretrained}`.",
+            "random": "Frozen backbone with random weights (control).",
+            "none": "No backbone: the head reads raw points (control).",
+        }[self.block.start]
+        save_model(
+            folder,
+            self.model,
+            config={
+                "architecture": f"fm4npp_{self.block.task}",
+                "adapter": self.block.model_dump(mode="json"),
+                "pretrained": self.run.pretrained,
+                "serialization": self.store.settings["serialization"],
+                "edges": self.store.manifest.get("edges"),
+                "detector": "sphenix",
+            },
+            card=model_card(title, self.run, self.store, self.model, values, source),
+            run=run_record(self.run, self.store, result.seconds),
+            history=result.history,
+        )
+        write_predictions(folder / "predictions.parquet", shown)
+        write_metrics(folder / "metrics.parquet", rows)
+        if self.features is not None:
+            self.features.close()
+
+
+def shown_events(
+    store: PreparedStore, rows: Rows, batch: Batch, truth: npt.NDArray[Any], prediction: npt.NDArray[Any], room: int
+) -> list[dict[str, Any]]:
+    """Return at most ``room`` events of a batch as rows of the predictions table."""
+    out = []
+    for row, start, stop in zip(rows[:room], batch["offsets"][:-1], batch["offsets"][1:]):
+        event = store[int(row)]
+        points = {name: np.asarray(event[name]) for name in ("x", "y", "z", "energy")}
+        labels = {"truth": truth[start:stop], "prediction": prediction[start:stop]}
+        out.append({"event_id": event["event_id"], **points, **labels})
+    return out
+
+
+def write_predictions(path: Path, events: list[dict[str, Any]]) -> None:
+    """Write per event ``event_id`` and lists ``x y z energy truth prediction`` (cm, ADC, labels)."""
+    kinds = {
+        **dict.fromkeys(("x", "y", "z", "energy"), pa.float32()),
+        **dict.fromkeys(("truth", "prediction"), pa.int32()),
+    }
+    columns = {"event_id": pa.array([event["event_id"] for event in events], pa.string())}
+    columns |= {name: pa.array([event[name] for event in events], pa.list_(kind)) for name, kind in kinds.items()}
+    with atomic(path) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd")

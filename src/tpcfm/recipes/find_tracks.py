@@ -1,0 +1,37 @@
+"""Track finding on frozen FM4NPP features or raw points (arXiv 2508.14087, Sec. 4.3 and 5)."""
+
+from typing import Any
+
+from tpcfm.config.run import Run
+from tpcfm.evaluate.tracking import TrackingTally
+from tpcfm.losses.set_matching import SetMatching
+from tpcfm.models.adapters import TrackSet, assign_points
+from tpcfm.recipes.adapter_task import SHOWN_EVENTS, AdapterTask, shown_events
+from tpcfm.workspace import Workspace
+
+
+def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
+    """Train the track adapter, resuming if there is a state, and write model directory, metrics and predictions.
+
+    Raises:
+        DataError: the cache is missing or damaged, or holds too few labelled events.
+        CheckpointError: the backbone does not fit the sequences.
+        Interrupted: stopped by a signal or the time limit; the same call continues.
+    """
+    task = AdapterTask(run, workspace, device)
+    result = task.train(SetMatching(task.inputs), max_seconds)
+
+    tally = TrackingTally()
+    shown: list[dict[str, Any]] = []
+    for rows, batch, found in task.predict(_answer):
+        tally.update(batch["track"], found["tracks"], batch["offsets"])
+        shown += shown_events(task.store, rows, batch, batch["track"], found["tracks"], SHOWN_EVENTS - len(shown))
+    metrics = task.metric_rows("tracks", tally.values(), tally.intervals())
+    metrics += task.metric_rows(
+        "tracks", {"test_events": float(len(tally)), "true_tracks": float(tally.counts.true)}, {}
+    )
+    task.finish(result, "FM4NPP track finding", metrics, shown)
+
+
+def _answer(sets: list[TrackSet]) -> dict[str, Any]:
+    return {"tracks": assign_points(sets[-1])}
