@@ -88,18 +88,15 @@ def orders_to_compare(config: SerializationConfig | None = None) -> dict[str, Se
     return {name: base.model_copy(update=change) for name, change in named.items()}
 
 
-def compare_orders(
+def count_orders(
     events: Iterable[RawEvent], edges: BinEdges, orders: Mapping[str, SerializationConfig] | None = None
-) -> pd.DataFrame:
-    """Return the coherence of several orders on the same events, with a random order as the floor.
+) -> dict[str, list[CoherenceCounts]]:
+    """Return the counts of each event under several orders, and under a random one (``random``) as the floor.
 
     Args:
         events: labelled events.
         edges: box edges for the raster orders.
         orders: by name; `orders_to_compare` with the scaling of the edges if not given.
-
-    Returns:
-        One row per order: ``order same_next run_length return_distance random_same_next events points``.
 
     Raises:
         DataError: an event without track labels, or no events.
@@ -107,21 +104,35 @@ def compare_orders(
     if orders is None:
         scaling = SerializationConfig.model_validate({"scaling": edges.scaling, "bins": edges.bins})
         orders = orders_to_compare(scaling)
-    totals = dict.fromkeys([*orders, "random"], CoherenceCounts())
-    n_events = 0
+    counts: dict[str, list[CoherenceCounts]] = {name: [] for name in [*orders, "random"]}
     for event in events:
         track = event.labels["track"]
         if track is None:
             raise DataError(f"event {event.event_id}: coherence needs track labels, this event has none")
-        n_events += 1
         for name, config in orders.items():
             order = serial_order(event_features(event, config.scaling), config, edges)
-            totals[name] += coherence(track[order])
-        totals["random"] += coherence(np.random.default_rng(key64(event.event_id)).permutation(track))
-    if not n_events:
+            counts[name].append(coherence(track[order]))
+        counts["random"].append(coherence(np.random.default_rng(key64(event.event_id)).permutation(track)))
+    if not counts["random"]:
         raise DataError("coherence: no events to compare orders on")
-    counts = {"events": n_events, "points": totals["random"].points}
-    return pd.DataFrame([{"order": name, **total.values(), **counts} for name, total in totals.items()])
+    return counts
+
+
+def compare_orders(
+    events: Iterable[RawEvent], edges: BinEdges, orders: Mapping[str, SerializationConfig] | None = None
+) -> pd.DataFrame:
+    """Return the coherence of several orders over the same events.
+
+    Arguments and errors are those of `count_orders`.
+
+    Returns:
+        One row per order: ``order same_next run_length return_distance random_same_next events points``.
+    """
+    rows = []
+    for name, counts in count_orders(events, edges, orders).items():
+        total = sum(counts, CoherenceCounts())
+        rows.append({"order": name, **total.values(), "events": len(counts), "points": total.points})
+    return pd.DataFrame(rows)
 
 
 def sequence_statistics(store: PreparedStore) -> dict[str, Any]:

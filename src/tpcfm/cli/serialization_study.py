@@ -1,0 +1,20 @@
+"""``tpcfm serialization-study``: how well each order of the points keeps tracks together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet, TPCpp-10M layout, labelled).")],
+    edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.parquet.")],
+    max_events: Annotated[int, typer.Option(min=1, help="Events to look at.")] = 500,
+    split: Annotated[str, typer.Option(help="Split to take them from.")] = "validation",
+) -> None:
+    """Compare serializations: raster (six nestings), Hilbert, Morton, radial, random, on the same labelled events."""
+    from tpcfm.evaluate.serialization_study import run_study
+
+    table = run_study(events, edges, out, events=max_events, split=split)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -1,0 +1,69 @@
+"""Which order keeps trajectories together: the coherence of every serialization on the same events, as metrics."""
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tpcfm.errors import DataError
+from tpcfm.evaluate.intervals import bootstrap_sums
+from tpcfm.evaluate.table import write_metrics
+from tpcfm.prepare.coherence import CoherenceCounts, count_orders
+from tpcfm.prepare.sequence_cache import RawEvent, read_events
+from tpcfm.prepare.serialization import BinEdges
+
+METRICS = ("same_next", "run_length", "return_distance")
+
+
+def labelled_events(tables: Sequence[Path], limit: int, split: str) -> list[RawEvent]:
+    """Return the first labelled events with points of a split, at most ``limit``, in the order of the tables.
+
+    Raises:
+        DataError: there are none.
+    """
+    found: list[RawEvent] = []
+    for path in tables:
+        for event in read_events(path):
+            if len(found) == limit:
+                return found
+            if event.split == split and event.n_points and event.labels["track"] is not None:
+                found.append(event)
+    if not found:
+        raise DataError(f"serialization study: no labelled {split} events in {len(tables)} tables")
+    return found
+
+
+def run_study(
+    tables: Sequence[Path], edges: Path, out: Path, *, events: int = 500, split: str = "validation", draws: int = 500
+) -> pd.DataFrame:
+    """Measure every order on the same events and write ``<out>/metrics.parquet`` (task ``serialization``).
+
+    The metrics table has one row per order (its name in ``class``) and measure, with a bootstrap interval over events;
+    ``random`` is the floor.
+
+    Returns:
+        One row per order: ``order`` and the measures.
+
+    Raises:
+        DataError: no labelled events, or missing or damaged edges.
+    """
+    chosen = labelled_events(tables, events, split)
+    rows, shown = [], []
+    for order, counts in count_orders(chosen, BinEdges.load(edges)).items():
+        table = np.array([astuple(one) for one in counts], dtype=np.float64)
+        values = _measures(table.sum(0))
+        low, high = bootstrap_sums(table, _measures, draws=draws)
+        shown.append({"order": order, **dict(zip(METRICS, values.tolist(), strict=True))})
+        for metric, value, a, b in zip(METRICS, values, low, high, strict=True):
+            fixed = {"run": "serialization", "family": "fm4npp", "task": "serialization", "split": split}
+            rows.append({**fixed, "metric": metric, "class": order, "value": value, "low": a, "high": b})
+    write_metrics(out / "metrics.parquet", rows)
+    return pd.DataFrame(shown)
+
+
+def _measures(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    values = CoherenceCounts(*sums).values()
+    return np.array([values[metric] for metric in METRICS])

@@ -1,0 +1,52 @@
+"""The serialization study writes one row per order and measure, and its numbers are those of the coherence counts."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tpcfm.config.fm4npp import SerializationConfig
+from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from tpcfm.errors import DataError
+from tpcfm.evaluate.serialization_study import METRICS, run_study
+from tpcfm.evaluate.table import read_metrics
+from tpcfm.prepare.coherence import compare_orders
+from tpcfm.prepare.sequence_cache import fit_edges, read_events
+from tpcfm.prepare.serialization import BinEdges
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(20):
+        phi = np.repeat(rng.uniform(-np.pi, np.pi, 8), 48) + np.tile(np.linspace(0, 0.2, 48), 8)
+        radius = np.tile(LAYER_RADII_CM, 8)
+        z = radius * np.sinh(np.repeat(rng.uniform(-1, 1, 8), 48))
+        x, y = radius * np.cos(phi), radius * np.sin(phi)
+        split = "train" if number % 2 else "validation"
+        head = {"event_id": f"toy/{number}", "split": split, "n_points": len(phi)}
+        rows.append({**head, "x": x, "y": y, "z": z, "energy": np.ones(len(phi)), "track": np.repeat(np.arange(8), 48)})
+    floats = [(name, pa.list_(pa.float32())) for name in ("x", "y", "z", "energy")]
+    head = [("event_id", pa.string()), ("split", pa.string()), ("n_points", pa.int32())]
+    schema = pa.schema([*head, *floats, ("track", pa.list_(pa.int32()))])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "a.parquet")
+    fit_edges([tmp_path / "a.parquet"], tmp_path / "edges.json", SerializationConfig())
+    return tmp_path / "a.parquet"
+
+
+def test_study_writes_the_metrics_of_each_order(table, tmp_path):
+    shown = run_study([table], tmp_path / "edges.json", tmp_path / "study", events=7, draws=50)
+    metrics = read_metrics([tmp_path / "study" / "metrics.parquet"])
+    assert len(metrics) == len(shown) * len(METRICS) == 30
+    used = [event for event in read_events(table) if event.split == "validation"][:7]
+    expected = compare_orders(used, BinEdges.load(tmp_path / "edges.json")).set_index("order")
+    for row in metrics.to_dict("records"):
+        assert row["value"] == pytest.approx(expected.loc[row["class"], row["metric"]])
+        assert row["low"] <= row["value"] <= row["high"]
+    assert (metrics["split"] == "validation").all()
+
+
+def test_a_split_without_events_is_named(table, tmp_path):
+    with pytest.raises(DataError, match="no labelled test events"):
+        run_study([table], tmp_path / "edges.json", tmp_path / "study", split="test")
