@@ -181,6 +181,36 @@ def test_the_verbs_make_a_cache(tables):
     assert len(PreparedStore(out.parent)) == manifest["events"] == 5
 
 
+def test_a_detector_without_a_lattice_keeps_its_coordinates(tmp_path):
+    rng = np.random.default_rng(0)
+    event = make_event(2, 0)
+    n = event["n_points"]
+    event |= {axis: (event[axis] * 0.3 + rng.uniform(0, 0.1, n)).astype(np.float32) for axis in "xyz"}
+    columns = {name: pa.array([value]) for name, value in event.items()}
+    pq.write_table(pa.table(columns), tmp_path / "events.parquet")
+    config = TokenizerConfig(radius=1.5)
+    write_part(tmp_path / "events.parquet", tmp_path / "part.arrow", config)
+    write_manifest(tmp_path, name="floats")
+    store = PreparedStore(tmp_path)
+    kept = cut(event, config.energy_threshold)
+    np.testing.assert_array_equal(collate_groups(store, [0])["xyz"], kept.xyz)
+    np.testing.assert_array_equal(store[0]["member"], tokenize(kept, config).member)
+
+
+def test_events_without_labels_are_rejected_by_name(tmp_path):
+    events = [make_event(1, 0), make_event(2, 0) | {"semantic": None}]
+    write_table(tmp_path / "events.parquet", events)
+    counts = write_part(tmp_path / "events.parquet", tmp_path / "part.arrow", CONFIG)
+    assert (counts["events"], counts["rejected"]) == (1, 1)
+    (row,) = pq.read_table(rejected_path(tmp_path / "part.arrow")).to_pylist()
+    assert row == {
+        "event_id": events[1]["event_id"],
+        "file": "events.parquet",
+        "row": 1,
+        "reason": "no values for semantic",
+    }
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -212,4 +242,10 @@ def test_damaged_and_foreign_tables_are_named(tables):
     pq.write_table(pa.table({"event_id": ["a"]}), folder / "foreign.parquet")
     with pytest.raises(DataError, match=r"foreign\.parquet: lacks the columns split"):
         write_part(folder / "foreign.parquet", folder / "foreign.arrow", CONFIG)
+    table = pq.read_table(folder / "events0.parquet")
+    pq.write_table(
+        table.set_column(3, "x", table["x"].cast(pa.list_(pa.int8()), safe=False)), folder / "narrow.parquet"
+    )
+    with pytest.raises(DataError, match=r"narrow\.parquet: column x is list<.*int8>; allowed: list<int16>"):
+        write_part(folder / "narrow.parquet", folder / "narrow.arrow", CONFIG)
     assert not list(folder.glob("*.arrow"))

@@ -61,6 +61,13 @@ def test_round_trip_over_parts_and_record_batches(tmp_path, monkeypatch, batch_b
         assert list(store.rows(split)) == [row for row, event in enumerate(events) if event["split"] == split]
 
 
+def test_many_tiny_events_are_flushed_by_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_BATCH_EVENTS", 2)
+    write_cache(tmp_path, counts=(7,))
+    with pa.memory_map(str(tmp_path / "part0.arrow")) as source:
+        assert pa.ipc.open_file(source).num_record_batches == 4
+
+
 def test_columns_are_views_of_the_mapped_file_and_cannot_be_changed(tmp_path):
     write_cache(tmp_path)
     x = PreparedStore(tmp_path)[0]["x"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tpcfm.errors import DataError
@@ -24,7 +25,7 @@ HEAD = [
 ]
 """Fields that every cache starts with."""
 
-_BATCH_BYTES = 8 << 20  # a record batch is flushed at this size: bounded memory, still few batches per file
+_BATCH_BYTES, _BATCH_EVENTS = 8 << 20, 4096  # a record batch ends at either: bounded memory, few batches per file
 
 
 def list_array(values: list[npt.NDArray[Any] | None], kind: pa.DataType) -> pa.Array:
@@ -41,7 +42,7 @@ def list_array(values: list[npt.NDArray[Any] | None], kind: pa.DataType) -> pa.A
 
 
 class PartWriter:
-    """Collects events and writes them as record batches of about eight megabytes."""
+    """Collects events and writes them as record batches of about eight megabytes, or 4096 events."""
 
     def __init__(self, writer: pa.RecordBatchFileWriter, schema: pa.Schema) -> None:
         self._writer = writer
@@ -55,7 +56,7 @@ class PartWriter:
         self._rows.append(event)
         self._bytes += sum(value.nbytes for value in event.values() if isinstance(value, np.ndarray))
         self.events += 1
-        if self._bytes >= _BATCH_BYTES:
+        if self._bytes >= _BATCH_BYTES or len(self._rows) == _BATCH_EVENTS:
             self.flush()
 
     def flush(self) -> None:
@@ -130,10 +131,10 @@ def _describe_part(path: Path) -> dict[str, Any]:
             batch = reader.get_batch(number)
             events += batch.num_rows
             points += int(batch.column("n_points").to_numpy().sum(dtype=np.int64))
-            for split in batch.column("split").to_pylist():
-                if split not in splits:
-                    raise DataError(f"{path}: split {split!r}; allowed: {', '.join(SPLITS)}")
-                splits[split] += 1
+            for found in pc.value_counts(batch.column("split")).to_pylist():
+                if found["values"] not in splits:
+                    raise DataError(f"{path}: split {found['values']!r}; allowed: {', '.join(SPLITS)}")
+                splits[found["values"]] += found["counts"]
     table = rejected_path(path)
     rejected = pq.read_metadata(table).num_rows if table.is_file() else 0
     return {

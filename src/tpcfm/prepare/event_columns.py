@@ -12,6 +12,29 @@ import pyarrow.parquet as pq
 from tpcfm.errors import DataError
 
 
+def table_schema(path: str | Path, columns: Sequence[str]) -> pa.Schema:
+    """Return the Arrow schema of an event table.
+
+    Raises:
+        DataError: not a Parquet file, or one of ``columns`` is missing.
+    """
+    with _opened(path, columns) as table:
+        return table.schema_arrow
+
+
+def _opened(path: str | Path, columns: Sequence[str]) -> pq.ParquetFile:
+    try:
+        table = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: not a readable event table: {error}") from error
+    names = table.schema_arrow.names
+    missing = [name for name in columns if name not in names]
+    if missing:
+        table.close()
+        raise DataError(f"{path}: lacks the columns {', '.join(missing)}; there are: {', '.join(names)}")
+    return table
+
+
 def read_events(path: str | Path, columns: Sequence[str], batch: int = 64) -> Iterator[dict[str, Any]]:
     """Yield the events of a table one by one: scalars as Python values, list columns as NumPy arrays, None for null.
 
@@ -23,16 +46,7 @@ def read_events(path: str | Path, columns: Sequence[str], batch: int = 64) -> It
     Raises:
         DataError: not a Parquet file, or a column is missing.
     """
-    try:
-        table = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a readable event table: {error}") from error
-    with table:
-        missing = [name for name in columns if name not in table.schema_arrow.names]
-        if missing:
-            raise DataError(
-                f"{path}: lacks the columns {', '.join(missing)}; there are: {', '.join(table.schema_arrow.names)}"
-            )
+    with _opened(path, columns) as table:
         for found in table.iter_batches(batch_size=batch, columns=list(columns)):
             values = {name: _unpack(found.column(name)) for name in columns}
             for row in range(found.num_rows):

@@ -8,20 +8,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tpcfm.config.polar_mae import TokenizerConfig
+from tpcfm.errors import DataError
 from tpcfm.prepare.cache import HEAD, part_writer, write_rejected
-from tpcfm.prepare.event_columns import read_events
+from tpcfm.prepare.event_columns import read_events, table_schema
 from tpcfm.prepare.grouping import Groups
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.prepare.tokenizer import CutEvent, cut, tokenize
 
+_COORDINATES = {"unit": "voxel", "frame": "detector"}
 SCHEMA = pa.schema(
     [
         *HEAD,
-        *(pa.field(axis, pa.list_(pa.int16()), metadata={"unit": "voxel", "frame": "detector"}) for axis in "xyz"),
+        *(pa.field(axis, pa.list_(pa.int16()), metadata=_COORDINATES) for axis in "xyz"),
         pa.field("energy", pa.list_(pa.float32()), metadata={"unit": "MeV"}),
         pa.field("semantic", pa.list_(pa.int8())),
         pa.field("centre", pa.list_(pa.int32())),
-        pa.field("centre_xyz", pa.list_(pa.float32()), metadata={"unit": "voxel", "frame": "detector"}),
+        pa.field("centre_xyz", pa.list_(pa.float32()), metadata=_COORDINATES),
         pa.field("group_offset", pa.list_(pa.int32())),
         pa.field("member", pa.list_(pa.int32())),
         pa.field("group_size", pa.list_(pa.int32()), metadata={"description": "members before the cap"}),
@@ -31,9 +33,31 @@ SCHEMA = pa.schema(
         pa.field("n_cut", pa.int32(), metadata={"description": "centres beyond max_tokens"}),
     ]
 )
+"""Columns for a lattice detector; where the event table holds coordinates as floats, so does the cache."""
+
 _INPUT = ("event_id", "split", "n_points", "x", "y", "z", "energy", "semantic")
+_COORDINATE_TYPES = (pa.int16(), pa.int32(), pa.float32(), pa.float64())
 _SIZE_BINS = 257  # group sizes 0..255, and everything larger
 _TOKEN_BIN = 10  # tokens per event, width of a bin
+
+
+def schema_for(events: str | Path) -> pa.Schema:
+    """Return the columns of the cache of an event table: coordinates keep their type and unit.
+
+    Raises:
+        DataError: the table cannot be read, or its coordinates are not lists of numbers.
+    """
+    found = table_schema(events, _INPUT)
+    fields = []
+    for field in SCHEMA:
+        if field.name in tuple("xyz"):
+            given = found.field(field.name)
+            if not pa.types.is_list(given.type) or given.type.value_type not in _COORDINATE_TYPES:
+                allowed = ", ".join(f"list<{kind}>" for kind in _COORDINATE_TYPES)
+                raise DataError(f"{events}: column {field.name} is {given.type}; allowed: {allowed}")
+            field = pa.field(field.name, pa.list_(given.type.value_type), metadata=given.metadata or field.metadata)
+        fields.append(field)
+    return pa.schema(fields)
 
 
 def cache_row(event_id: str, split: str, event: CutEvent, groups: Groups) -> dict[str, Any]:
@@ -75,12 +99,16 @@ def write_part(events: str | Path, out: str | Path, config: TokenizerConfig) -> 
     """
     rejected = []
     counts = {"events": 0, "points": 0, "tokens": 0, "rejected": 0}
-    with part_writer(out, SCHEMA, kind="groups", settings=config.model_dump(mode="json")) as part:
+    with part_writer(out, schema_for(events), kind="groups", settings=config.model_dump(mode="json")) as part:
         for row, raw in enumerate(read_events(events, _INPUT)):
-            event = cut(raw, config.energy_threshold)
-            if len(event.xyz) < config.min_points:
-                reason = f"{len(event.xyz)} points after the cuts, min_points is {config.min_points}"
-                rejected.append({"event_id": raw["event_id"], "file": str(events), "row": row, "reason": reason})
+            missing = [name for name in _INPUT if raw[name] is None]
+            reason = f"no values for {', '.join(missing)}" if missing else ""
+            if not missing:
+                event = cut(raw, config.energy_threshold)
+                if len(event.xyz) < config.min_points:
+                    reason = f"{len(event.xyz)} points after the cuts, min_points is {config.min_points}"
+            if reason:
+                rejected.append({"event_id": raw["event_id"], "file": Path(events).name, "row": row, "reason": reason})
                 continue
             groups = tokenize(event, config)
             part.add(cache_row(raw["event_id"], raw["split"], event, groups))

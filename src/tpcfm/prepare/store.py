@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tpcfm.errors import DataError
 from tpcfm.files import read_json
@@ -205,5 +206,7 @@ class PreparedStore:
         if name == "n_points":
             lengths = [array.to_numpy() for part in parts for array in part.whole("n_points")]
             return np.concatenate([np.zeros(0, np.int32), *lengths])
-        chunks = [array.to_numpy(zero_copy_only=False) == name for part in parts for array in part.whole("split")]
+        chunks = [
+            pc.equal(array, name).to_numpy(zero_copy_only=False) for part in parts for array in part.whole("split")
+        ]
         return np.flatnonzero(np.concatenate([np.zeros(0, bool), *chunks]))
