@@ -96,3 +96,21 @@ def test_seam_matters_only_with_wrap():
     features = np.array([[0, 0.5, 0.01, 0.1], [0, 0.5, 0.99, 0.3], [0, 0.5, 0.30, 0.3]], dtype=np.float32)
     assert next_neighbours(features, 1)[0, 0] == 2
     assert next_neighbours(features, 1, wrap=True)[0, 0] == 1
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_very_long_event_is_exact(wrap):
+    rng = np.random.default_rng(6)
+    features = event(rng, 20_000)
+    found = next_neighbours(features, 30, wrap=wrap)
+    layers = layer_index(features[:, 3], "paper")
+    points = features[:, 1:4].astype(np.float64)
+    for i in rng.integers(0, 20_000, 200):
+        difference = np.abs(points - points[i])
+        if wrap:
+            difference[:, 1] = np.minimum(difference[:, 1], np.abs(1 - difference[:, 1]))
+        distance = (difference**2).sum(1)
+        rows = np.flatnonzero(layers > layers[i])
+        expected = np.sort(distance[rows])[:30]
+        assert len(expected) == (found[i] >= 0).sum()
+        np.testing.assert_allclose(distance[found[i][found[i] >= 0]], expected, rtol=1e-12)
