@@ -102,7 +102,7 @@ class StateLock:
         why = self._stale(owner)
         if why is None:
             raise MachineError(
-                f"{self.path}: {_name(owner)} is training in this state folder; wait for it or stop it "
+                f"{self.path}: {_name(owner)} is at work in this folder; wait for it or stop it "
                 "(if it is surely gone, remove the lock file)"
             )
         # Renaming decides between two that both saw the stale lock; whoever moved a fresh one away puts it back.
@@ -136,7 +136,9 @@ class StateLock:
     def _keep_beating(self) -> None:
         while not self._end.wait(self.beat):
             owner = self._read()
-            if owner is None or owner.get("token") != self._token:
+            if owner is None:  # being looked at by another, or the folder is gone: `check` will say
+                continue
+            if owner.get("token") != self._token:
                 return
             try:
                 write_text(self.path, self._content())

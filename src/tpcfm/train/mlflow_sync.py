@@ -131,7 +131,7 @@ class _Sync:
             self._dataset(run_id, entry)
         else:
             run_id, start = known.info.run_id, known.info.start_time / 1000
-        self._metrics(run_id, rows[int(tags.get("rows", 0)) :], start)
+        self._metrics(run_id, rows, int(tags.get("rows", 0)), start)
         status = "RUNNING" if (state / "lock.json").is_file() else "SCHEDULED"
         new = {"rows": str(len(rows))}
         if finished:
@@ -155,12 +155,14 @@ class _Sync:
         for i in range(0, len(params), 100):
             self.client.log_batch(run_id, params=params[i : i + 100])
 
-    def _metrics(self, run_id: str, rows: Iterable[Mapping[str, Any]], start: float) -> None:
+    def _metrics(self, run_id: str, rows: Iterable[Mapping[str, Any]], skip: int, start: float) -> None:
         from mlflow.entities import Metric
 
         metrics, seconds = [], 0.0
-        for row in rows:
+        for number, row in enumerate(rows):
             seconds = row.get("seconds") or seconds
+            if number < skip:
+                continue
             at = int((start + seconds) * 1000)
             for name, value in row.items():
                 if name not in _NOT_METRICS and isinstance(value, int | float) and math.isfinite(value):
@@ -179,9 +181,9 @@ class _Sync:
         at, step = int((start + _last_seconds(rows)) * 1000), max((int(r["step"]) for r in rows), default=0)
         frame = pd.read_parquet(path)
         keys = ["split", "metric", "class"]
-        means = frame[frame["value"].notna()].groupby(keys, sort=True)["value"].mean()  # over seeds
+        means = frame[frame["value"].notna()].groupby(keys, sort=True, as_index=False)["value"].mean()  # over seeds
         metrics = []
-        for (split, metric, part), value in means.items():
+        for split, metric, part, value in means[[*keys, "value"]].itertuples(index=False):
             name = metric_name(f"final/{split}" if split else "final", f"{metric}/{part}" if part else metric)
             metrics.append(Metric(_safe(name), float(value), at, step))
         for i in range(0, len(metrics), BATCH):
@@ -249,7 +251,9 @@ def _finished_rows(folder: Path) -> list[dict[str, Any]]:
         return []
     import pandas as pd
 
-    return pd.read_parquet(path).to_dict("records")
+    frame = pd.read_parquet(path)
+    rows = (zip(frame.columns, row) for row in frame.itertuples(index=False, name=None))
+    return [{name: value for name, value in row if value == value} for row in rows]  # a row has no NaN, a table must
 
 
 def _digest(folder: Path) -> str:
