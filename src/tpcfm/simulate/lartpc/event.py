@@ -9,7 +9,7 @@ from numba import njit
 from tpcfm.errors import DataError
 from tpcfm.simulate.lartpc import generator, labels
 from tpcfm.simulate.lartpc.electromagnetic import transport_electron, transport_photon
-from tpcfm.simulate.lartpc.generator import MASSES, Settings, generate
+from tpcfm.simulate.lartpc.generator import MASSES, Settings, fire, generate
 from tpcfm.simulate.lartpc.kernels import SOURCES, inner_kernel
 from tpcfm.simulate.lartpc.nuclear import transport_neutron
 from tpcfm.simulate.lartpc.randoms import event_state
@@ -86,12 +86,16 @@ def _drain(work: Work) -> None:
             transport_heavy(work, p, species, charge, instance)
 
 
-def _cached(sources: str) -> Callable[[Work, Settings], None]:
+def _cached(sources: str) -> Callable[[Work, Settings, np.ndarray], None]:
     @njit(cache=True, nogil=True, error_model="numpy")
-    def simulate(work: Work, settings: Settings) -> None:
-        if sources != "":
+    def simulate(work, settings, gun):  # type: ignore[no-untyped-def]
+        if sources == "":
+            raise ValueError("no sources")
+        if gun.size > 0:
+            fire(work, gun)
+        else:
             generate(work, settings)
-            _drain(work)
+        _drain(work)
 
     return simulate  # type: ignore[no-any-return]
 
@@ -109,11 +113,28 @@ class Simulator:
 
     def event(self, seed: int, index: int, event: int) -> LartpcEvent:
         """Simulate the event keyed by (seed, file index, event number)."""
+        return self._make(seed, index, event, np.empty(0))
+
+    def shoot(
+        self,
+        species: int,
+        charge: int,
+        kinetic: float,
+        start: tuple[float, float, float],
+        direction: tuple[float, float, float],
+        *,
+        seed: int,
+        event: int,
+    ) -> LartpcEvent:
+        """Simulate one particle: published particle id, charge (0: either sign), MeV, voxel position, unit vector."""
+        return self._make(seed, 0, event, np.array([species, charge, kinetic, *start, *direction], float))
+
+    def _make(self, seed: int, index: int, event: int, gun: np.ndarray) -> LartpcEvent:
         while True:
             work = self._work
             reset(work)
             work.rng[:] = event_state(seed, index, event)
-            _simulate(work, self.settings)
+            _simulate(work, self.settings, gun)
             if work.count[OVERFLOW] == 0:
                 return _finish(work, labels.label(work, self.settings.threshold))
             if self._log2 >= _LARGEST_TABLE:

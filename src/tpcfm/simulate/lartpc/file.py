@@ -29,5 +29,7 @@ def simulate_file(
         raise ConfigError(f"events = {events}: at least 1 is needed")
     if index < 0:
         raise ConfigError(f"index = {index}: must not be negative")
+    if Path(path).suffix != ".h5":
+        raise ConfigError(f"{path}: the name of a PILArNet-M file ends in .h5")
     simulator = Simulator(settings)
     write_pilarnet(path, (simulator.event(seed, index, k) for k in range(events)), events, revision=revision)

@@ -16,6 +16,7 @@ from tpcfm.simulate.lartpc.tracks import mass_of
 from tpcfm.simulate.lartpc.work import (
     ELECTRON,
     MUON,
+    PE,
     PHOTON,
     PION,
     PROTON,
@@ -58,13 +59,14 @@ class Settings(NamedTuple):
 
 
 @inner_kernel
-def _emit(work: Work, p: np.ndarray, kind: int, kinetic: float, interaction: int) -> None:
-    """Put one primary on the stack; kind: a published particle id, or -1 for a neutral pion."""
+def _emit(work: Work, p: np.ndarray, kind: int, charge: int, kinetic: float, interaction: int) -> None:
+    """Put one primary on the stack; kind: a published particle id or -1 for a neutral pion; charge 0: either sign."""
     u, v, w = p[PU], p[PV], p[PW]
     if kind == -1:
         nuclear.neutral_pion(work, p, kinetic, -1, interaction, 1)
         return
-    charge = 1 if randoms.uniform(work.rng) < 0.5 else -1
+    if charge == 0:
+        charge = 1 if randoms.uniform(work.rng) < 0.5 else -1
     if kind in (PHOTON, ELECTRON):
         nuclear.shower(work, p, kind, 0 if kind == PHOTON else charge, u, v, w, kinetic, -1, interaction, 1)
         return
@@ -118,7 +120,7 @@ def generate(work: Work, settings: Settings) -> None:
                 kind = PION
             else:
                 kinetic = randoms.between(rng, s.energy_min, s.proton_energy_max)
-            _emit(work, p, kind, kinetic, interaction)
+            _emit(work, p, kind, 0, kinetic, interaction)
         interaction += 1
     for _ in range(randoms.integer(rng, s.singles_min, s.singles_max)):
         p[PX], p[PY], p[PZ] = EDGE * randoms.uniform(rng), EDGE * randoms.uniform(rng), EDGE * randoms.uniform(rng)
@@ -132,8 +134,16 @@ def generate(work: Work, settings: Settings) -> None:
         if choice > s.single_muon:
             kind = ELECTRON if choice < 0.5 * (1.0 + s.single_muon) else PHOTON
         high = s.single_energy_max if kind == MUON else s.energy_max
-        _emit(work, p, kind, randoms.between(rng, s.energy_min, high), interaction)
+        _emit(work, p, kind, 0, randoms.between(rng, s.energy_min, high), interaction)
         interaction += 1
+
+
+@inner_kernel
+def fire(work: Work, gun: np.ndarray) -> None:
+    """Put the one particle of a gun on the stack: species, charge, kinetic energy, position and direction."""
+    p = np.zeros(8)
+    p[PX:PE] = gun[3:9]
+    _emit(work, p, int(gun[0]), int(gun[1]), gun[2], 0)
 
 
 MASSES = {PHOTON: 0.0, ELECTRON: lar.ELECTRON_MASS, MUON: lar.MUON_MASS, PION: lar.PION_MASS, PROTON: lar.PROTON_MASS}
