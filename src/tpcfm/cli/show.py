@@ -15,7 +15,9 @@ def command(
     color: list[str] = typer.Option(
         [], help=f"{', '.join(COLOURS)}; several become buttons; default: all that are there."
     ),
-    out: Path = typer.Option(Path("event.html"), help="HTML file that opens without a network."),
+    out: Path = typer.Option(
+        Path("event.html"), help="HTML (rotatable, opens without a network), or .png, .svg, .pdf for a still."
+    ),
 ) -> None:
     """Write a rotatable 3-D display of one event."""
     from tpcfm.report.show import show_event

@@ -3,16 +3,20 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pyarrow.parquet as pq
 
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.files import write_text
 from tpcfm.report.displays import event_figure, prediction_figure
 from tpcfm.report.events import COLUMNS, read_event
+from tpcfm.report.stills import save_panels, save_still
 
+STILLS = (".png", ".svg", ".pdf")
 FORMATS = (
     "a PILArNet-M file (.h5), a TPCpp-10M file (spacepoints*.npz), an event table or a predictions table (.parquet)"
 )
@@ -27,16 +31,16 @@ def show_event(file: Path, row: int, colours: Sequence[str], out: Path) -> tuple
     """
     if not file.exists():
         raise DataError(f"{file}: no such file")
+    if out.suffix not in (".html", *STILLS):
+        raise ConfigError(
+            f"--out {out}: ends in {out.suffix!r}; allowed: .html (rotatable), {', '.join(STILLS)} (still)"
+        )
     if file.suffix == ".parquet":
-        figure, title, points = _from_table(file, row, colours)
-    elif file.suffix in (".h5", ".npz"):
+        return _from_table(file, row, colours, out)
+    if file.suffix in (".h5", ".npz"):
         with tempfile.TemporaryDirectory() as folder:
-            table = _ingest(file, Path(folder))
-            figure, title, points = _from_table(table, row, colours)
-    else:
-        raise DataError(f"{file}: expected {FORMATS}")
-    write_text(out, figure.to_html(include_plotlyjs=True, config={"displaylogo": False}))
-    return title, points
+            return _from_table(_ingest(file, Path(folder)), row, colours, out)
+    raise DataError(f"{file}: expected {FORMATS}")
 
 
 def _ingest(file: Path, folder: Path) -> Path:
@@ -48,25 +52,42 @@ def _ingest(file: Path, folder: Path) -> Path:
     return table
 
 
-def _from_table(table: Path, row: int, colours: Sequence[str]):  # type: ignore[no-untyped-def]
+def _from_table(table: Path, row: int, colours: Sequence[str], out: Path) -> tuple[str, int]:
     rows = pq.ParquetFile(table).metadata.num_rows
     if not 0 <= row < rows:
         raise DataError(f"{table.name}: no event {row}: it has {rows} (0 to {rows - 1})")
     names = set(pq.read_schema(table).names)
     if {"truth", "prediction"} <= names:
-        record = pd.read_parquet(table).iloc[row]
-        event = {k: np.asarray(record[k]) for k in ("x", "y", "z", "truth", "prediction")}
-        task = str(record["task"]) if "task" in names else _guess_task(event)
-        title = f"{record['event_id']} ({task})"
-        return prediction_figure(event, task, title), title, len(event["x"])
+        return _show_prediction(pd.read_parquet(table).iloc[row], out)
     event = read_event(table, row)
     layout = "pilarnet" if "semantic" in names else "tpcpp"
     available = [c for c in COLUMNS[layout] if c in event]
     missing = [c for c in colours if c not in available]
     if missing:
         raise ConfigError(f"--color {missing[0]!r}: this event has {', '.join(available)}")
-    title = str(event["event_id"])
-    return event_figure(event, list(colours) or available, layout, title, height=800), title, len(event["x"])
+    title, shown = str(event["event_id"]), list(colours) or available
+    if out.suffix == ".html":
+        _write_html(event_figure(event, shown, layout, title, height=800), out)
+    else:
+        save_still(out, event, shown, layout, title)
+    return title, len(event["x"])
+
+
+def _show_prediction(record: "pd.Series[Any]", out: Path) -> tuple[str, int]:
+    event = {k: np.asarray(record[k]) for k in ("x", "y", "z", "truth", "prediction")}
+    task = _guess_task(event)
+    title = f"{record['event_id']} ({task})"
+    if out.suffix == ".html":
+        _write_html(prediction_figure(event, task, title), out)
+    else:
+        column, layout = ("semantic", "pilarnet") if task == "segmentation" else (task, "tpcpp")
+        panels = {k: {**event, column: event[k]} for k in ("truth", "prediction")}
+        save_panels(out, panels, column, layout, title)
+    return title, len(event["x"])
+
+
+def _write_html(figure: go.Figure, out: Path) -> None:
+    write_text(out, figure.to_html(include_plotlyjs=True, config={"displaylogo": False}))
 
 
 def _guess_task(event: dict[str, np.ndarray]) -> str:
