@@ -7,11 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 import tokenizer_twins as twins
 
+from tpcfm.cli.tokenizer_study import command
 from tpcfm.config.polar_mae import TokenizerConfig
 from tpcfm.errors import DataError
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.prepare import tokenizer_study, tokenizer_throughput
-from tpcfm.prepare.tokenizer_study import load_events, measure, pareto, run_study, share_interval
+from tpcfm.prepare.tokenizer_study import load_events, measure, pareto, share_interval
 
 
 def write_table(path, counts, seed):
@@ -74,7 +75,8 @@ def test_the_study_writes_its_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(tokenizer_throughput, "_SECONDS", 0.0)
     monkeypatch.setattr(tokenizer_study, "CENTRES_PER_POINT", (1 / 4, 1 / 16))
     write_table(tmp_path / "events.parquet", (200, 300), 0)
-    run_study([tmp_path / "events.parquet"], tmp_path / "out", events=2, radii=[2.5, 5.0], overlaps=[0.6, 0.9])
+    config = '{"events": 2, "radii": [2.5, 5.0], "overlaps": [0.6, 0.9]}'
+    command([tmp_path / "events.parquet"], tmp_path / "out", config)
     study, sizes, throughput = (
         pd.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("study", "group_sizes", "throughput")
     )

@@ -14,10 +14,12 @@ def command(
     """Compare tokenizers: missed and duplicated points, group sizes, groups per event, throughput."""
     from tpcfm.cli.prepare import _block
     from tpcfm.config.workflow import TokenizerStudy
-    from tpcfm.prepare.tokenizer_study import run_study
+    from tpcfm.evaluate.table import write_metrics
+    from tpcfm.prepare.tokenizer_study import metric_rows, run_study
 
     grid = _block(TokenizerStudy, config)
     study = run_study(events, out, events=grid.events, radii=grid.radii, overlaps=grid.overlaps)
+    write_metrics(out / "metrics.parquet", metric_rows(study))
     shown = [
         "tokenizer",
         "tokens_per_event",

@@ -16,7 +16,6 @@ import pandas as pd
 
 from tpcfm.config.polar_mae import TokenizerConfig
 from tpcfm.errors import DataError
-from tpcfm.evaluate.table import write_metrics
 from tpcfm.files import atomic
 from tpcfm.prepare.event_columns import read_events
 from tpcfm.prepare.grouping import group
@@ -161,7 +160,7 @@ def size_rows(config: TokenizerConfig, measured: Measured) -> Iterator[dict[str,
 def run_study(
     tables: Sequence[Path], out: Path, *, events: int, radii: Sequence[float], overlaps: Sequence[float]
 ) -> pd.DataFrame:
-    """Run the study and write ``study``, ``group_sizes``, ``throughput`` and ``metrics`` (``.parquet``) below ``out``.
+    """Run the study and write ``study``, ``group_sizes`` and ``throughput`` (``.parquet``) below ``out``.
 
     Args:
         tables: event tables in the PILArNet-M layout.
@@ -193,11 +192,11 @@ def run_study(
     ):
         with atomic(out / f"{name}.parquet") as temporary:
             frame.to_parquet(temporary, index=False)
-    write_metrics(out / "metrics.parquet", _metrics(study))
     return study
 
 
-def _metrics(study: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def metric_rows(study: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the study as rows of the metrics table; ``class`` is the tokenizer."""
     for row in study.to_dict("records"):
         head = {"run": "tokenizer_study", "family": "polar_mae", "task": "tokenizer", "class": row["tokenizer"]}
         for name in SHARES:
