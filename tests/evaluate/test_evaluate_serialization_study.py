@@ -50,3 +50,13 @@ def test_study_writes_the_metrics_of_each_order(table, tmp_path):
 def test_a_split_without_events_is_named(table, tmp_path):
     with pytest.raises(DataError, match="no labelled test events"):
         run_study([table], tmp_path / "edges.json", tmp_path / "study", split="test")
+
+
+def test_verb_prints_the_table(table, tmp_path, capsys):
+    from tpcfm.cli.serialization_study import command
+
+    command([table], tmp_path / "edges.json", tmp_path / "study", max_events=3, split="validation")
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) == 11
+    assert "raster r_phi_eta" in printed
+    assert (tmp_path / "study" / "metrics.parquet").is_file()

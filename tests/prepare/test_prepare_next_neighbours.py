@@ -1,11 +1,14 @@
 """Next-neighbour targets equal the plain definition, for both candidate sets, with and without the azimuth seam."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from tpcfm.prepare import next_neighbours as module
 from tpcfm.prepare.features import layer_index, normalised_radius
 from tpcfm.prepare.next_neighbours import next_neighbours
 from tpcfm.prepare.serialization import radial_rank
@@ -53,8 +56,9 @@ def test_equals_the_definition(candidates, wrap, scaling, n, k):
         np.testing.assert_array_equal(found, plain(features, k, scaling, candidates, wrap))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
+    per_column=st.sampled_from([0.5, 2, 9, 80]),  # small events must meet grids of many columns too, odd and even
     seed=st.integers(0, 2**31),
     n=st.integers(1, 120),
     k=st.integers(1, 40),
@@ -63,9 +67,10 @@ def test_equals_the_definition(candidates, wrap, scaling, n, k):
     wrap=st.booleans(),
     candidates=st.sampled_from(["outer_radius", "later_index"]),
 )
-def test_any_event_equals_the_definition(seed, n, k, spread, lattice, wrap, candidates):
+def test_any_event_equals_the_definition(per_column, seed, n, k, spread, lattice, wrap, candidates):
     features = event(np.random.default_rng(seed), n, "paper", lattice, spread)
-    found = next_neighbours(features, k, candidates=candidates, wrap=wrap)
+    with mock.patch.object(module, "_PER_COLUMN", per_column):
+        found = next_neighbours(features, k, candidates=candidates, wrap=wrap)
     np.testing.assert_array_equal(found, plain(features, k, "paper", candidates, wrap))
 
 
