@@ -190,10 +190,10 @@ def _job(results, key, number):
 
 
 @pytest.mark.slow
-def test_eight_jobs_at_once_lose_nothing_while_the_store_is_synced(results):
-    keys = [f"m{i}-0000000{i}" for i in range(8)]
+def test_twenty_jobs_at_once_lose_nothing_while_the_store_is_synced(results):
+    keys = [f"m{i}-0000000{i}" for i in range(20)]
     plan = plan_of(*keys)
-    with ProcessPoolExecutor(8) as pool:
+    with ProcessPoolExecutor(20) as pool:
         jobs = [pool.submit(_job, results, key, i) for i, key in enumerate(keys)]
         while not all(job.done() for job in jobs):
             sync(results, plan)

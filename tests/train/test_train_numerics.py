@@ -10,7 +10,7 @@ from torch import nn
 from train_toys import ToyObjective, ToyStore, collate, toy_config, toy_fit, toy_model, toy_source
 
 from tpcfm.config.training import TrainConfig
-from tpcfm.errors import ConfigError, DivergenceError
+from tpcfm.errors import ConfigError, DivergenceError, MachineError
 from tpcfm.train import StepInfo, decay_groups, evaluate_objective, to_device
 from tpcfm.train.optimizer import make_optimizer
 from tpcfm.train.schedule import rate_factor, set_rates
@@ -258,6 +258,15 @@ def test_patience_stops_early_and_the_best_is_kept(tmp_path):
     )
     assert (result.steps, result.best_step, result.best_value) == (10, 4, 0.5)
     assert all(torch.equal(model.state_dict()[k], v) for k, v in models[result.best_step // 2].items())
+
+
+def test_running_out_of_gpu_memory_says_what_to_lower(tmp_path):
+    class Large(ToyObjective):
+        def sums(self, model, batch, info):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    with pytest.raises(MachineError, match=r"step 0: out of GPU memory with train.max_points 60; lower it"):
+        toy_fit(tmp_path, toy_config(), objective=Large())
 
 
 def test_a_monitor_that_is_not_validated_is_named(tmp_path):

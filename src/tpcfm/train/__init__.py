@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from tpcfm.train.batches import to_device
     from tpcfm.train.evaluation import evaluate_objective
     from tpcfm.train.keyed import keyed_generator
-    from tpcfm.train.loop import FitResult, fit
+    from tpcfm.train.loop import fit
     from tpcfm.train.model_dir import load_config, load_weights, save_model
     from tpcfm.train.objective import Objective, StepInfo
     from tpcfm.train.optimizer import decay_groups
     from tpcfm.train.source import PackedSource
+    from tpcfm.train.standing import FitResult
 
 _HOME = {
-    "FitResult": "loop",
+    "FitResult": "standing",
     "Objective": "objective",
     "PackedSource": "source",
     "StepInfo": "objective",

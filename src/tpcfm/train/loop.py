@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,58 +12,28 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.config.training import TrainConfig
-from tpcfm.errors import CheckpointError, ConfigError, Interrupted
+from tpcfm.errors import CheckpointError, Interrupted, MachineError
 from tpcfm.train import rng
 from tpcfm.train.batches import to_device
-from tpcfm.train.batchnorm import has_batch_norm, synchronise
 from tpcfm.train.checkpoint import Checkpoints
 from tpcfm.train.distributed import Ranks, join
 from tpcfm.train.evaluation import weighted
 from tpcfm.train.lock import StateLock
 from tpcfm.train.log import MetricsLog
+from tpcfm.train.model_setup import set_up
 from tpcfm.train.objective import Objective, term_names
 from tpcfm.train.optimizer import clip_gradients, make_optimizer
 from tpcfm.train.progress import Progress
 from tpcfm.train.schedule import set_rates
 from tpcfm.train.signals import StopRequest
 from tpcfm.train.source import MicroBatches, PackedSource
+from tpcfm.train.standing import FitResult, Standing, monitored
 from tpcfm.train.tracking import Mirror, from_environment
 from tpcfm.train.watch import FiniteWatch
 from tpcfm.train.window import Window
 
 _log = logging.getLogger("tpcfm.train")
 Validate = Callable[[nn.Module, int], Mapping[str, float]]
-
-
-@dataclass
-class FitResult:
-    """What came out of a training; the model itself holds the weights asked for with ``keep``."""
-
-    steps: int
-    """Optimiser steps done (fewer than planned after stopping early)."""
-    best_step: int | None
-    """Step of the best validation, None without validation."""
-    best_value: float | None
-    """Monitored value there."""
-    seconds: float
-    """Training time over all attempts."""
-    history: list[dict[str, Any]]
-    """Rows of the log: ``step`` (steps done), ``split`` (train, validation) and values."""
-
-
-@dataclass
-class _Progress:
-    """What a checkpoint holds beside model, optimiser and generators."""
-
-    step: int = 0
-    complete: bool = False
-    best_step: int | None = None
-    best_value: float | None = None
-    worse: int = 0
-    """Validations since the best one."""
-    seconds: float = 0.0
-    tracking: str | None = None
-    window: dict[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -121,7 +90,14 @@ def fit(
         trainer.prepare(parameter_groups, validate, monitor)
         if not trainer.at.complete:
             stack.push(trainer.close_mirror)
-            trainer.run(stop)
+            try:
+                trainer.run(stop)
+            except torch.OutOfMemoryError as error:
+                where, budget = f"{trainer.state.name}: step {trainer.at.step}", config.max_points
+                raise MachineError(
+                    f"{where}: out of GPU memory with train.max_points {budget}; lower it (the batch is then cut into more "
+                    "micro-batches, with the same result), or switch on train.activation_checkpointing"
+                ) from error
         return trainer.finish(keep)
 
 
@@ -144,7 +120,7 @@ class _Trainer:
         self.state, self.seed, self.ranks, self.lock = state, seed, ranks, lock
         plain = json.loads(json.dumps({**identity, "seed": seed}, default=str))  # as it will be read back
         self.checkpoints = Checkpoints(state, plain)
-        self.at = _Progress()
+        self.at = Standing()
         self.terms = term_names(objective)
         self.mirror: Mirror | None = None
         self.begun, self.before = time.monotonic(), 0.0
@@ -154,19 +130,7 @@ class _Trainer:
     def prepare(self, groups: Iterable[Mapping[str, Any]] | None, validate: Validate | None, monitor: str) -> None:
         """Set up everything, from the newest checkpoint if there is one."""
         self.validate, self.monitor = validate, monitor
-        self.model.to(self.ranks.device)
-        if self.config.activation_checkpointing:
-            switch = getattr(self.model, "set_activation_checkpointing", None)
-            if not callable(switch):
-                name = type(self.model).__name__
-                raise ConfigError(
-                    f"train.activation_checkpointing: true, but {name} does not offer it; set it to false"
-                )
-            switch(True)
-        self.model.train()
-        if self.ranks.world > 1 and has_batch_norm(self.model):
-            synchronise(self.model)
-            self.source.even = True
+        set_up(self.model, self.config, self.ranks, self.source)
         self.optimizer = make_optimizer(self.model, self.config, groups)
         self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.watch = FiniteWatch(self.state, self.ranks)
@@ -178,11 +142,8 @@ class _Trainer:
         else:
             self._restore(content)
         self.window = Window(self.terms, self.at.window)
-        self.log = (
-            MetricsLog(self.state / "metrics.jsonl", self.at.step if content else None) if self.ranks.is_main else None
-        )
-        if self.config.compile:
-            self.model.compile(dynamic=True)
+        keep_until = self.at.step if self.resumed else None
+        self.log = MetricsLog(self.state / "metrics.jsonl", keep_until) if self.ranks.is_main else None
 
     def run(self, stop: StopRequest) -> None:
         """Take the steps that are left."""
@@ -196,7 +157,8 @@ class _Trainer:
         elif self.validate:
             self._validate(progress, counts=False)
         self.model.train()
-        batches = self.source.stream(self.at.step, config.steps, self.ranks.rank, self.ranks.world)
+        first = self.at.step
+        batches = self.source.stream(first, config.steps, self.ranks.rank, self.ranks.world)
         try:
             while self.at.step < config.steps and not self.at.complete:
                 started = time.monotonic()
@@ -210,7 +172,8 @@ class _Trainer:
                 self.at.step += 1
                 progress.step(self.at.step)
                 self._bookkeeping(progress, rate)
-                self.slowest = max(self.slowest, time.monotonic() - started)
+                if self.at.step > first + 1:  # the first step compiles and allocates: it says nothing about the next
+                    self.slowest = max(self.slowest, time.monotonic() - started)
         finally:
             batches.close()
             progress.close()
@@ -292,25 +255,16 @@ class _Trainer:
                 values = {k: float(v) for k, v in self.validate(self.model, self.at.step).items()}
             self.model.train()
         values = self.ranks.from_main(values)
-        name = self.monitor.removeprefix("-")
-        if name not in values:
-            raise ConfigError(
-                f"monitor: {name!r} is not among the validated values; allowed: {', '.join(sorted(values))}"
-            )
+        shown = monitored(values, self.monitor)
         self._record({"step": self.at.step, "split": "validation", **values})
-        progress.note("step %d validation %s %.5g", self.at.step, name, values[name])
+        progress.note("step %d validation %s %.5g", self.at.step, self.monitor.removeprefix("-"), shown)
         if not counts:
             return
-        sign = -1 if self.monitor.startswith("-") else 1
-        if self.at.best_value is None or sign * values[name] < sign * self.at.best_value:
-            self.at.best_step, self.at.best_value, self.at.worse = self.at.step, values[name], 0
+        if self.at.judge(values, self.monitor, self.config.patience):
             if self.ranks.is_main:
                 self.checkpoints.save_best(self.at.step, self.model.state_dict())
-        else:
-            self.at.worse += 1
-            if self.config.patience and self.at.worse >= self.config.patience:
-                progress.note("no better %s for %d validations: stopping early", name, self.at.worse)
-                self.at.complete = True
+        elif self.at.complete:
+            progress.note("nothing better for %d validations: stopping early", self.at.worse)
 
     def _record(self, row: dict[str, Any]) -> None:
         if self.log:
@@ -347,14 +301,10 @@ class _Trainer:
         if same:
             rng.set_state(content["rng"][rank], self.ranks.device)
         else:
-            _log.warning(
-                "checkpoint of %d ranks, now %d: same data order, fresh dropout draws",
-                content["world"],
-                self.ranks.world,
-            )
+            ranks = (content["world"], self.ranks.world)
+            _log.warning("checkpoint of %d ranks, now %d: same data order, fresh dropout draws", *ranks)
             rng.seed_all(self.seed, f"rank {rank} of {self.ranks.world} from step {content['step']}")
-        fields = {k: content[k] for k in vars(self.at) if k != "window"}
-        self.at = _Progress(**fields, window=Window.share(content["window"], rank, same))
+        self.at = Standing.restored(content, rank, same)
         self.before = content["seconds"]
 
     def _seconds(self) -> float:

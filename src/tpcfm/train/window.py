@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -76,5 +77,7 @@ class Window:
         }
         if ranks.device.type == "cuda":
             row["gpu_memory_mib"] = torch.cuda.max_memory_allocated(ranks.device) / 2**20
+            with suppress(ImportError, RuntimeError):  # of this rank's own device; needs NVIDIA's management library
+                row["gpu_percent"] = float(torch.cuda.utilization(ranks.device))
         self._sums, self._begun, self._here = {}, time.monotonic(), 0.0
         return row
