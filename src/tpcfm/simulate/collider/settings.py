@@ -18,7 +18,7 @@ class Settings(NamedTuple):
 
     # Soft electrons that photons and neutrons from the calorimeter make in the gas, per particle that reaches it, and the
     # range of their momenta (GeV/c). Move the electron and noise shares.
-    soft_electrons: float = 0.039
+    soft_electrons: float = 0.044
     soft_low_gev: float = 0.001
     soft_high_gev: float = 0.3
     # Charged spallation products per hadron that reaches the calorimeter, and per g/cm² of solid passed, and their mean
@@ -43,7 +43,7 @@ class Settings(NamedTuple):
     # move the mean, the standard deviation and the largest value of the energy column.
     gain_adc_per_kev: float = 58.5
     landau_width: float = 1.0
-    landau_highest_kev: float = 27.0
+    landau_highest_kev: float = 29.0
     threshold_adc: float = 23.0
     saturation_adc: float = 6300.0
     saturation_power: float = 1.0
