@@ -14,7 +14,7 @@ def command(
 
     from tpcfm.errors import ConfigError
 
-    families = {"polar_mae": "tpcfm.models.polar_mae", "fm4npp": "tpcfm.models.fm4npp"}
+    families = {"polar_mae": "tpcfm.models.polar_mae_parameters", "fm4npp": "tpcfm.models.fm4npp"}
     if family not in (*families, "all"):
         raise ConfigError(f"--family {family!r}: allowed are {', '.join(families)}, all")
     table = Table("family", "part", "ours", "published", "difference", box=None)
