@@ -17,11 +17,16 @@ from tpcfm.errors import DataError
 from tpcfm.ingest.block import Deviation, EventBlock
 from tpcfm.ingest.kernels import BAD_COORDINATE, BAD_ENERGY, DUPLICATE, unpack_voxels
 from tpcfm.ingest.ragged import Array, Ragged, offsets_of, ragged
+from tpcfm.ingest.vlen import RowLengths
 
 POINT_COLUMNS = 8
 CLUSTER_COLUMNS = {5: "v1", 6: "v2"}
 EXTRA_COLUMNS = (5, 6, 9, 11)
 POINTS_PER_BLOCK = 1 << 20
+ROWS_PER_BLOCK = 4096
+ROWS_UNKNOWN = (
+    128  # rows per block where their lengths are not known beforehand; published events have up to 30,000 points
+)
 _IDS = ("fragment", "group", "interaction")
 _ID_LIMIT = 2**31
 
@@ -52,6 +57,8 @@ class PilarnetReader:
             if "cluster_extra" in self._file:
                 self._extra = self._dataset("cluster_extra", lambda kind: kind == np.float32, "float32")
             self.events = len(self._point)
+            datasets = [self._point, self._cluster, *([] if self._extra is None else [self._extra])]
+            self._lengths = {dataset.name: RowLengths(self.path, dataset) for dataset in datasets}
             for name, other in (("cluster", self._cluster), ("cluster_extra", self._extra)):
                 if other is not None and len(other) != self.events:
                     raise DataError(f"{self.path}: {name} has {len(other)} events, point has {self.events}")
@@ -73,14 +80,20 @@ class PilarnetReader:
 
     def blocks(self) -> Iterator[EventBlock]:
         """Yield all events in file order, checked, about a million points (or one event) at a time."""
-        row, rows = 0, 16
-        while row < self.events:
-            stop = min(row + rows, self.events)
-            block = self._block(row, stop)
-            yield block
-            points = _points(block)
-            mean = max(points / (stop - row), 1.0)
-            row, rows = stop, int(np.clip(POINTS_PER_BLOCK / mean, 1, min(4 * rows, 4096)))
+        start = 0
+        while start < self.events:
+            stop = self._end_of_block(start)
+            yield self._block(start, stop)
+            start = stop
+
+    def _end_of_block(self, start: int) -> int:
+        """Return where the block from ``start`` on ends, by the lengths of its rows if they can be looked up."""
+        stop = min(start + ROWS_PER_BLOCK, self.events)
+        lengths = self._lengths[self._point.name]
+        if not lengths.known:
+            return min(start + ROWS_UNKNOWN, stop)
+        ends = np.cumsum(lengths.check(start, stop)[0])
+        return start + max(1, int(np.searchsorted(ends, POINTS_PER_BLOCK * POINT_COLUMNS, side="right")))
 
     def _dataset(self, name: str, fits: Callable[[np.dtype[Any]], bool], expected: str) -> h5py.Dataset:
         try:
@@ -101,12 +114,19 @@ class PilarnetReader:
 
     def _rows(self, dataset: h5py.Dataset, start: int, stop: int) -> list[Array | str]:
         """Read rows; a row that cannot be read becomes the reason as text."""
+        lengths = self._lengths[dataset.name]
+        damaged = lengths.check(start, stop)[1] if lengths.known else {}
+        if damaged:
+            return [damaged[i] if i in damaged else self._read(dataset, i, i + 1)[0] for i in range(start, stop)]
+        return self._read(dataset, start, stop)
+
+    def _read(self, dataset: h5py.Dataset, start: int, stop: int) -> list[Array | str]:
         try:
             return list(dataset[start:stop])
         except (OSError, RuntimeError, ValueError, MemoryError) as error:
             if stop - start == 1:
                 return [f"cannot be read ({error})"]
-            return [row for i in range(start, stop) for row in self._rows(dataset, i, i + 1)]
+            return [row for i in range(start, stop) for row in self._read(dataset, i, i + 1)]
 
     def _widths(self) -> tuple[int, int]:
         """Return the columns of ``cluster`` and ``cluster_extra``: those that most of the first events agree with."""
@@ -206,11 +226,6 @@ def _open(path: Path) -> h5py.File:
         raise DataError(f"{path}: not a readable HDF5 file (damaged or cut short?): {error}") from error
 
 
-def _points(block: EventBlock) -> int:
-    energy = block.columns["energy"]
-    return 0 if energy is None else len(energy.values)
-
-
 def _checked(block: EventBlock, point: Ragged, cluster: Ragged, extra: Ragged | None) -> EventBlock:
     """Check the values of a block of well-formed events and fill its columns."""
     flags, x, y, z, energy = unpack_voxels(point.values, point.offsets)
@@ -247,7 +262,8 @@ def _name_bad_points(block: EventBlock, point: Ragged, flags: Array) -> None:
     """Record what is wrong with the points of the flagged events (slow, for the few that are)."""
     xyz, energy = point.values[:, :3], point.values[:, 3]
     own = np.repeat(flags, point.lengths)
-    outside = ~((xyz >= 0) & (xyz < EDGE) & (xyz == np.trunc(xyz))).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        outside = ~((xyz >= 0) & (xyz < EDGE) & (xyz == np.trunc(xyz))).all(axis=1)
     block.flag_values(
         Ragged(point.offsets, xyz),
         (own & BAD_COORDINATE > 0) & outside,
