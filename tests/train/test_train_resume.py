@@ -2,10 +2,12 @@
 
 import json
 import logging
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,7 +106,8 @@ def test_a_signal_saves_at_the_next_step(tmp_path, number):
     assert (tmp_path / "parts" / "checkpoint-000000003.pt").is_file()
 
 
-def test_a_terminated_process_exits_75_and_the_same_training_continues(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_terminated_or_killed_process_is_continued(tmp_path, caplog, number):
     script = tmp_path / "job.py"
     script.write_text(
         textwrap.dedent(f"""
@@ -131,15 +134,18 @@ def test_a_terminated_process_exits_75_and_the_same_training_continues(tmp_path)
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while "step 3" not in job.stdout.readline():
         assert job.poll() is None, job.stderr.read()
-    job.send_signal(signal.SIGTERM)
+    job.send_signal(number)
     _, errors = job.communicate(timeout=60)
-    assert job.returncode == 75, errors
-    assert "SIGTERM" in errors
-    assert not (tmp_path / "cut" / "lock.json").exists()
+    killed = number == signal.SIGKILL
+    assert job.returncode == (-9 if killed else 75), errors
+    assert killed or "signal SIGTERM" in errors
+    assert (tmp_path / "cut" / "lock.json").exists() is killed  # a node failure leaves the lock
     cut, result = toy_fit(tmp_path / "cut", toy_config(steps=12), model=toy_model(seed=7))
     whole, _ = toy_fit(tmp_path / "whole", toy_config(steps=12))
     assert result.steps == 12
     assert same_bits(cut, whole)
+    assert ("took over the stale lock" in caplog.text) is killed
+    assert [row["step"] for row in result.history] == list(range(1, 13))
 
 
 def test_a_time_limit_stops_before_it_passes_and_the_run_goes_on_later(tmp_path):
@@ -204,24 +210,35 @@ def test_the_last_two_and_the_best_are_kept(tmp_path):
     assert (result.best_step, result.best_value) == (4, 1.0)
 
 
-def test_a_full_disk_is_named_and_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
-    def full(content, path):
-        Path(path).write_bytes(b"half")
-        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 0 vs 1")
+@contextmanager
+def full_disk():
+    """No file of this process may grow beyond a few bytes: every write ends as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
+
+def test_a_full_disk_is_named_and_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     whole, _ = toy_fit(tmp_path / "whole", toy_config())
     with monkeypatch.context() as patch:
         stop_after(4, patch)
         with pytest.raises(Interrupted):
             toy_fit(tmp_path / "parts", toy_config())
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", full)
-        with pytest.raises(MachineError, match=r"checkpoint-000000006.pt: writing the checkpoint failed"):
-            toy_fit(tmp_path / "parts", toy_config())
+    with full_disk(), pytest.raises(MachineError, match=r"checkpoint-000000006.pt: writing the checkpoint failed"):
+        toy_fit(tmp_path / "parts", toy_config())
     left = sorted(p.name for p in (tmp_path / "parts").iterdir())
     assert left == ["checkpoint-000000002.pt", "checkpoint-000000004.pt", "metrics.jsonl"]
     parts, _ = toy_fit(tmp_path / "parts", toy_config())
     assert same_bits(whole, parts)
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match=r"file/state/lock.json: cannot write the state folder: Not a directory"):
+        toy_fit(tmp_path / "file" / "state", toy_config())
 
 
 def test_a_vanished_state_folder_is_named(tmp_path):

@@ -29,7 +29,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         with atomic(path) as temporary:
             torch.save(dict(content), temporary)
     except RuntimeError as error:  # PyTorch's writer reports a full disk this way
-        raise MachineError(f"{path}: writing the checkpoint failed: {_first_line(error)}") from error
+        raise MachineError(f"{path}: writing the checkpoint failed (disk full?): {_first_line(error)}") from error
 
 
 def read(path: Path) -> dict[str, Any]:
