@@ -7,7 +7,7 @@ import pytest
 
 from tpcfm.simulate.calibration_collider import Row, aggregates, calibrate, draw, table
 from tpcfm.simulate.collider.event import Event
-from tpcfm.simulate.collider.files import events
+from tpcfm.simulate.collider.files import simulate_events
 
 
 def _check(rows: list[Row]) -> None:
@@ -27,7 +27,7 @@ def _check(rows: list[Row]) -> None:
 
 @pytest.fixture(scope="module")
 def gun() -> list[Event]:
-    return list(events("gun", 1, 0, 800))
+    return list(simulate_events("gun", 1, 0, 800))
 
 
 def test_the_particle_gun_is_near_the_published_aggregates(gun: list[Event]) -> None:
@@ -37,7 +37,7 @@ def test_the_particle_gun_is_near_the_published_aggregates(gun: list[Event]) -> 
 @pytest.mark.slow
 def test_pythia_is_near_the_published_aggregates() -> None:
     pytest.importorskip("pythia8mc", reason="Pythia 8 is not installed")
-    _check(aggregates(list(events("pythia", 1, 0, 800))))
+    _check(aggregates(list(simulate_events("pythia", 1, 0, 800))))
 
 
 def test_shares_are_those_of_the_points_and_errors_shrink_with_events(gun: list[Event]) -> None:

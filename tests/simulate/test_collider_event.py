@@ -6,7 +6,7 @@ import pytest
 from tpcfm.detectors.sphenix import HALF_LENGTH_CM, LAYER_RADII_CM, NOISE_MOMENTUM_GEV, PT_PER_RADIUS
 from tpcfm.simulate.collider import species
 from tpcfm.simulate.collider.event import Detector, Event
-from tpcfm.simulate.collider.files import events
+from tpcfm.simulate.collider.files import simulate_events
 from tpcfm.simulate.collider.settings import DEFAULT
 
 QUIET = DEFAULT._replace(soft_electrons=0.0, backscatter=0.0, spallation_per_gram=0.0)
@@ -18,7 +18,7 @@ def _primary(code: int, px: float, py: float, pz: float, z: float = 0.0) -> list
 
 @pytest.fixture(scope="module")
 def sample() -> list[Event]:
-    return list(events("gun", 4, 0, 60))
+    return list(simulate_events("gun", 4, 0, 60))
 
 
 def test_types_and_shapes_are_those_of_the_published_files(sample: list[Event]) -> None:
@@ -154,3 +154,30 @@ def test_buffers_that_are_too_small_grow_without_changing_the_event() -> None:
     assert np.array_equal(event.points, expected.points)
     assert np.array_equal(event.track, expected.track)
     assert np.array_equal(event.particles, expected.particles)
+
+
+def test_two_tracks_in_the_same_place_make_single_points_of_the_summed_energy() -> None:
+    detector = Detector(QUIET._replace(saturation_adc=1e9))
+    one, two = [], []
+    for key in range(30):
+        track = _primary(species.MUON_MINUS, 20.0, 0.0, 4.0)
+        one.append(detector.simulate(np.array([track]), key))
+        two.append(detector.simulate(np.array([track, track]), 1000 + key))
+    many = [np.mean([len(event.points) for event in events]) for events in (one, two)]
+    assert many[1] == pytest.approx(many[0], abs=3.0)
+    energy = [np.median(np.concatenate([event.points[:, 0] for event in events])) for events in (one, two)]
+    assert 1.7 < energy[1] / energy[0] < 2.4
+    assert max(len(set(event.track[event.pid == 0].tolist())) for event in two) == 2  # both own some points
+
+
+def test_kaons_decay_in_flight_with_their_lifetime() -> None:
+    detector = Detector(QUIET)
+    momentum, tries = 1.0, 600
+    survivors = 0
+    for key in range(tries):
+        event = detector.simulate(np.array([_primary(species.KAON_MINUS, momentum, 0.0, 0.0)]), key)
+        # A kaon that lives leaves points of its own in the last layer.
+        last = np.hypot(event.points[:, 1], event.points[:, 2]) > 75.3
+        survivors += bool(np.any(last & (event.pid == 2)))
+    expected = np.exp(-75.4 * species.MASS[species.KAON_MINUS] / (momentum * species.CTAU[species.KAON_MINUS]))
+    assert survivors / tries == pytest.approx(expected, abs=0.035)

@@ -17,7 +17,7 @@ from tpcfm.detectors.sphenix import (
     PUBLISHED_TRACKS_PER_EVENT,
 )
 from tpcfm.simulate.collider.event import Event
-from tpcfm.simulate.collider.files import SourceName, events
+from tpcfm.simulate.collider.files import SourceName, simulate_events
 
 LONG_EVENT = 3200  # points; longer events are left out in the published training
 # Of the 7,000 labelled test events 6,943 are left by that cut, with 5,793,045 points and 107,003 tracks.
@@ -154,7 +154,7 @@ def draw(sample: Sequence[Event], figure: Path) -> None:
 
 def calibrate(source: SourceName, count: int, seed: int, figure: Path | None = None) -> str:
     """Simulate ``count`` events and return the comparison as text; with ``figure`` also draw it."""
-    sample = list(events(source, seed, 0, count))
+    sample = list(simulate_events(source, seed, 0, count))
     if figure is not None:
         draw(sample, figure)
     return table(aggregates(sample))

@@ -51,7 +51,9 @@ def collisions(
         yield generator.next((across * x, across * y, settings.vertex_sigma_z_cm * z))
 
 
-def events(source: SourceName, seed: int, index: int, count: int, settings: Settings = DEFAULT) -> Iterator[Event]:
+def simulate_events(
+    source: SourceName, seed: int, index: int, count: int, settings: Settings = DEFAULT
+) -> Iterator[Event]:
     """Yield ``count`` events of file ``index``; collisions that leave no point in the chamber are passed over."""
     detector = Detector(settings)
     made = 0
@@ -84,7 +86,7 @@ def simulate_file(
     """
     if events < 1 or index < 0:
         raise ConfigError(f"events = {events}, index = {index}: expected at least one event and an index of 0 or more")
-    made = list(_events(source, seed, index, events))
+    made = list(simulate_events(source, seed, index, events))
     folder = Path(out_folder)
     # The points last: a reader that finds them finds the labels too.
     if particles:
@@ -94,6 +96,3 @@ def simulate_file(
         write_pack(folder / file_name("pid_labels", index), "pid_labels", [event.pid for event in made])
         write_pack(folder / file_name("track_ids", index), "track_ids", [event.track for event in made])
     write_pack(folder / file_name("spacepoints", index), "spacepoints", [event.points for event in made])
-
-
-_events = events
