@@ -143,6 +143,16 @@ def test_missing_manifest_missing_part_and_damaged_part_are_named(tmp_path):
         PreparedStore(tmp_path)
 
 
+def test_a_changed_byte_is_found_by_its_checksum(tmp_path):
+    write_cache(tmp_path)
+    PreparedStore(tmp_path).verify()
+    content = bytearray((tmp_path / "part1.arrow").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "part1.arrow").write_bytes(content)
+    with pytest.raises(DataError, match=r"checksum: part1\.arrow$"):
+        PreparedStore(tmp_path).verify()
+
+
 def test_an_unknown_split_or_column_is_named(tmp_path):
     write_cache(tmp_path)
     store = PreparedStore(tmp_path)

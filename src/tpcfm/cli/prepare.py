@@ -135,3 +135,13 @@ def _expected_settings(config: str, edges: Path | None) -> dict[str, Any]:
     from tpcfm.prepare.serialization import BinEdges
 
     return cache_settings(BinEdges.load(edges), *_sequence_blocks(config))
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="Folder of a cache.")]) -> None:
+    """Compare every part of a cache with the checksums of its manifest."""
+    from tpcfm.prepare.store import PreparedStore
+
+    store = PreparedStore(folder)
+    store.verify()
+    print(f"{folder}: {len(store.manifest['parts'])} part(s) as written, {len(store)} events")

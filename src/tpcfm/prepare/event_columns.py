@@ -44,11 +44,18 @@ def read_events(path: str | Path, columns: Sequence[str], batch: int = 64) -> It
         batch: events decoded at a time.
 
     Raises:
-        DataError: not a Parquet file, or a column is missing.
+        DataError: not a Parquet file, a column is missing, or data pages are damaged.
     """
     with _opened(path, columns) as table:
-        for found in table.iter_batches(batch_size=batch, columns=list(columns)):
-            values = {name: _unpack(found.column(name)) for name in columns}
+        batches = table.iter_batches(batch_size=batch, columns=list(columns))
+        while True:
+            try:
+                found = next(batches, None)
+                values = {} if found is None else {name: _unpack(found.column(name)) for name in columns}
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                raise DataError(f"{path}: damaged event table: {error}") from error
+            if found is None:
+                return
             for row in range(found.num_rows):
                 yield {name: column[row] for name, column in values.items()}
 

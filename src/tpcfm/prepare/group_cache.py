@@ -1,5 +1,6 @@
 """The groups cache of PoLAr-MAE: points after the cuts and the groups made of them, one part per event table."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tpcfm.errors import DataError
 from tpcfm.prepare.cache import HEAD, part_writer, write_rejected
 from tpcfm.prepare.event_columns import read_events, table_schema
 from tpcfm.prepare.grouping import Groups
-from tpcfm.prepare.store import PreparedStore
+from tpcfm.prepare.store import SPLITS, PreparedStore
 from tpcfm.prepare.tokenizer import CutEvent, cut, tokenize
 
 _COORDINATES = {"unit": "voxel", "frame": "detector"}
@@ -81,6 +82,21 @@ def cache_row(event_id: str, split: str, event: CutEvent, groups: Groups) -> dic
     }
 
 
+def _problem(raw: Mapping[str, Any]) -> str:
+    """Say what is wrong with the columns of one event; an empty string if nothing is."""
+    missing = [name for name in _INPUT if raw[name] is None]
+    if missing:
+        return f"no values for {', '.join(missing)}"
+    if raw["split"] not in SPLITS:
+        return f"split {raw['split']!r}; allowed: {', '.join(SPLITS)}"
+    for name in ("x", "y", "z", "energy", "semantic"):
+        if len(raw[name]) != raw["n_points"]:
+            return f"{len(raw[name])} values of {name}, n_points is {raw['n_points']}"
+        if not np.isfinite(raw[name]).all():
+            return f"values of {name} that are not finite"
+    return ""
+
+
 def write_part(events: str | Path, out: str | Path, config: TokenizerConfig) -> dict[str, int]:
     """Tokenize one event table into one part of a groups cache, and ``<out>.rejected.parquet`` beside it.
 
@@ -101,9 +117,8 @@ def write_part(events: str | Path, out: str | Path, config: TokenizerConfig) -> 
     counts = {"events": 0, "points": 0, "tokens": 0, "rejected": 0}
     with part_writer(out, schema_for(events), kind="groups", settings=config.model_dump(mode="json")) as part:
         for row, raw in enumerate(read_events(events, _INPUT)):
-            missing = [name for name in _INPUT if raw[name] is None]
-            reason = f"no values for {', '.join(missing)}" if missing else ""
-            if not missing:
+            reason = _problem(raw)
+            if not reason:
                 event = cut(raw, config.energy_threshold)
                 if len(event.xyz) < config.min_points:
                     reason = f"{len(event.xyz)} points after the cuts, min_points is {config.min_points}"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tpcfm.errors import DataError
-from tpcfm.files import read_json
+from tpcfm.files import read_json, sha256
 
 SPLITS = ("train", "validation", "test")
 
@@ -210,3 +210,15 @@ class PreparedStore:
             pc.equal(array, name).to_numpy(zero_copy_only=False) for part in parts for array in part.whole("split")
         ]
         return np.flatnonzero(np.concatenate([np.zeros(0, bool), *chunks]))
+
+    def verify(self) -> None:
+        """Read every part and compare its SHA-256 with the manifest.
+
+        Raises:
+            DataError: names the parts whose content has changed since the manifest was written.
+        """
+        changed = [
+            part["file"] for part in self.manifest["parts"] if sha256(self.folder / part["file"]) != part["sha256"]
+        ]
+        if changed:
+            raise DataError(f"{self.folder}: content differs from the manifest's checksum: {', '.join(changed)}")
