@@ -47,10 +47,45 @@ def test_pretraining_lowers_both_losses_and_writes_the_model_directory(workspace
     log = pd.read_parquet(folder / "log.parquet").query("split == 'validation'")
     for part in ("loss", "chamfer", "energy"):
         assert log[part].iloc[-1] < 0.6 * log[part].iloc[0]
-    table = metrics(workspace, pretrained).set_index("metric")["value"]
+    whole = metrics(workspace, pretrained)
+    table = whole[whole["task"] == "pretrain"].set_index("metric")["value"]
     assert table["loss"] == pytest.approx(table["chamfer"] + table["energy"])
     assert table["best_loss"] <= table["loss"]
     assert set(table.index) == {f"{b}{n}" for b in ("", "best_") for n in ("loss", "chamfer", "energy")}
+
+
+def test_pretraining_probes_its_tokens_as_it_goes(workspace: Workspace, pretrained: str) -> None:
+    log = pd.read_parquet(workspace.run(pretrained) / "log.parquet").query("split == 'validation'")
+    assert log["probe_f1"].iloc[-1] > log["probe_f1"].iloc[0]  # above the random weights of step 0
+    rows = metrics(workspace, pretrained).query("task == 'probe_curve'").set_index(["metric", "class"])["value"]
+    assert rows["probe_f1", ""] == pytest.approx(log["probe_f1"].iloc[-1])
+    assert rows["probe_f1_fifth", "track"] == pytest.approx(log["probe_f1_track"].iloc[1])  # step 20 of 40
+
+
+def test_reconstructions_hold_each_group_once(workspace: Workspace, pretrained: str) -> None:
+    events = pd.read_parquet(workspace.run(pretrained) / "reconstruction.parquet")
+    store = PreparedStore(workspace.cache("toy"))
+    assert len(events) == 4
+    for _, event in events.iterrows():
+        row = store.event_ids(range(len(store))).index(event["event_id"])
+        found = np.stack([np.concatenate([event[f"{k}_{a}"] for k in ("visible", "masked")]) for a in "xyz"], axis=1)
+        raw = store[row]
+        want = np.stack([raw[a][raw["member"]] for a in "xyz"], axis=1)
+        np.testing.assert_allclose(np.sort(found.round(), axis=0), np.sort(want, axis=0), atol=1e-3)
+        assert len(event["predicted_x"]) == len(event["masked_x"]) == len(event["masked_energy_predicted"])
+        near = np.abs(event["predicted_x"].mean() - event["masked_x"].mean())
+        assert near < 5  # predictions lie at their groups
+
+
+def test_autoencoding_visible_groups_is_one_more_term(workspace: Workspace) -> None:
+    store = PreparedStore(workspace.cache("toy"))
+    torch.manual_seed(0)
+    model = make_masked_autoencoder("polar_mae", MODEL)
+    batch = toy_batch(store, [0, 1], mask_ratio=0.6)
+    plain = evaluate_objective(model, MaskedObjective(energy=True), [batch], "cpu")
+    more = evaluate_objective(model, MaskedObjective(energy=True, autoencode=0.5), [batch], "cpu")
+    assert more["chamfer"] == plain["chamfer"]
+    assert more["loss"] == pytest.approx(plain["loss"] + 0.5 * more["autoencode"])
 
 
 def test_interrupted_pretraining_ends_with_the_same_bits(workspace: Workspace, pretrained: str) -> None:

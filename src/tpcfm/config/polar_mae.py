@@ -50,6 +50,12 @@ class MaskedPretraining(Block):
     objective: Literal["polar_mae", "point_mae"] = Field("polar_mae", description="with or without the energy task")
     mask_ratio: float = Field(0.6, gt=0, lt=1)
     masking: Literal["random", "block"] = "random"
+    autoencode_weight: float = Field(
+        0.0, ge=0, description="weight of a chamfer loss on visible groups (App. F; 0 = off)"
+    )
+    probe_events: int = Field(
+        16, ge=0, description="events on either side of a small token probe at each validation; 0 = none"
+    )
     model: PolarMaeModel = PolarMaeModel()
     train: TrainConfig
     seed: int = 0

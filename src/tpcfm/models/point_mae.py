@@ -18,10 +18,12 @@ class Reconstruction:
     Attributes:
         points: ``(M, K, 4)`` relative position and transformed energy.
         energy: ``(M, K)`` transformed energy of each true point (energy task), or None.
+        visible: points of the visible groups ``(T − M, K, 4)``, if asked for.
     """
 
     points: Tensor
     energy: Tensor | None = None
+    visible: Tensor | None = None
 
 
 class PointMAE(nn.Module):
@@ -62,6 +64,8 @@ class PointMAE(nn.Module):
         masked: Tensor,
         encoder_factors: Tensor | None = None,
         decoder_factors: Tensor | None = None,
+        *,
+        visible_too: bool = False,
     ) -> Reconstruction:
         """Predict the masked groups.
 
@@ -69,8 +73,15 @@ class PointMAE(nn.Module):
             tokens: T tokens.
             masked: ``(T,)`` bool; at least one token of each event stays visible.
             encoder_factors, decoder_factors: stochastic-depth factors ``(depth, 2, B)``, or None.
+            visible_too: predict the points of visible groups as well.
         """
-        return Reconstruction(self.predict_points(self.decode(tokens, masked, encoder_factors, decoder_factors)))
+        decoded = self.decode(tokens, masked, encoder_factors, decoder_factors)
+        hidden = decoded[masked]
+        return Reconstruction(
+            self.predict_points(hidden),
+            self.predict_energy(tokens, masked, hidden),
+            self.predict_points(decoded[~masked]) if visible_too else None,
+        )
 
     def decode(
         self,
@@ -79,7 +90,7 @@ class PointMAE(nn.Module):
         encoder_factors: Tensor | None = None,
         decoder_factors: Tensor | None = None,
     ) -> Tensor:
-        """Return the decoder output at the masked tokens, ``(M, D)``."""
+        """Return the decoder output of all tokens, ``(T, D)``."""
         position = self.encoder.position(tokens.centre)
         visible = ~masked
         encoded, _ = self.encoder(tokens[visible], position[visible], encoder_factors)
@@ -87,7 +98,11 @@ class PointMAE(nn.Module):
         rows = torch.where(visible, visible.cumsum(0) - 1, len(encoded))
         full = torch.cat([encoded, self.mask_token.to(encoded.dtype)[None]])[rows]
         decoded, _ = self.decoder(full, position, tokens.packing, decoder_factors)
-        return decoded[masked]
+        return decoded
+
+    def predict_energy(self, tokens: Tokens, masked: Tensor, decoded: Tensor) -> Tensor | None:
+        """Return the energies of the masked points ``(M, K)``; Point-MAE has no such task."""
+        return None
 
     def predict_points(self, decoded: Tensor) -> Tensor:
         """Map ``(M, D)`` to ``(M, K, 4)``."""

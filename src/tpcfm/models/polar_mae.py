@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.config.polar_mae import PolarMaeModel
-from tpcfm.models.point_mae import PointMAE, Reconstruction
+from tpcfm.models.point_mae import PointMAE
 from tpcfm.models.tokens import Tokens
 from tpcfm.nn.pointnet import MiniPointNet
 
@@ -23,18 +23,16 @@ class PolarMAE(PointMAE):
         )
         self.energy_head = nn.Linear(2 * config.width, slots)
 
-    def forward(
-        self,
-        tokens: Tokens,
-        masked: Tensor,
-        encoder_factors: Tensor | None = None,
-        decoder_factors: Tensor | None = None,
-    ) -> Reconstruction:
-        """Predict points and energies of the masked groups; arguments as in :meth:`PointMAE.forward`."""
-        decoded = self.decode(tokens, masked, encoder_factors, decoder_factors)
+    def predict_energy(self, tokens: Tokens, masked: Tensor, decoded: Tensor) -> Tensor:
+        """Return the energies of the masked points, ``(M, K)``.
+
+        Args:
+            tokens: T tokens.
+            masked: ``(T,)`` bool, M of them true.
+            decoded: ``(M, D)`` decoder output of the masked tokens.
+        """
         where = self.position_embedding(tokens.points[masked][..., :3], tokens.valid[masked])
-        energy = self.energy_head(torch.cat([where.to(decoded.dtype), decoded], dim=1))
-        return Reconstruction(self.predict_points(decoded), energy)
+        return self.energy_head(torch.cat([where.to(decoded.dtype), decoded], dim=1))
 
 
 def make_masked_autoencoder(objective: str, config: PolarMaeModel, slots: int = 32) -> PointMAE:

@@ -15,22 +15,38 @@ class MaskedObjective:
 
     Args:
         energy: with the energy task (PoLAr-MAE) or without (Point-MAE).
+        autoencode: weight of the chamfer distance of visible groups, predicted like the masked ones. The paper tried and
+            dropped it (App. F).
     """
 
-    def __init__(self, energy: bool) -> None:
-        self.weights: Mapping[str, float] = {"chamfer": 1.0, "energy": 1.0} if energy else {"chamfer": 1.0}
+    def __init__(self, energy: bool, autoencode: float = 0.0) -> None:
+        weights = {"chamfer": 1.0}
+        if energy:
+            weights["energy"] = 1.0
+        if autoencode:
+            weights["autoencode"] = autoencode
+        self.weights: Mapping[str, float] = weights
 
     def counts(self, batch: Batch, info: StepInfo) -> dict[str, float]:
-        """Return the numbers of masked groups and of their points."""
-        counts = {"chamfer": float(batch["masked"].sum()), "energy": float(batch["token_valid"][batch["masked"]].sum())}
-        return {name: counts[name] for name in self.weights}
+        """Return the numbers of masked groups, of their points, and of visible groups."""
+        masked = batch["masked"]
+        counts = {
+            "chamfer": masked.sum(),
+            "energy": batch["token_valid"][masked].sum(),
+            "autoencode": (~masked).sum(),
+        }
+        return {name: float(counts[name]) for name in self.weights}
 
     def sums(self, model: nn.Module, batch: dict[str, Tensor], info: StepInfo) -> dict[str, Tensor]:
         """Return the summed losses, float32 scalars."""
         tokens, masked = Tokens.from_batch(batch), batch["masked"]
-        predicted = model(tokens, masked, batch.get("encoder_factors"), batch.get("decoder_factors"))
+        autoencode = "autoencode" in self.weights
+        factors = (batch.get("encoder_factors"), batch.get("decoder_factors"))
+        predicted = model(tokens, masked, *factors, visible_too=autoencode)
         points, valid = tokens.points[masked], tokens.valid[masked]
         sums = {"chamfer": chamfer(predicted.points, points, valid).sum()}
         if "energy" in self.weights:
             sums["energy"] = squared_error_sum(predicted.energy, points[..., 3], valid)
+        if autoencode:
+            sums["autoencode"] = chamfer(predicted.visible, tokens.points[~masked], tokens.valid[~masked]).sum()
         return sums

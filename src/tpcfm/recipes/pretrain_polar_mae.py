@@ -6,6 +6,7 @@ import torch
 from tpcfm.config.polar_mae import MaskedPretraining
 from tpcfm.config.run import Run
 from tpcfm.evaluate.table import write_metrics
+from tpcfm.models.point_mae import PointMAE
 from tpcfm.models.polar_mae import make_masked_autoencoder
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.group_batches import GroupBatches
@@ -17,10 +18,13 @@ from tpcfm.recipes.groups_support import (
     spread,
 )
 from tpcfm.recipes.masked_objective import MaskedObjective
+from tpcfm.recipes.probe_curve import ProbeCurve, curve_rows
+from tpcfm.recipes.reconstruction import write_reconstructions
 from tpcfm.train import PackedSource, evaluate_objective, fit, save_model
 from tpcfm.workspace import Workspace
 
 VALIDATION_EVENTS = 256
+PICTURED_EVENTS = 4
 
 
 def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
@@ -36,7 +40,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
 
     torch.manual_seed(block.seed)
     model = make_masked_autoencoder(block.objective, block.model, slots)
-    objective = MaskedObjective(energy=block.objective == "polar_mae")
+    objective = MaskedObjective(block.objective == "polar_mae", block.autoencode_weight)
     collate = GroupBatches(
         mask_ratio=block.mask_ratio,
         masking=block.masking,
@@ -55,10 +59,16 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     )
     held_out = spread(events_of(store, "validation"), VALIDATION_EVENTS)
 
-    def validate(network: torch.nn.Module, step: int) -> dict[str, float]:
+    probe = ProbeCurve(store, block.probe_events) if block.probe_events else None
+
+    def losses(network: PointMAE) -> dict[str, float]:
         batches = evaluation_batches(store, held_out, collate, block.train.max_points, block.seed)
         where = next(network.parameters()).device
         return evaluate_objective(network, objective, batches, where, precision=block.train.precision)
+
+    def validate(network: torch.nn.Module, step: int) -> dict[str, float]:
+        assert isinstance(network, PointMAE)
+        return losses(network) | (probe(network.encoder) if probe else {})
 
     result = fit(
         model,
@@ -76,12 +86,13 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     )
 
     # The last weights are kept, as published; the best validation is reported beside them.
-    final = validate(model, result.steps)
+    final = losses(model)
     curve = [row for row in result.history if row["split"] == "validation"]
     best = {name: float(np.nanmin([row[name] for row in curve])) for name in final} if curve else final
     common = {"run": run.id, "family": run.family, "task": "pretrain", "split": "validation", "seed": block.seed}
     rows = [{**common, "metric": name, "value": value} for name, value in final.items()]
     rows += [{**common, "metric": f"best_{name}", "value": value} for name, value in best.items()]
+    rows += [{**common, "task": "probe_curve", **row} for row in curve_rows(result.history, result.steps)]
     folder = workspace.run(run.id)
     save_model(
         folder,
@@ -103,4 +114,6 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         run={"run": run.model_dump(mode="json"), "seconds": result.seconds, "data": store.fingerprint},
         history=result.history,
     )
+    pictured = spread(events_of(store, "validation"), PICTURED_EVENTS)
+    write_reconstructions(folder / "reconstruction.parquet", model, store, pictured, collate, block.seed)
     write_metrics(folder / "metrics.parquet", rows)
