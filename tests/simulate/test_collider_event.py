@@ -163,9 +163,11 @@ def test_two_tracks_in_the_same_place_make_single_points_of_the_summed_energy() 
         track = _primary(species.MUON_MINUS, 20.0, 0.0, 4.0)
         one.append(detector.simulate(np.array([track]), key))
         two.append(detector.simulate(np.array([track, track]), 1000 + key))
-    many = [np.mean([len(event.points) for event in events]) for events in (one, two)]
-    assert many[1] == pytest.approx(many[0], abs=3.0)
-    energy = [np.median(np.concatenate([event.points[:, 0] for event in events])) for events in (one, two)]
+    # points of the muons alone: a knock-on electron may add dozens of its own
+    many = [np.mean([np.count_nonzero(event.pid == 0) for event in events]) for events in (one, two)]
+    assert many[0] == pytest.approx(48, abs=1.5)
+    assert many[1] == pytest.approx(48, abs=1.5)
+    energy = [np.median(np.concatenate([e.points[e.pid == 0, 0] for e in events])) for events in (one, two)]
     assert 1.7 < energy[1] / energy[0] < 2.4
     assert max(len(set(event.track[event.pid == 0].tolist())) for event in two) == 2  # both own some points
 
