@@ -94,10 +94,10 @@ class SetMatching:
     def sums(self, model: nn.Module, batch: Mapping[str, Tensor], info: "StepInfo") -> dict[str, Tensor]:
         """Return the summed terms."""
         sets: list[TrackSet] = model(batch[self.inputs], batch["offsets"])
-        bounds = batch["offsets"].tolist()
+        tracks_of = batch["track"].split(batch["offsets"].diff().tolist())
         total: dict[str, Tensor] = {}
-        for event, (i, j) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-            targets = instances(batch["track"][i:j])
+        for event, track in enumerate(tracks_of):
+            targets = instances(track)
             for tracks in sets:
                 for name, value in event_terms(tracks.classes[event], tracks.masks[event], targets).items():
                     total[name] = total[name] + value if name in total else value

@@ -66,10 +66,10 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(width, dropout)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, queries: Tensor, place: Tensor, points: Tensor, bounds: list[int], bias: list[Tensor]) -> Tensor:
+    def forward(self, queries: Tensor, place: Tensor, points: Tensor, lengths: list[int], bias: list[Tensor]) -> Tensor:
         """Update (B, Q, W) queries; ``place`` (Q, W) is added to what they ask with."""
         asked = self.cross_norm(queries) + place
-        queries = queries + self.dropout(self.cross.read(asked, points, bounds, bias))
+        queries = queries + self.dropout(self.cross.read(asked, points, lengths, bias))
         normed = self.self_norm(queries)
         queries = queries + self.dropout(self.own.within(normed + place, normed))
         return self.feed_forward(queries)
@@ -99,20 +99,20 @@ class TrackFinder(nn.Module):
             inputs: (layers, N, D) branch outputs, or (N, 4) raw points.
             offsets: (B+1,) first point of each event.
         """
-        bounds = offsets.tolist()
+        lengths = offsets.diff().tolist()
         points = self.points(self.norm(self.input(inputs)))
-        queries = self.content.expand(len(bounds) - 1, -1, -1)
-        sets = [self._predict(queries, points, bounds)]
+        queries = self.content.expand(len(lengths), -1, -1)
+        sets = [self._predict(queries, points, lengths)]
         for layer in self.layers:
             # Where a mask says no, the next layer looks less. The mask steers and is not trained through this path.
             bias = [torch.log(mask.detach().sigmoid() + SOFT_MASK_FLOOR) for mask in sets[-1].masks]
-            queries = layer(queries, self.place, points, bounds, bias)
-            sets.append(self._predict(queries, points, bounds))
+            queries = layer(queries, self.place, points, lengths, bias)
+            sets.append(self._predict(queries, points, lengths))
         return sets
 
-    def _predict(self, queries: Tensor, points: Tensor, bounds: list[int]) -> TrackSet:
+    def _predict(self, queries: Tensor, points: Tensor, lengths: list[int]) -> TrackSet:
         embedded = self.masks(queries)
-        masks = [q @ points[i:j].t() for q, i, j in zip(embedded, bounds[:-1], bounds[1:], strict=True)]
+        masks = [q @ p.t() for q, p in zip(embedded.unbind(), points.split(lengths), strict=True)]
         return TrackSet(self.classes(queries).float(), [mask.float() for mask in masks])
 
 
@@ -152,10 +152,10 @@ class PointClassifier(nn.Module):
             inputs: (layers, N, D) branch outputs, or (N, 4) raw points.
             offsets: (B+1,) first point of each event.
         """
-        bounds = offsets.tolist()
+        lengths = offsets.diff().tolist()
         x = self.input(inputs)
         for i, (norm, attention) in enumerate(zip(self.attention_norms, self.attention, strict=True)):
-            x = x + self.dropout(attention.among(norm(x), bounds))
+            x = x + self.dropout(attention.among(norm(x), lengths))
             if len(self.feed_forward):
                 x = self.feed_forward[i](x)
         x = self.norm(x)

@@ -67,10 +67,10 @@ class Fm4npp(nn.Module):
             (N, slots, 3) float32.
         """
         x, where = self._start(features, offsets)
-        for _, x in self._run(x, where):
-            pass
-        x = self.norm(x[: where.n_rows])
-        return self.head(x).float().unflatten(1, (self.slots, 3))
+        last = x
+        for _, stream in self._run(x, where):
+            last = stream
+        return self.head(self.norm(last[: where.n_rows])).float().unflatten(1, (self.slots, 3))
 
     def branches(self, features: Tensor, offsets: Tensor) -> Tensor:
         """Return the output of every residual branch, (layers, N, D): what the adapters read (arXiv 2508.14087, Sec. 4.3)."""

@@ -1,5 +1,6 @@
 """The inside of a Mamba-2 mixer on the CPU as one differentiable operation over compiled loops."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def _shared(work: Callable[[int, int], None], cuts: npt.NDArray[np.int64]) -> None:
     """Call ``work(first, last)`` for each part between cuts, on as many threads as torch uses."""
-    parts = [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a]
+    parts = [(int(a), int(b)) for a, b in itertools.pairwise(cuts) if b > a]
     threads = min(torch.get_num_threads(), len(parts))
     if threads <= 1:
         for first, last in parts:

@@ -40,6 +40,7 @@ class Mamba1(nn.Module):
     def forward(self, u: Tensor, where: Segments) -> Tensor:
         """Map (K Q, D) rows to (K Q, D); ``where`` tells the events apart."""
         x, z = self.in_proj(u).chunk(2, dim=1)
+        assert self.conv1d.bias is not None
         x = short_convolution(x, self.conv1d.weight[:, 0], self.conv1d.bias, where)
         low, b, c = self.x_proj(x).split([self.rank, self.state, self.state], dim=1)
         kind = torch.promote_types(u.dtype, torch.float32)

@@ -103,7 +103,8 @@ def answers(name: str, device: str, kind: torch.dtype = torch.float32) -> dict[s
         u.requires_grad_()
         y = mixer.run(u, where, name)[: where.n_rows]
         names, values = zip(*mixer.named_parameters(), strict=True)
-        grads = torch.autograd.grad((y * _waves(y.shape, 77, device, kind)).sum(), (u, *values))
+        loss = (y * _waves(y.shape, 77, device, kind)).sum()
+        grads = torch.autograd.grad(loss, (u, *values), allow_unused=True, materialize_grads=True)
     by_name = dict(zip(names, grads[1:], strict=True))
     return {
         "output at the end of the first event": y[LENGTHS[0] - 1].detach(),

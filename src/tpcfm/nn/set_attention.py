@@ -25,39 +25,36 @@ class Attention(nn.Module):
             nn.init.xavier_uniform_(linear.weight, gain=3**-0.5)
             nn.init.zeros_(linear.bias)
 
-    def among(self, x: Tensor, bounds: list[int]) -> Tensor:
+    def among(self, x: Tensor, lengths: list[int]) -> Tensor:
         """Let the points of each event attend to each other: (N, W) to (N, W)."""
-        q, k, v = self._split(self.query(x)), self._split(self.key(x)), self._split(self.value(x))
-        parts = [_attend(q[:, i:j], k[:, i:j], v[:, i:j]) for i, j in zip(bounds[:-1], bounds[1:], strict=True)]
+        events = (self._split(linear(x)).split(lengths, dim=1) for linear in (self.query, self.key, self.value))
+        parts = [_attend(q, k, v) for q, k, v in zip(*events, strict=True)]
         return self.out(_join(torch.cat(parts, dim=1)))
 
-    def read(self, queries: Tensor, points: Tensor, bounds: list[int], bias: list[Tensor] | None = None) -> Tensor:
+    def read(self, queries: Tensor, points: Tensor, lengths: list[int], bias: list[Tensor] | None = None) -> Tensor:
         """Let the queries of each event attend to its points.
 
         Args:
             queries: (B, Q, W).
             points: (N, W) keys and values.
-            bounds: (B+1,) first point of each event, on the host.
+            lengths: points per event, on the host.
             bias: per event (Q, n) added to the logits of every head.
 
         Returns:
             (B, Q, W).
         """
-        k, v = self._split(self.key(points)), self._split(self.value(points))
-        projected = self.query(queries)
+        keys, values = (self._split(linear(points)).split(lengths, dim=1) for linear in (self.key, self.value))
+        asked = [self._split(q) for q in self.query(queries).unbind()]
         parts = []
-        for event, (i, j) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-            q = self._split(projected[event])
-            parts.append(_attend(q, k[:, i:j], v[:, i:j], None if bias is None else bias[event].to(q.dtype)))
+        for event, (q, k, v) in enumerate(zip(asked, keys, values, strict=True)):
+            parts.append(_attend(q, k, v, None if bias is None else bias[event].to(q.dtype)))
         return self.out(torch.stack([_join(part) for part in parts]))
 
     def within(self, x: Tensor, values: Tensor) -> Tensor:
-        """Let the queries of each event attend to each other: (B, Q, W) keys and values to (B, Q, W)."""
-        q, k, v = (f(t).unflatten(2, (self.heads, -1)).transpose(1, 2) for f, t in self._pairs(x, values))
+        """Let the queries of each event attend to each other: (B, Q, W) queries (also keys) and values to (B, Q, W)."""
+        projected = self.query(x), self.key(x), self.value(values)
+        q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in projected)
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-
-    def _pairs(self, x: Tensor, values: Tensor) -> tuple[tuple[nn.Linear, Tensor], ...]:
-        return (self.query, x), (self.key, x), (self.value, values)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(1, (self.heads, -1)).transpose(0, 1)  # (heads, n, W / heads)

@@ -1,0 +1,67 @@
+"""Turn a published FM4NPP checkpoint and its box edges into a model directory."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from tpcfm.config.fm4npp import SerializationConfig, TargetConfig
+from tpcfm.errors import CheckpointError, DataError
+from tpcfm.files import read_json
+from tpcfm.models.fm4npp import Fm4npp
+from tpcfm.models.import_fm4npp import from_released, infer_config, unwrap
+from tpcfm.recipes.sequences_support import ARCHITECTURE
+from tpcfm.train import save_model
+
+
+def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
+    """Read a published checkpoint (nothing in it is executed) and write it as a model directory with ``released`` settings.
+
+    Args:
+        checkpoint: ``.ckpt``/``.pt`` (tensors only are unpickled) or ``.safetensors``.
+        edges: the box edges it was trained with, in the format of a cache's ``edges.json``. They are not optional: edges
+            derived anew from other data would feed the model points in another order, with no error to be seen.
+        folder: the model directory to write.
+
+    Raises:
+        DataError: the edges file is missing or not JSON.
+        CheckpointError: the checkpoint is damaged or of another layout.
+    """
+    if not edges.is_file():
+        raise DataError(
+            f"{edges}: no such file; the box edges of the checkpoint are needed, they are never derived anew"
+        )
+    fitted = read_json(edges)
+    try:
+        content = (
+            load_file(checkpoint)
+            if checkpoint.suffix == ".safetensors"
+            else torch.load(checkpoint, "cpu", weights_only=True)
+        )
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{checkpoint}: no such file") from error
+    except Exception as error:  # readers of zip, pickle and tensors raise a dozen different classes
+        raise CheckpointError(
+            f"{checkpoint}: cannot be read without executing code: {str(error).splitlines()[0]}"
+        ) from error
+    state = from_released(unwrap(content))
+    config, slots = infer_config(state)
+    model = Fm4npp(config, slots)
+    model.load_state_dict(state)
+    targets = TargetConfig(k=slots, candidates="later_index")
+    save_model(
+        folder,
+        model,
+        config={
+            "architecture": ARCHITECTURE,
+            "model": config.model_dump(mode="json"),
+            "targets": targets.model_dump(mode="json"),
+            "serialization": SerializationConfig(scaling="released", max_points=3200).model_dump(mode="json"),
+            "edges": fitted,
+            "detector": "sphenix",
+        },
+        card=f"# FM4NPP backbone, imported\n\nWidth {config.width}, from `{checkpoint.name}` (arXiv 2508.14087).",
+        run={"imported": checkpoint.name},
+        history=[],
+    )
+    return model
