@@ -151,6 +151,10 @@ def test_collider_statistics_agree_with_a_plain_count(tmp_path):
     assert list(found["classes"]["pid"].values()) == np.bincount(shard["pid_labels"][0], minlength=5).tolist()
     assert found["classes"]["noise"]["1"] == shard["noise_tags"][0].sum()
     assert found["histograms"]["energy"]["mean"] == pytest.approx(shard["spacepoints"][0][:, 0].mean(dtype=np.float64))
+    radius = np.hypot(*shard["spacepoints"][0][:, 1:3].T.astype(np.float64))
+    histogram = found["histograms"]["radius"]
+    assert histogram["counts"] == np.histogram(radius, histogram["edges"])[0].tolist()
+    assert histogram["std"] == pytest.approx(radius.std())
 
 
 def test_histograms_merge_and_count_what_lies_outside():

@@ -66,7 +66,7 @@ def large_tpcpp(path, blocks):
 
 @pytest.mark.parametrize(
     ("write", "layout", "name", "sizes"),
-    [(large_pilarnet, "pilarnet", "a.h5", (400, 2000)), (large_tpcpp, "tpcpp", "spacepoints.npz", (8, 48))],
+    [(large_pilarnet, "pilarnet", "a.h5", (300, 1500)), (large_tpcpp, "tpcpp", "spacepoints.npz", (4, 20))],
 )
 def test_peak_memory(tmp_path, write, layout, name, sizes):
     found = []

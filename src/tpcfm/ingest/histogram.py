@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tpcfm.errors import DataError
-from tpcfm.ingest.kernels import FLOAT_SHIFT, float_moments
+from tpcfm.ingest.kernels import FLOAT_SHIFT, float_moments, radius_moments
 
 BINS_PER_OCTAVE = 1 << (23 - FLOAT_SHIFT)
 
@@ -63,6 +63,14 @@ class Histogram:
         counts, *moments = float_moments(np.ascontiguousarray(values), first, len(self.edges) - 1)
         self.counts += counts
         self._moments(len(values), *moments)
+
+    def add_radius(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> None:
+        """Add ``hypot(x, y)`` of (N,) values to a histogram with bins of equal width, faster than `add`."""
+        if len(x):
+            width = self.edges[1] - self.edges[0]
+            counts, *moments = radius_moments(x, y, self.edges[0], width, len(self.edges) - 1)
+            self.counts += counts
+            self._moments(len(x), *moments)
 
     def _moments(self, n: int, total: float, squares: float, low: float, high: float) -> None:
         self.n += n

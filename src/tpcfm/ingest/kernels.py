@@ -137,6 +137,38 @@ def float_moments(values: Any, first_bin: int, n_bins: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def radius_moments(x: Any, y: Any, first_edge: float, width: float, n_bins: int) -> Any:
+    """Histogram and moments of the distance from the beam, in bins of equal width.
+
+    Args:
+        x: (N,) cm.
+        y: (N,) cm.
+        first_edge: lower edge of the first bin, cm.
+        width: of a bin, cm.
+        n_bins: number of bins; two more count what lies below and above.
+
+    Returns:
+        ``(counts (n_bins + 2,) int64, sum, sum of squares, smallest, largest)``.
+    """
+    counts = np.zeros(n_bins + 2, np.int64)
+    total = 0.0
+    squares = 0.0
+    low = np.inf
+    high = -np.inf
+    for i in range(len(x)):
+        square = np.float64(x[i]) * x[i] + np.float64(y[i]) * y[i]
+        value = np.sqrt(square)
+        total += value
+        squares += square
+        low = min(low, value)
+        high = max(high, value)
+        place: Any = np.int64(np.floor((value - first_edge) / width)) + 1
+        place = min(max(place, 0), n_bins + 1)
+        counts[place] += 1
+    return counts, total, squares, low, high
+
+
+@njit(cache=True, nogil=True)
 def count_kept(energy: Any, semantic: Any, offsets: Any, threshold: float, low_energy: int) -> Any:
     """Count the points that pass the cuts of PoLAr-MAE: not low energy, and energy strictly above the threshold.
 

@@ -92,7 +92,7 @@ class PilarnetReader:
         lengths = self._lengths[self._point.name]
         if not lengths.known:
             return min(start + ROWS_UNKNOWN, stop)
-        ends = np.cumsum(lengths.check(start, stop)[0])
+        ends = np.cumsum(lengths.claimed(start, stop))
         return start + max(1, int(np.searchsorted(ends, POINTS_PER_BLOCK * POINT_COLUMNS, side="right")))
 
     def _dataset(self, name: str, fits: Callable[[np.dtype[Any]], bool], expected: str) -> h5py.Dataset:
@@ -115,7 +115,7 @@ class PilarnetReader:
     def _rows(self, dataset: h5py.Dataset, start: int, stop: int) -> list[Array | str]:
         """Read rows; a row that cannot be read becomes the reason as text."""
         lengths = self._lengths[dataset.name]
-        damaged = lengths.check(start, stop)[1] if lengths.known else {}
+        damaged = lengths.damaged(start, stop) if lengths.known else {}
         if damaged:
             return [damaged[i] if i in damaged else self._read(dataset, i, i + 1)[0] for i in range(start, stop)]
         return self._read(dataset, start, stop)

@@ -125,7 +125,7 @@ class Statistics:
 
     def _add_tpcpp(self, columns: Columns) -> None:
         x, y = _given(columns, "x").values, _given(columns, "y").values
-        self.histograms["radius"].add(np.hypot(x, y))
+        self.histograms["radius"].add_radius(x, y)
         for name in ("pid", "noise"):
             labels = columns[name]
             if labels is not None:

@@ -43,24 +43,28 @@ class RowLengths:
         self._pieces = self._places(dataset)
         self.known = self._pieces is not None
 
-    def check(self, start: int, stop: int) -> tuple[Index, dict[int, str]]:
-        """Look up rows before they are read; only if ``known``.
+    def claimed(self, start: int, stop: int) -> Index:
+        """Return (stop - start,) how many numbers each row claims to hold; only if ``known``.
 
-        Returns:
-            ``(lengths, damaged)``: (stop - start,) numbers per row, 0 for damaged rows; and what is wrong with those, by row.
+        Raises:
+            DataError: the references themselves cannot be read.
+        """
+        return self._references(start, stop)["length"].astype(np.int64)
+
+    def damaged(self, start: int, stop: int) -> dict[int, str]:
+        """Return the rows whose claim cannot be true, with the reason; only if ``known``.
 
         Raises:
             DataError: the references themselves cannot be read.
         """
         references = self._references(start, stop)
-        lengths = references["length"].astype(np.int64)
-        damaged: dict[int, str] = {}
+        found: dict[int, str] = {}
         with open(self._path, "rb", buffering=0) as stream:
-            for i in np.flatnonzero(lengths):
-                if reason := self._damage(stream.fileno(), int(references["address"][i]), int(lengths[i])):
-                    damaged[start + int(i)] = reason
-                    lengths[i] = 0
-        return lengths, damaged
+            for i in np.flatnonzero(references["length"]):
+                place, length = int(references["address"][i]), int(references["length"][i])
+                if reason := self._damage(stream.fileno(), place, length):
+                    found[start + int(i)] = reason
+        return found
 
     def _damage(self, file: int, address: int, length: int) -> str:
         needed = length * self._width
