@@ -90,7 +90,7 @@ class AdapterConfig(Block):
     feed_forward: bool = Field(False, description="a feed-forward block after each of these layers (depth sweep)")
     heads: int = Field(4, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
-    weights: dict[Literal["pid", "noise"], float] = Field(
+    weights: dict[str, float] = Field(
         default_factory=lambda: {"pid": 0.5, "noise": 2.5}, description="loss weights of the joint task (pid_noise)"
     )
     validation_events: int = Field(
@@ -106,7 +106,9 @@ class AdapterConfig(Block):
         return self.task.split("_")
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> "AdapterConfig":
+    def _fits(self) -> "AdapterConfig":
+        if set(self.weights) != {"pid", "noise"} or min(self.weights.values()) <= 0:
+            raise ValueError(f"weights ({self.weights}) must name pid and noise, each above 0")
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
         return self

@@ -1,6 +1,7 @@
 """Task heads on frozen backbone features, or on raw points (arXiv 2508.14087, Sec. 4.3, App. C)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -154,7 +155,8 @@ class PointClassifier(nn.Module):
         """
         lengths = offsets.diff().tolist()
         x = self.input(inputs)
-        for i, (norm, attention) in enumerate(zip(self.attention_norms, self.attention, strict=True)):
+        for i, norm in enumerate(self.attention_norms):
+            attention: Any = self.attention[i]
             x = x + self.dropout(attention.among(norm(x), lengths))
             if len(self.feed_forward):
                 x = self.feed_forward[i](x)

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from tpcfm.nn import cpu_kernels as kernels
+from tpcfm.nn import cpu_kernels
 from tpcfm.nn.segments import Segments
 
+kernels: Any = cpu_kernels  # compiled functions have no signatures to check
 STATE_EVERY = 32  # rows between kept states
 EPS = 1e-5
 _WEIGHT_BLOCKS = 16  # parts of a norm's weight gradient; fixed, so that sums do not depend on the number of threads

@@ -62,17 +62,21 @@ class Mamba2(nn.Module):
         """Do the same on a given backend, checked or not."""
         mixed = F.linear(u, self.fused_weight())
         if backend == "numba":
-            conv = self.conv1d.weight[:, 0], self.conv1d.bias
+            conv = self._convolution()
             scalars = self.dt_bias, self.A_log, self.D
             normed = mixer_core(mixed, *conv, *scalars, self.norm.weight, self.head_size, self.state, where)
         else:
             normed = self._composed(mixed, where, backend)
         return self.out_proj(normed)
 
+    def _convolution(self) -> tuple[Tensor, Tensor]:
+        assert self.conv1d.bias is not None
+        return self.conv1d.weight[:, 0], self.conv1d.bias
+
     def _composed(self, mixed: Tensor, where: Segments, backend: str) -> Tensor:
         """Convolution, scan, gate and norm one after another: (K Q, 2 D_i + 2 N + H) to (K Q, D_i)."""
         z, xbc, dt = mixed.split([self.inner, self.inner + 2 * self.state, self.heads], dim=1)
-        xbc = short_convolution(xbc, self.conv1d.weight[:, 0], self.conv1d.bias, where)
+        xbc = short_convolution(xbc, *self._convolution(), where)
         x, b, c = xbc.split([self.inner, self.state, self.state], dim=1)
         kind = torch.promote_types(dt.dtype, torch.float32)
         dt = F.softplus(dt.to(kind) + self.dt_bias.to(kind))

@@ -24,7 +24,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     """
     task = AdapterTask(run, workspace, device)
     names = task.block.tasks
-    weights = {names[0]: 1.0} if len(names) == 1 else {name: task.block.weights[name] for name in names}  # type: ignore[index]
+    weights = {names[0]: 1.0} if len(names) == 1 else {name: task.block.weights[name] for name in names}
     result = task.train(PointClasses(task.inputs, weights), max_seconds)
 
     tallies = {name: ConfusionTally(NAMES[name]) for name in names}
