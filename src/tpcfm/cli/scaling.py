@@ -26,9 +26,18 @@ def fit(
 
     fits = write_scaling(Plan.read(plan), out)
     table = Table("study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None)
-    for row in fits.itertuples():
-        interval = f"{row.b_low:.3f} to {row.b_high:.3f}"
-        saturation = f"{row.c:.4g}" if row.saturation else "not fitted"
-        note = "illustrative: fewer than five sizes" if row.illustrative else ""
-        table.add_row(row.study, row.group, row.x_label, f"{row.b:.3f}", interval, saturation, str(row.points), note)
+    for row in fits.to_dict("records"):
+        interval = f"{row['b_low']:.3f} to {row['b_high']:.3f}"
+        saturation = f"{row['c']:.4g}" if row["saturation"] else "not fitted"
+        note = "illustrative: fewer than five sizes" if row["illustrative"] else ""
+        table.add_row(
+            row["study"],
+            row["group"],
+            row["x_label"],
+            f"{row['b']:.3f}",
+            interval,
+            saturation,
+            str(row["points"]),
+            note,
+        )
     Console(width=140).print(table)

@@ -51,7 +51,7 @@ class _Fm4npp:
             seed=seed,
         )
         changed = [f"data{fraction:g}"] * (fraction != 1) + [f"compute{compute:g}"] * (compute != 1)
-        changed += [order] * bool(order) + [f"{key}-{value}" for key, value in targets.items()]
+        changed += ([order] if order else []) + [f"{key}-{value}" for key, value in targets.items()]
         return self.planner.run(
             slug="-".join(["pretrain", size, *map(str, changed), f"s{seed}"]),
             stage="pretrain",
@@ -103,7 +103,7 @@ def plan_fm4npp(planner: Planner) -> None:
     """Add everything of FM4NPP to the plan."""
     room = _Fm4npp(planner)
     system = room.system
-    backbones = {size: room.pretrain(size, seed=system.seeds[0]) for size in system.sizes}
+    backbones: dict[str, str] = {size: room.pretrain(size, seed=system.seeds[0]) for size in system.sizes}
     for size in system.sizes:
         for seed in system.seeds:
             run = room.pretrain(size, seed=seed)
@@ -162,7 +162,7 @@ def _ablations(room: _Fm4npp, backbones: dict[str, str]) -> None:
     base = f"base (k={system.targets.k}, {system.serialization.order})"
     size = ablations.size
     for name, change in {base: {}, **variants}.items():
-        order = change.get("order")
+        changed_order: str | None = change.get("order")
         run = room.pretrain(size, seed=system.seeds[0], **change) if change else backbones[size]
         planner.study("ablation_pretrain", "ablations", run, "variant", name)
         for task in ablations.tasks if ablations.n_labels else []:
@@ -172,6 +172,14 @@ def _ablations(room: _Fm4npp, backbones: dict[str, str]) -> None:
             for seed in study.seeds:
                 slug = "" if not change else f"{size}-{name.replace('=', '').replace(' ', '_')}"
                 adapter = room.adapter(
-                    task, size, study, int(ablations.n_labels or 0), seed, "pretrained", run, order=order, name=slug
+                    task,
+                    size,
+                    study,
+                    int(ablations.n_labels or 0),
+                    seed,
+                    "pretrained",
+                    run,
+                    order=changed_order,
+                    name=slug,
                 )
                 planner.study("ablation_adapters", "ablations", adapter, f"variant/{task}", name)

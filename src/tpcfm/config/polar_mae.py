@@ -69,7 +69,7 @@ class ProbeConfig(Block):
     max_tokens: int = Field(15_000, gt=0)
     components: int = Field(128, ge=0, description="principal components kept; 0 skips the PCA")
     c: float = Field(0.005, gt=0, description="SVM regularisation C")
-    seeds: list[int] = Field(default_factory=lambda: [0, 1, 2])
+    seeds: list[int] = Field(default=[0, 1, 2])
     model: PolarMaeModel = Field(PolarMaeModel(), description="network of the random-weights floor (no pretrained run)")
 
 

@@ -20,7 +20,7 @@ class LabelledTraining(Block):
     train: TrainConfig
     steps_by_labels: dict[int, int] = Field(default_factory=dict, description="optimiser steps for a label count")
     labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
 
     def budget(self, n_labels: int) -> TrainConfig:
         """Return the training settings for one label count."""
@@ -33,9 +33,9 @@ class LabelledTraining(Block):
 class SegmentationStudy(LabelledTraining):
     """Few-label segmentation: every start and mode named here, at every label count and seed."""
 
-    modes: list[Literal["peft", "full"]] = Field(default_factory=lambda: ["peft", "full"], min_length=1)
+    modes: list[Literal["peft", "full"]] = Field(default=["peft", "full"], min_length=1)
     starts: list[Literal["polar_mae", "point_mae", "random"]] = Field(
-        default_factory=lambda: ["polar_mae", "random"],
+        default=["polar_mae", "random"],
         description="pretrained model to start from; `random` is frozen random (peft) or from scratch (full)",
     )
     class_weights: Literal["published", "subset", "none"] = "subset"
@@ -48,11 +48,9 @@ class PolarMaeSystem(Block):
     model: PolarMaeModel = PolarMaeModel()
     pretrain: TrainConfig
     mask_ratio: float = Field(0.6, gt=0, lt=1)
-    objectives: list[Literal["polar_mae", "point_mae"]] = Field(
-        default_factory=lambda: ["polar_mae", "point_mae"], min_length=1
-    )
+    objectives: list[Literal["polar_mae", "point_mae"]] = Field(default=["polar_mae", "point_mae"], min_length=1)
     mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
     probe: ProbeConfig = ProbeConfig()
     segmentation: SegmentationStudy
     sparse_unet: LabelledTraining | None = None
@@ -87,16 +85,14 @@ class AblationStudy(Block):
     next_token: bool = False
     orders: list[Literal["hilbert", "morton", "radial"]] = Field(default_factory=list)
     n_labels: int | None = Field(None, description="label count of the adapters; null trains none")
-    tasks: list[Literal["tracks", "pid", "noise"]] = Field(default_factory=lambda: ["tracks", "pid", "noise"])
+    tasks: list[Literal["tracks", "pid", "noise"]] = Field(default=["tracks", "pid", "noise"])
 
 
 class AdapterStudy(Block):
     """Downstream tasks on frozen backbones and the adapter-only control."""
 
-    sizes: list[Size] = Field(default_factory=lambda: ["m1"], min_length=1)
-    starts: list[Literal["pretrained", "random", "none"]] = Field(
-        default_factory=lambda: ["pretrained", "none"], min_length=1
-    )
+    sizes: list[Size] = Field(default=["m1"], min_length=1)
+    starts: list[Literal["pretrained", "random", "none"]] = Field(default=["pretrained", "none"], min_length=1)
     tracks: LabelledTraining | None = None
     pid: LabelledTraining | None = None
     noise: LabelledTraining | None = None
@@ -108,10 +104,10 @@ class Fm4nppSystem(Block):
     serialization: SerializationConfig = SerializationConfig()
     targets: TargetConfig = TargetConfig()
     model: Fm4nppModel = Field(default_factory=Fm4nppModel, description="width is set by the size")
-    sizes: list[Size] = Field(default_factory=lambda: ["m1", "m2", "m3"], min_length=1)
+    sizes: list[Size] = Field(default=["m1", "m2", "m3"], min_length=1)
     pretrain: TrainConfig
     steps_by_size: dict[Size, int] = Field(default_factory=dict)
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
     scaling: ScalingStudy = ScalingStudy()
     ablations: AblationStudy = AblationStudy()
     adapters: AdapterStudy
@@ -148,8 +144,8 @@ class TokenizerStudy(Block):
     """Grid of the tokenizer study."""
 
     events: int = Field(50, gt=0)
-    radii: list[float] = Field(default_factory=lambda: [2.5, 5.0], min_length=1)
-    overlaps: list[float] = Field(default_factory=lambda: [0.6, 0.73, 0.9], min_length=1)
+    radii: list[float] = Field(default=[2.5, 5.0], min_length=1)
+    overlaps: list[float] = Field(default=[0.6, 0.73, 0.9], min_length=1)
 
 
 class MlflowConfig(Block):
@@ -167,7 +163,7 @@ class WorkflowConfig(Block):
     container: str = Field(
         "containers/tpcfm-cpu-0.1.0.sif", description="image of every rule (path, docker:// or oras://)"
     )
-    systems: list[Literal["polar_mae", "fm4npp"]] = Field(default_factory=lambda: ["polar_mae", "fm4npp"], min_length=1)
+    systems: list[Literal["polar_mae", "fm4npp"]] = Field(default=["polar_mae", "fm4npp"], min_length=1)
     data: DataSources
     polar_mae: PolarMaeSystem | None = None
     fm4npp: Fm4nppSystem | None = None

@@ -84,7 +84,7 @@ def _task_table(
             found = means[metric].loc[key] if key in means[metric].index else None
             cells.append(None if found is None else Markup(with_interval(found["value"], found["low"], found["high"])))
         body.append([f"{key[0]} (here)", int(key[1]), *cells])
-    floor = rows[rows["metric"] == "accuracy_majority"]
+    floor = rows[rows["metric"] == "majority"]
     if len(floor):
         body.append(["majority class (here)", "", float(floor["value"].mean()), None, None])
     for name, numbers in reference.items():

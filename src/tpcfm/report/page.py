@@ -13,6 +13,7 @@ from tpcfm.report.ablations import ablation_items
 from tpcfm.report.data import data_items
 from tpcfm.report.events import event_items, prediction_items
 from tpcfm.report.labels import adapter_items, segmentation_items
+from tpcfm.report.representations import confusion_items, token_items
 from tpcfm.report.scaling import scaling_items
 from tpcfm.report.style import Item, Sheet
 from tpcfm.report.tokenizers import tokenizer_items
@@ -53,7 +54,12 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
         Section(
             "tokenizers", "Tokenizers", "How an event becomes tokens.", tokenizer_items(studies / "tokenizer", sheet)
         ),
-        Section("pretraining", "Pretraining", "Learning without labels.", training_items(plan, workspace, sheet)),
+        Section(
+            "pretraining",
+            "Pretraining",
+            "Learning without labels.",
+            [*training_items(plan, workspace, sheet), *token_items(plan, workspace)],
+        ),
         Section(
             "scaling",
             "Scaling",
@@ -61,7 +67,12 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             scaling_items(studies / "scaling", sheet),
         ),
         Section("ablations", "Ablations", "One thing changed at a time.", ablation_items(plan, sheet)),
-        Section("segmentation", "Few labels: segmentation", "Liquid argon.", segmentation_items(plan, sheet)),
+        Section(
+            "segmentation",
+            "Few labels: segmentation",
+            "Liquid argon.",
+            [*segmentation_items(plan, sheet), *confusion_items(plan, sheet)],
+        ),
         Section("adapters", "Few labels: adapters", "Collider TPC.", adapter_items(plan, sheet)),
         Section("predictions", "Predictions", "Held-out events.", prediction_items(plan, workspace)),
     ]

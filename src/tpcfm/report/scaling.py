@@ -34,12 +34,14 @@ def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
             sheet.finish(figure, "scaling", "Pretraining error against size, data and compute", caption, wide=True)
         )
     rows = []
-    for row in fits.itertuples():
-        name = f"{row.study.removeprefix('scaling_')} {row.group}".strip()
-        exponent = Markup(with_interval(row.b, row.b_low, row.b_high))
-        saturation = Markup(with_interval(row.c, row.c_low, row.c_high, 4)) if row.saturation else "not fitted"
-        note = "illustrative: fewer than five sizes" if row.illustrative else ""
-        rows.append([name, row.x_label, exponent, saturation, row.points, row.runs, note])
+    for row in fits.to_dict("records"):
+        name = f"{row['study'].removeprefix('scaling_')} {row['group']}".strip()
+        exponent = Markup(with_interval(row["b"], row["b_low"], row["b_high"]))
+        saturation = (
+            Markup(with_interval(row["c"], row["c_low"], row["c_high"], 4)) if row["saturation"] else "not fitted"
+        )
+        note = "illustrative: fewer than five sizes" if row["illustrative"] else ""
+        rows.append([name, row["x_label"], exponent, saturation, row["points"], row["runs"], note])
     if rows:
         head = ["study", "against", "exponent b", "saturation c", "sizes", "runs", "note"]
         caption = "The paper (arXiv 2508.14087) shows its laws as figures only and prints no exponents."
@@ -84,7 +86,9 @@ def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
         ]
         for index, (n_labels, values) in enumerate(rows.groupby("n_labels")):
             mean = values.groupby("point")["value"].mean()
-            known = sorted((parameters[p.split()[0]], v) for p, v in mean.items() if str(p).split()[0] in parameters)
+            known = sorted(
+                (parameters[str(p).split()[0]], v) for p, v in mean.items() if str(p).split()[0] in parameters
+            )
             axes.plot(
                 [x for x, _ in known],
                 [y for _, y in known],
@@ -109,7 +113,7 @@ def _floors(metrics: pd.DataFrame) -> list[Item]:
     rows = []
     for (size, seed), values in frame.groupby(["point", "seed"], sort=False):
         found = values.drop_duplicates("metric").set_index("metric")["value"]
-        rows.append([size, int(seed), *(float(found[w]) if w in found else None for w in wanted)])
+        rows.append([size, int(str(seed)), *(float(found[w]) if w in found else None for w in wanted)])
     if not rows:
         return []
     head = [

@@ -37,13 +37,13 @@ def draw_event(
     values = event[column]
     if column == "energy":
         shown = np.log10(np.clip(values, 1e-3, None))
-        drawn = axes.scatter(*view[order, :2].T, s=size, c=shown[order], cmap="viridis", linewidths=0)
+        drawn = axes.scatter(view[order, 0], view[order, 1], s=size, c=shown[order], cmap="viridis", linewidths=0)
         axes.figure.colorbar(drawn, ax=axes, shrink=0.6, label=f"log10 {detector.energy_label}")
     else:
         names, colours = detector.names.get(column, {}), detector.colours.get(column, {})
         labels, inverse = np.unique(values, return_inverse=True)
         table = [colours.get(int(v), PALETTE[i % len(PALETTE)] if v >= 0 else "#c9c9c9") for i, v in enumerate(labels)]
-        axes.scatter(*view[order, :2].T, s=size, c=np.array(table)[inverse[order]], linewidths=0)
+        axes.scatter(view[order, 0], view[order, 1], s=size, c=np.array(table)[inverse[order]], linewidths=0)
         if names:
             for value, colour in zip(labels.tolist(), table, strict=True):
                 axes.scatter([], [], s=24, c=colour, label=names.get(value, str(value)))

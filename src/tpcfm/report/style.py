@@ -73,7 +73,7 @@ class Sheet:
 
     def finish(self, figure: Figure, name: str, title: str, caption: str = "", wide: bool = False) -> Item:
         """Stamp, save and return a figure as inline SVG."""
-        figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # type: ignore[union-attr]
+        figure.set_layout_engine("constrained", rect=(0, 0.03, 1, 0.97))
         figure.text(0.995, 0.002, f"scale: {self.scale}", ha="right", va="bottom", fontsize=6.5, color=MUTED)
         for ending in ("png", "svg"):
             with atomic(self.folder / f"{name}.{ending}") as temporary:

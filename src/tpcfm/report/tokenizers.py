@@ -38,15 +38,18 @@ def tokenizer_items(folder: Path, sheet: Sheet) -> list[Item]:
 
 
 def _throughput(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:
-    figure, axes = sheet.axes(width=4.8)
-    by_size = frame[frame["axis"] == "points"] if "axis" in frame else frame
-    for index, (method, rows) in enumerate(by_size.groupby("method", sort=False)):
-        ordered = rows.sort_values("points")
-        axes.plot(
-            ordered["points"], ordered["events_per_second"], marker(index) + "-", color=colour(index), label=method
-        )
-    axes.set_xlabel("points per event")
-    axes.set_ylabel("events per second, one core")
-    log_axes(axes, x=True, y=True)
-    legend(axes)
-    return [sheet.finish(figure, "tokenizer-throughput", "Throughput", "Time to tokenize one event against its size.")]
+    labels = {"points": "points per event", "batch_size": "events per batch"}
+    kinds = [k for k in labels if k in set(frame["against"])]
+    figure, grid = sheet.axes(len(kinds), width=4.2, height=3.0, squeeze=False)
+    for axes, kind in zip(grid[0], kinds, strict=True):
+        for index, (method, rows) in enumerate(frame[frame["against"] == kind].groupby("method", sort=False)):
+            ordered = rows.sort_values("value")
+            axes.plot(
+                ordered["value"], ordered["events_per_second"], marker(index) + "-", color=colour(index), label=method
+            )
+        axes.set_xlabel(labels[kind])
+        axes.set_ylabel("events per second, one core")
+        log_axes(axes, x=True, y=True)
+    legend(grid[0][0])
+    caption = "Tokenizing on one processor core, against the size of the event and of the batch."
+    return [sheet.finish(figure, "tokenizer-throughput", "Throughput", caption, wide=True)]
