@@ -12,7 +12,7 @@ from train_toys import ToyObjective, same_bits, toy_config, toy_fit, toy_model
 from tpcfm.errors import Interrupted
 from tpcfm.nn.norms import PackedBatchNorm
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ranks")]  # they share one pair of processes
 TOLERANCE = 2e-5
 """Single precision: two ranks add the same terms in another order."""
 

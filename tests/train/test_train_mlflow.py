@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from tpcfm.train.mlflow_sync import figure_studies, flatten, sync
 from tpcfm.train.model_dir import history_frame
 from tpcfm.workspace import Workspace
 
+pytestmark = pytest.mark.xdist_group("mlflow")  # they share one store, which takes long to make
 ROWS = 150
 
 
@@ -218,12 +220,15 @@ def test_init_again_keeps_the_runs(results):
 @pytest.mark.slow
 def test_the_dashboard_starts_with_the_printed_command(results):
     sync(results, plan_of(write_run(results, "m0-00000000", 0)))
-    printed = CliRunner().invoke(app, ["path", "--results", str(results), "--port", "58341"]).output
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    printed = CliRunner().invoke(app, ["path", "--results", str(results), "--port", port]).output
     command = shlex.split(printed)
     assert command[:2] == ["mlflow", "ui"]
     assert command[command.index("--host") + 1] == "127.0.0.1"
     server = subprocess.Popen(
-        [sys.executable, "-m", "tpcfm.cli.main", "mlflow", "ui", "--results", str(results), "--port", "58341"],
+        [sys.executable, "-m", "tpcfm.cli.main", "mlflow", "ui", "--results", str(results), "--port", port],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -234,7 +239,7 @@ def test_the_dashboard_starts_with_the_printed_command(results):
         while True:
             try:
                 request = urllib.request.Request(
-                    "http://127.0.0.1:58341/api/2.0/mlflow/experiments/search",
+                    f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search",
                     body,
                     {"Content-Type": "application/json"},
                 )
