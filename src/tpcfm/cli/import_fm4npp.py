@@ -1,0 +1,18 @@
+"""``tpcfm import-fm4npp``: published FM4NPP weights into a model directory."""
+
+from pathlib import Path
+
+import typer
+
+
+def command(
+    checkpoint: Path = typer.Argument(help="the released checkpoint (*.ckpt, *.pt, *.safetensors)"),
+    edges: Path = typer.Argument(help="the box edges it was trained with (edges.json of a sequences cache)"),
+    out: Path = typer.Argument(help="model directory to write"),
+) -> None:
+    """Convert published FM4NPP weights to safetensors; nothing in the file is executed, edges are never derived anew."""
+    from tpcfm.recipes.import_fm4npp import import_released
+
+    model = import_released(checkpoint, edges, out)
+    parameters = sum(p.numel() for p in model.parameters())
+    print(f"{out}: FM4NPP backbone, width {model.config.width}, {parameters:,} numbers with the frozen embedding")

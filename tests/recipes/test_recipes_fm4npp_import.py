@@ -1,0 +1,53 @@
+"""Published FM4NPP weights become a model directory with the same answers; damaged files and missing edges are named."""
+
+import pytest
+import torch
+
+from tpcfm.config.fm4npp import Fm4nppModel
+from tpcfm.errors import CheckpointError, DataError
+from tpcfm.files import read_json, write_json
+from tpcfm.models.fm4npp import Fm4npp
+from tpcfm.models.import_fm4npp import to_released
+from tpcfm.recipes.import_fm4npp import import_released
+from tpcfm.recipes.sequences_support import load_backbone
+
+
+@pytest.fixture
+def published(tmp_path):
+    torch.manual_seed(0)
+    model = Fm4npp(Fm4nppModel(width=64, depth=2, dropout=0.0), 30).eval()
+    torch.nn.init.normal_(model.head.weight)
+    torch.save({"state_dict": to_released(model.state_dict()), "epoch": 1}, tmp_path / "pp.ckpt")
+    write_json(tmp_path / "edges.json", {"eta": [0, 1]})
+    return model, tmp_path
+
+
+def test_import_gives_the_same_answers(published):
+    model, folder = published
+    import_released(folder / "pp.ckpt", folder / "edges.json", folder / "out")
+    loaded = load_backbone(folder / "out").eval()
+    features, offsets = torch.rand(100, 4), torch.tensor([0, 30, 100])
+    assert torch.equal(loaded(features, offsets), model(features, offsets))
+    config = read_json(folder / "out" / "config.json")
+    assert config["serialization"]["scaling"] == "released"
+    assert config["targets"]["candidates"] == "later_index"
+    assert config["edges"] == {"eta": [0, 1]}
+
+
+def test_edges_are_never_guessed(published):
+    _, folder = published
+    with pytest.raises(DataError, match="never derived anew"):
+        import_released(folder / "pp.ckpt", folder / "none.json", folder / "out")
+    assert not (folder / "out").exists()
+
+
+def test_a_file_that_would_run_code_is_refused(published):
+    _, folder = published
+
+    class Runs:
+        def __reduce__(self):
+            return print, ("executed",)
+
+    torch.save({"state_dict": Runs()}, folder / "bad.ckpt")
+    with pytest.raises(CheckpointError, match="without executing code"):
+        import_released(folder / "bad.ckpt", folder / "edges.json", folder / "out")
