@@ -77,7 +77,7 @@ def _histogram(axes: Any, histogram: dict[str, Any], label: str, log: bool) -> N
 def data_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
     """Return table and distributions of every dataset."""
     items = []
-    for name, manifest in manifests(plan, workspace).items():
+    for name, manifest in sorted(manifests(plan, workspace).items(), key=lambda item: item[1]["layout"]):
         layout = manifest["layout"]
         published, ours = _published(layout), _ours(manifest)
         origin = "simulated" if plan.datasets[name].source["simulate"] else "given files"

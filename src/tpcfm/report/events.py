@@ -47,7 +47,7 @@ def typical_event(table: Path) -> int:
 def event_items(plan: Plan, workspace: Workspace) -> list[Item]:
     """Return one typical event of every dataset with all its labels."""
     items = []
-    for name, dataset in plan.datasets.items():
+    for name, dataset in sorted(plan.datasets.items(), key=lambda item: item[1].layout):
         table = workspace.events(name) / f"{next(iter(dataset.parts))}.parquet"
         if not table.exists() or not pq.ParquetFile(table).metadata.num_rows:
             continue

@@ -86,7 +86,14 @@ class Sheet:
         # Ids repeat between figures of one page: prefix them.
         svg = re.sub(r'id="', f'id="{name}-', svg)
         svg = re.sub(r'(xlink:href="#|url\(#|href="#)', rf"\g<1>{name}-", svg)
-        return Item(name, title, f'<div class="figure" role="img" aria-label="{title}">{svg}</div>', caption, wide)
+        width = f"max-width:{figure.get_figwidth() * 104:.0f}px"
+        return Item(
+            name,
+            title,
+            f'<div class="figure" style="{width}" role="img" aria-label="{title}">{svg}</div>',
+            caption,
+            wide,
+        )
 
 
 def legend(axes: Axes, **kwargs: Any) -> None:
@@ -103,9 +110,9 @@ def log_axes(axes: Axes, x: bool = True, y: bool = False) -> None:
         if on:
             (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
             low, high = axes.get_xlim() if axis is axes.xaxis else axes.get_ylim()
-            if low > 0 and high / low < 50:
+            if low > 0 and high / low < 50 and high < 1e5:
                 axis.set_major_formatter(ScalarFormatter())
-                axis.set_minor_formatter(ScalarFormatter() if high / low < 5 else NullFormatter())
+                axis.set_minor_formatter(ScalarFormatter() if high / low < 5 and high < 1000 else NullFormatter())
             else:
                 axis.set_major_formatter(LogFormatterSciNotation())
 

@@ -45,7 +45,7 @@ def table(
         body.append(f"<tr>{''.join(cells)}</tr>")
     heads = "".join(f"<th>{html.escape(h)}</th>" for h in head)
     text = f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-    return Item(name, title, text, caption, wide)
+    return Item(name, title, text, caption, wide or len(head) > 4)
 
 
 class Markup:
