@@ -239,6 +239,17 @@ def test_blocks_cover_the_file_once_however_large_they_are(tmp_path, monkeypatch
     assert whole.equals(pieces)
 
 
+@pytest.mark.parametrize("kind", ["size", "duplicate", "no points"])
+@pytest.mark.parametrize("extra", [None, 5])
+def test_a_block_of_nothing_but_bad_events(tmp_path, monkeypatch, events, kind, extra):
+    monkeypatch.setattr("tpcfm.ingest.pilarnet.POINTS_PER_BLOCK", 1)
+    for row in (0, 3, 6):
+        _broken(kind, events[row])
+    _, table, rejected = ingest(write_pilarnet(tmp_path / "f.h5", events, 6, extra), tmp_path)
+    assert table.num_rows == 4
+    assert [row["row"] for row in rejected] == [0, 3, 6]
+
+
 def test_one_real_event(tmp_path):
     """The numbers known of this event: points, low-energy points, and points per class after the cuts."""
     root = os.environ.get("TPCFM_TEST_DATA")

@@ -119,6 +119,15 @@ def test_a_bad_event_is_rejected_with_its_reason_and_the_others_pass(tmp_path, s
     assert summary["rejected_columns"] == {column: 1}
 
 
+@pytest.mark.parametrize("kind", ["nan", "pid", "size", "particle"])
+def test_a_block_of_nothing_but_a_bad_event(tmp_path, shard, monkeypatch, kind):
+    monkeypatch.setattr("tpcfm.ingest.tpcpp.POINTS_PER_BLOCK", 1)
+    _edit(kind, shard)
+    _, table, rejected = ingest(write_tpcpp(tmp_path, shard), tmp_path)
+    assert table.num_rows == 11
+    assert [row["row"] for row in rejected] == [4]
+
+
 def test_an_event_without_points_is_rejected(tmp_path, shard):
     for stem in ("spacepoints", *LABELS):
         data, size = shard[stem]

@@ -250,8 +250,10 @@ def _checked(block: EventBlock, point: Ragged, cluster: Ragged, extra: Ragged | 
     }
     if extra is not None:
         momentum, vertex = extra.values[:, 1], extra.values[:, 2:5]
-        for name, values in (("momentum", momentum), ("vertex", vertex)):
-            wrong = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        for name, values, wrong in (
+            ("momentum", momentum, ~np.isfinite(momentum)),
+            ("vertex", vertex, ~np.isfinite(vertex).all(axis=1)),
+        ):
             block.flag_values(Ragged(extra.offsets, values), wrong, f"cluster_extra.{name}", "not finite")
         block.columns["cluster_momentum"] = Ragged(extra.offsets, momentum)
         block.columns["cluster_vertex"] = Ragged(offsets_of(extra.lengths * 3), vertex.reshape(-1))
