@@ -210,3 +210,12 @@ def test_vit_base_width_builds() -> None:
     with torch.device("meta"):
         base = make_masked_autoencoder("point_mae", PolarMaeModel(width=768, heads=12))
     assert sum(p.numel() for p in base.encoder.transformer.parameters()) == 12 * 7_087_872
+
+
+def test_hidden_widths_follow_the_width_and_are_the_papers_at_384() -> None:
+    assert PolarMaeModel().pointnet_hidden == 128
+    assert PolarMaeModel(width=48, heads=3).pointnet_hidden == 16
+    assert PolarMaeModel(width=48, heads=3, embed_hidden=20).pointnet_hidden == 20
+    with torch.device("meta"):
+        assert SegmentationModel(PolarMaeModel()).head.conv1.out_features == 512
+        assert SegmentationModel(PolarMaeModel(width=48, heads=3)).head.conv1.out_features == 64

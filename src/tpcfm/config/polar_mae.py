@@ -32,10 +32,17 @@ class PolarMaeModel(Block):
     heads: int = Field(6, gt=0)
     decoder_depth: int = Field(4, gt=0)
     mlp_ratio: int = Field(4, gt=0)
-    embed_hidden: int = Field(128, gt=0, description="first hidden width h of the mini-PointNet (then 2h, 4h)")
+    embed_hidden: int = Field(
+        0, ge=0, description="first hidden width h of the mini-PointNet (then 2h, 4h); 0 = width / 3, the paper's 128"
+    )
     drop_path: float = Field(0.25, ge=0, lt=1)
     attention_dropout: float = Field(0.05, ge=0, lt=1)
     preset: Literal["paper", "released"] = Field("paper", description="`released` loads the published weights")
+
+    @property
+    def pointnet_hidden(self) -> int:
+        """First hidden width of the mini-PointNet."""
+        return self.embed_hidden or max(1, self.width // 3)
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "PolarMaeModel":
