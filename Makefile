@@ -19,7 +19,7 @@ demo: $(VENV)/.demo
 	@echo "Dashboards:  $$($(RUN) tpcfm mlflow path)"
 
 test: $(VENV)/.test
-	$(RUN) python -m pytest -n 2 --dist loadgroup tests
+	$(RUN) python -m pytest -n 2 --dist loadfile tests
 
 bench: $(VENV)/.test
 	$(RUN) python benchmarks/run.py

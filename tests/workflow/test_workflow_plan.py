@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow-plan")]
+pytestmark = pytest.mark.workflow
 TARGETS = ("all", "report", "scaling_plots", "ablations", "finetune", "baselines", "tokenizer_study", "mlflow_sync")
 
 

@@ -14,7 +14,7 @@ from workflow_checkout import BIN, Checkout, copy_checkout, environment
 
 from tpcfm.evaluate.table import COLUMNS
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("workflow-run")]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
 def _planned(checkout: Checkout, over: dict | None = None) -> list[str]:

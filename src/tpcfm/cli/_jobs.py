@@ -6,18 +6,24 @@ import typer
 
 PLAN = typer.Option(..., help="Plan file (results/plan/<hash>.json), as `tpcfm plan` and the workflow write it.")
 RUN = typer.Option(..., help="Run id, as `tpcfm plan` lists them.")
-MAX_SECONDS = typer.Option(None, help="Save and stop with exit code 75 before this many seconds; the same command continues.")
+MAX_SECONDS = typer.Option(
+    None, help="Save and stop with exit code 75 before this many seconds; the same command continues."
+)
 MAX_MINUTES = typer.Option(None, help="The same in minutes; a tenth, at most ten minutes, is kept as a margin.")
 DEVICE = typer.Option(None, help="cpu, cuda or cuda:N; default: CUDA if there is one.")
 
 
-def run_job(stage: str, plan: Path, run: str, max_seconds: float | None, max_minutes: float | None, device: str | None) -> None:
+def run_job(
+    stage: str, plan: Path, run: str, max_seconds: float | None, max_minutes: float | None, device: str | None
+) -> None:
     """Run one entry of the plan with its recipe."""
     import importlib
     import logging
     import os
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
     from tpcfm.config.plan import Plan
     from tpcfm.errors import ConfigError
     from tpcfm.workspace import Workspace
@@ -25,7 +31,14 @@ def run_job(stage: str, plan: Path, run: str, max_seconds: float | None, max_min
     table = Plan.read(plan)
     entry = table.run(run)
     if entry.stage != stage:
-        raise ConfigError(f"run {run} belongs to the stage {entry.stage!r}: call `tpcfm {entry.stage}`, not `tpcfm {stage}`")
+        raise ConfigError(
+            f"run {run} belongs to the stage {entry.stage!r}: call `tpcfm {entry.stage}`, not `tpcfm {stage}`"
+        )
+    uri = table.config["mlflow"]["tracking_uri"]
+    if uri:
+        # The trainer mirrors to this server; a server that does not answer costs one warning.
+        os.environ.setdefault("MLFLOW_TRACKING_URI", uri)
+        os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", f"tpcfm-{stage}")
     if max_minutes is not None:
         max_seconds = 60 * (max_minutes - min(10.0, max_minutes / 10))
     import torch
