@@ -28,7 +28,7 @@ from tpcfm.prepare.grouping import group
 
 SIZES = {
     "29.6 M": PolarMaeModel(attention_dropout=0.0),
-    "width 48": PolarMaeModel(width=48, depth=3, heads=3, decoder_depth=1, embed_hidden=16, attention_dropout=0.0),
+    "width 48": PolarMaeModel(width=48, depth=3, heads=3, decoder_depth=1, attention_dropout=0.0),
 }
 BATCHES = {"equal": (9, 9, 9, 9), "as in data": (3, 6, 10, 17)}  # tracks per event
 SLOTS = 32

@@ -92,7 +92,7 @@ class SegmentationConfig(Block):
     gamma: float = Field(2.0, ge=0, description="focal exponent")
     head_dropout: float = Field(0.5, ge=0, lt=1)
     head_hidden: int = Field(
-        512, gt=1, description="first hidden width of the per-point head; the second is half of it"
+        0, ge=0, description="first hidden width of the per-point head (then half); 0 = 4/3 width, the paper's 512"
     )
     calibrate: bool = Field(
         True, description="tune per-class decision weights on validation events, as rows of their own"

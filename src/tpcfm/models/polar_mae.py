@@ -19,7 +19,7 @@ class PolarMAE(PointMAE):
     def __init__(self, config: PolarMaeModel, slots: int = 32) -> None:
         super().__init__(config, slots)
         self.position_embedding = MiniPointNet(
-            3, config.width, config.embed_hidden, ordered=True, padded_max=config.preset == "released"
+            3, config.width, config.pointnet_hidden, ordered=True, padded_max=config.preset == "released"
         )
         self.energy_head = nn.Linear(2 * config.width, slots)
 

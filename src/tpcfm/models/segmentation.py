@@ -20,7 +20,8 @@ class SegmentationModel(nn.Module):
         config: encoder width and depth.
         classes: number of classes.
         frozen: keep the encoder's weights, and keep it in evaluation mode even while the rest trains (PEFT).
-        head_hidden, head_dropout: of the per-point classifier.
+        head_hidden: first hidden width of the per-point classifier; 0 = 4/3 of the width (512 in the paper).
+        head_dropout: of the per-point classifier.
     """
 
     def __init__(
@@ -29,14 +30,14 @@ class SegmentationModel(nn.Module):
         classes: int = 4,
         *,
         frozen: bool = False,
-        head_hidden: int = 512,
+        head_hidden: int = 0,
         head_dropout: float = 0.5,
     ) -> None:
         super().__init__()
         self.config, self.frozen = config, frozen
         self.encoder = TokenEncoder(config)
         self.upsampler = PointUpsampler(config.width)
-        self.head = PointHead(config.width, classes, head_hidden, head_dropout)
+        self.head = PointHead(config.width, classes, head_hidden or 4 * config.width // 3, head_dropout)
         # The paper takes blocks 3, 7, 11 (from 0) of 12; other depths take the same thirds.
         self.layers = tuple(sorted({max(0, (i + 1) * config.depth // 3 - 1) for i in range(3)}))
         if frozen:

@@ -17,7 +17,7 @@ class TokenEncoder(nn.Module):
     def __init__(self, config: PolarMaeModel) -> None:
         super().__init__()
         self.config = config
-        self.embedding = MiniPointNet(4, config.width, config.embed_hidden, padded_max=config.preset == "released")
+        self.embedding = MiniPointNet(4, config.width, config.pointnet_hidden, padded_max=config.preset == "released")
         self.position = PositionalMLP(config.width)
         self.transformer = Transformer(
             config.width,

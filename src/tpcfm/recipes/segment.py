@@ -95,7 +95,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         config={
             "architecture": "polar_mae_segmentation",
             "model": architecture.model_dump(mode="json"),
-            "head_hidden": block.head_hidden,
+            "head_hidden": model.head.conv1.out_features,
             "classes": list(CLASSES),
             "class_weights": weights,
             "tokenizer": store.settings,
