@@ -14,6 +14,7 @@ from tpcfm.evaluate.table import read_metrics
 from tpcfm.models.polar_mae import make_masked_autoencoder
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes import pretrain_polar_mae, probe_tokens, segment, sparse_unet
+from tpcfm.recipes.attention_map import attention_map
 from tpcfm.recipes.group_batches import GroupBatches
 from tpcfm.recipes.groups_support import evaluation_batches
 from tpcfm.recipes.masked_objective import MaskedObjective
@@ -230,3 +231,15 @@ def test_a_segmentation_run_is_no_pretrained_encoder(workspace: Workspace, tmp_p
     (tmp_path / "config.json").write_text('{"architecture": "sparse_unet"}')
     with pytest.raises(CheckpointError, match="'sparse_unet'; needed is polar_mae or point_mae"):
         pretrained_model_config(tmp_path, PreparedStore(workspace.cache("toy")))
+
+
+def test_attention_map_is_a_distribution_over_the_tokens(workspace: Workspace, pretrained: str) -> None:
+    store, folder = PreparedStore(workspace.cache("toy")), workspace.run(pretrained)
+    found = attention_map(folder, store, 3, layer=2, head=1, query=4)
+    assert found["event_id"] == store.event_ids([3])[0]
+    assert found["weight"].sum() == pytest.approx(1, abs=1e-5)
+    assert len(found["weight"]) == len(found["x"]) == len(store[3]["centre"])
+    other = attention_map(folder, store, 3, layer=2, head=0, query=4)
+    assert not np.allclose(found["weight"], other["weight"])
+    with pytest.raises(ConfigError, match="layer: 3; allowed: 0 to 2"):
+        attention_map(folder, store, 3, layer=3, head=0, query=0)
