@@ -163,7 +163,7 @@ def test_bad_arguments_are_named(tmp_path) -> None:
         simulate_file(tmp_path / "a.h5", 0, 1)
     with pytest.raises(ConfigError, match="index = -1"):
         simulate_file(tmp_path / "a.h5", 1, 1, index=-1)
-    with pytest.raises(ConfigError, match="'v9'.*v1, v2, v3"):
+    with pytest.raises(ConfigError, match=r"'v9'.*v1, v2, v3"):
         simulate_file(tmp_path / "a.h5", 1, 1, revision="v9")
     with pytest.raises(ConfigError, match=r"a\.txt"):
         simulate_file(tmp_path / "a.txt", 1, 1)
@@ -172,6 +172,6 @@ def test_bad_arguments_are_named(tmp_path) -> None:
 
 def test_a_failed_write_leaves_no_file(tmp_path, events) -> None:
     for count in (2, 4):
-        with pytest.raises(DataError, match=f"{count}( events)? announced"):
+        with pytest.raises(DataError, match=rf"{count}( events)? announced"):
             write_pilarnet(tmp_path / "a.h5", events[:3], count)
     assert list(tmp_path.iterdir()) == []

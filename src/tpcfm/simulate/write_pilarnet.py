@@ -18,20 +18,47 @@ _RECOMBINATION = 0.7  # share of electrons that escape recombination at 0.5 kV/c
 class PilarnetEvent(Protocol):
     """What the writer needs of an event; see :class:`tpcfm.simulate.lartpc.LartpcEvent`."""
 
-    voxel: np.ndarray
-    energy: np.ndarray
-    path: np.ndarray
-    time: np.ndarray
-    size: np.ndarray
-    fragment: np.ndarray
-    group: np.ndarray
-    interaction: np.ndarray
-    semantic: np.ndarray
-    pid: np.ndarray
-    mass: np.ndarray
-    momentum: np.ndarray
-    vertex: np.ndarray
-    primary: np.ndarray
+    @property
+    def voxel(self) -> np.ndarray: ...
+
+    @property
+    def energy(self) -> np.ndarray: ...
+
+    @property
+    def path(self) -> np.ndarray: ...
+
+    @property
+    def time(self) -> np.ndarray: ...
+
+    @property
+    def size(self) -> np.ndarray: ...
+
+    @property
+    def fragment(self) -> np.ndarray: ...
+
+    @property
+    def group(self) -> np.ndarray: ...
+
+    @property
+    def interaction(self) -> np.ndarray: ...
+
+    @property
+    def semantic(self) -> np.ndarray: ...
+
+    @property
+    def pid(self) -> np.ndarray: ...
+
+    @property
+    def mass(self) -> np.ndarray: ...
+
+    @property
+    def momentum(self) -> np.ndarray: ...
+
+    @property
+    def vertex(self) -> np.ndarray: ...
+
+    @property
+    def primary(self) -> np.ndarray: ...
 
 
 def file_name(events: int, revision: str) -> str:

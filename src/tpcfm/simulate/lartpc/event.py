@@ -69,9 +69,9 @@ class LartpcEvent:
 @inner_kernel
 def _drain(work: Work) -> None:
     """Follow every particle on the stack, last in first out, until none is left."""
-    while work.count[N_PARTICLE] > 0 and work.count[OVERFLOW] == 0:
-        row = work.count[N_PARTICLE] - 1
-        work.count[N_PARTICLE] = row
+    while work.counts[N_PARTICLE] > 0 and work.counts[OVERFLOW] == 0:
+        row = work.counts[N_PARTICLE] - 1
+        work.counts[N_PARTICLE] = row
         p = work.particle[row].copy()
         species = work.particle_id[row, IP_SPECIES]
         charge = work.particle_id[row, IP_CHARGE]
@@ -135,7 +135,7 @@ class Simulator:
             reset(work)
             work.rng[:] = event_state(seed, index, event)
             _simulate(work, self.settings, gun)
-            if work.count[OVERFLOW] == 0:
+            if work.counts[OVERFLOW] == 0:
                 return _finish(work, labels.label(work, self.settings.threshold))
             if self._log2 >= _LARGEST_TABLE:
                 raise DataError(

@@ -42,20 +42,20 @@ class Settings(NamedTuple):
     particles_min: int = 1
     particles_max: int = 6
     singles_min: int = 1
-    singles_max: int = 5
-    electron: float = 0.14  # shares of the particles of a vertex; the remainder are protons
+    singles_max: int = 4
+    electron: float = 0.30  # shares of the particles of a vertex; the remainder are protons
     photon: float = 0.14
-    neutral_pion: float = 0.08
-    muon: float = 0.18
-    pion: float = 0.22
+    neutral_pion: float = 0.0
+    muon: float = 0.31
+    pion: float = 0.20
     energy_min: float = 50.0
-    energy_max: float = 1000.0
-    muon_energy_max: float = 1000.0
+    energy_max: float = 950.0
+    muon_energy_max: float = 500.0
     proton_energy_max: float = 400.0
-    single_muon: float = 0.8  # shares of the singles; the remainder is split among electrons and photons
-    single_energy_max: float = 3000.0
-    single_through: float = 0.6  # share of singles that enter from outside
-    threshold: float = 0.02  # MeV; voxels at or below it are not recorded
+    single_muon: float = 0.65  # share of the singles; the others are electrons and photons in equal parts
+    single_energy_max: float = 4000.0  # of muons
+    single_through: float = 0.35  # share of singles that enter from outside
+    threshold: float = 0.003  # MeV; voxels at or below it are not recorded
 
 
 @inner_kernel

@@ -14,7 +14,7 @@ from tpcfm.detectors import pilarnet
 
 kernel = njit(nogil=True, error_model="numpy")
 # Only called from other kernels: without wrappers for calls from Python it compiles faster.
-inner_kernel = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner_kernel = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
 def source_digest() -> str:

@@ -1,8 +1,9 @@
 """From deposits per particle to labelled voxels: fragments, groups and the low-energy remainder.
 
 An electromagnetic particle is cut into its connected pieces. Pieces of ten voxels or more are fragments; smaller ones are
-low-energy deposits, and so is what a photon leaves on the spot (soft Compton and photoelectric electrons). A delta ray that adds fewer than ten voxels to its parent's track stays part of that track. A voxel
-that several particles share carries the sum of their energies and the label of the largest contribution.
+low-energy deposits, and so is what a photon leaves on the spot (soft Compton and photoelectric electrons). A delta ray
+that adds fewer than ten voxels to its parent's track stays part of that track. A voxel that several particles share
+carries the sum of their energies and the label of the largest contribution.
 """
 
 from collections.abc import Callable
@@ -80,9 +81,9 @@ def _lookup(work: Work, key: int) -> int:
 @inner_kernel
 def _connect(work: Work) -> np.ndarray:
     """Join the 26-connected deposits of each instance; returns the component root of each row. Tracks stay whole."""
-    n = work.count[N_DEPOSIT]
+    n = work.counts[N_DEPOSIT]
     parent = np.arange(n)
-    whole = np.full(work.count[N_INSTANCE], -1, np.int64)
+    whole = np.full(work.counts[N_INSTANCE], -1, np.int64)
     for i in range(n):
         key = work.deposit_key[i]
         instance = key >> VOXEL_BITS
@@ -112,7 +113,7 @@ def _connect(work: Work) -> np.ndarray:
 @inner_kernel
 def _fragments(work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give each deposit a fragment number or -1; returns (label per row, instance per fragment, semantic per fragment)."""
-    n, m = work.count[N_DEPOSIT], work.count[N_INSTANCE]
+    n, m = work.counts[N_DEPOSIT], work.counts[N_INSTANCE]
     root = _connect(work)
     size = np.zeros(n, np.int64)
     first = np.full(m, -1, np.int64)  # earliest row of each instance

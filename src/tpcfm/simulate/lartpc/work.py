@@ -31,10 +31,10 @@ VOXEL_MASK = (1 << VOXEL_BITS) - 1
 
 
 class Work(NamedTuple):
-    """Tables of one event; ``count`` holds the number of rows in use and the overflow flag."""
+    """Tables of one event; ``counts`` holds the number of rows in use and the overflow flag."""
 
     rng: np.ndarray  # (1,) uint64
-    count: np.ndarray  # (4,) int64
+    counts: np.ndarray  # (4,) int64
     particle: np.ndarray  # (P, 8) float64
     particle_id: np.ndarray  # (P, 3) int64
     instance: np.ndarray  # (I, 7) float64
@@ -64,7 +64,7 @@ def make_work(log2: int = 16) -> Work:
 
 
 @kernel
-def slot_of(key: int, size: int) -> int:
+def slot_of(key: int, size: int) -> np.int64:
     """Return the first table slot to try for a key (Fibonacci hashing); ``size`` is a power of two."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(20)) & (size - 1)
@@ -74,8 +74,8 @@ def slot_of(key: int, size: int) -> int:
 def reset(work: Work) -> None:
     """Empty the tables, but for the instance of the blips."""
     work.key[:] = -1
-    work.count[:] = 0
-    work.count[N_INSTANCE] = 1
+    work.counts[:] = 0
+    work.counts[N_INSTANCE] = 1
     work.instance[BLIPS] = 0.0
     work.instance_id[BLIPS] = -1
     work.instance_id[BLIPS, IM_KIND] = BLIP
@@ -97,11 +97,11 @@ def deposit(work: Work, instance: int, x: float, y: float, z: float, energy: flo
             work.deposit[row, DT] = min(work.deposit[row, DT], time)
             return
         slot = (slot + 1) & (size - 1)
-    row = work.count[N_DEPOSIT]
+    row = work.counts[N_DEPOSIT]
     if row >= work.deposit_key.size:
-        work.count[OVERFLOW] = 1
+        work.counts[OVERFLOW] = 1
         return
-    work.count[N_DEPOSIT] = row + 1
+    work.counts[N_DEPOSIT] = row + 1
     work.key[slot] = key
     work.row[slot] = row
     work.deposit_key[row] = key
@@ -116,11 +116,11 @@ def add_particle(
     x: float, y: float, z: float, u: float, v: float, w: float, kinetic: float, time: float,
 ) -> None:  # fmt: skip
     """Put a particle on the stack."""
-    row = work.count[N_PARTICLE]
+    row = work.counts[N_PARTICLE]
     if row >= work.particle.shape[0]:
-        work.count[OVERFLOW] = 1
+        work.counts[OVERFLOW] = 1
         return
-    work.count[N_PARTICLE] = row + 1
+    work.counts[N_PARTICLE] = row + 1
     p = work.particle[row]
     p[PX], p[PY], p[PZ], p[PU], p[PV], p[PW], p[PE], p[PT] = x, y, z, u, v, w, kinetic, time
     work.particle_id[row, IP_SPECIES] = species
@@ -134,11 +134,11 @@ def add_instance(
     x: float, y: float, z: float, u: float, v: float, w: float, kinetic: float, mass: float,
 ) -> int:  # fmt: skip
     """Register a labelled particle and return its number."""
-    row = work.count[N_INSTANCE]
+    row = work.counts[N_INSTANCE]
     if row >= work.instance.shape[0]:
-        work.count[OVERFLOW] = 1
+        work.counts[OVERFLOW] = 1
         return 0
-    work.count[N_INSTANCE] = row + 1
+    work.counts[N_INSTANCE] = row + 1
     momentum = math.sqrt(kinetic * (kinetic + 2.0 * mass)) * 1e-3
     f = work.instance[row]
     f[FM_MOMENTUM], f[FM_X], f[FM_Y], f[FM_Z] = momentum, x, y, z
