@@ -73,3 +73,16 @@ def calibrate_lartpc(
     from tpcfm.simulate.calibration_lartpc import calibrate
 
     print(calibrate(events, seed, real=real, figure=figure))
+
+
+@app.command("calibrate-collider")
+def calibrate_collider(
+    events: Annotated[int, typer.Option(help="Number of simulated events.", min=10)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    source: Annotated[Source, typer.Option(help="Pythia 8 minimum bias, or a particle gun.")] = Source.pythia,
+    figure: Annotated[Path | None, typer.Option(help="Figure to write.")] = None,
+) -> None:
+    """Print the collider simulation beside the published figures of TPCpp-10M."""
+    from tpcfm.simulate.calibration_collider import calibrate
+
+    print(calibrate(source.value, events, seed, figure))
