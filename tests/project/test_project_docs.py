@@ -14,13 +14,19 @@ TORCH_FREE = ("config", "detectors", "ingest", "prepare", "evaluate", "scaling",
 
 
 def _imports(path: Path) -> set[str]:
-    """Modules imported anywhere in a file."""
+    """Modules that a file imports when it runs (imports for type checkers only do not count)."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    queue: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            queue += node.orelse
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        queue += ast.iter_child_nodes(node)
     return names
 
 
