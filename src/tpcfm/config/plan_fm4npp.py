@@ -4,7 +4,8 @@ from typing import Any
 
 from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining
 from tpcfm.config.plan import Planner
-from tpcfm.config.workflow import LabelledTraining
+from tpcfm.config.plan_baselines import plan_baselines
+from tpcfm.config.training import LabelledTraining
 
 RECIPES = {"tracks": "find_tracks", "pid": "classify_points", "noise": "classify_points"}
 
@@ -112,6 +113,8 @@ def plan_fm4npp(planner: Planner) -> None:
     _scaling(room)
     _adapters(room, backbones)
     _ablations(room, backbones)
+    if system.baselines:
+        plan_baselines(planner, system.baselines, room.labelled, room.cache(room.labelled))
 
 
 def _scaling(room: _Fm4npp) -> None:

@@ -35,3 +35,19 @@ class TrainConfig(Block):
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must be smaller than steps ({self.steps})")
         return self
+
+
+class LabelledTraining(Block):
+    """Training settings of a labelled task, with overrides per label count."""
+
+    train: TrainConfig
+    steps_by_labels: dict[int, int] = Field(default_factory=dict, description="optimiser steps for a label count")
+    labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
+    seeds: list[int] = Field(default=[0], min_length=1)
+
+    def budget(self, n_labels: int) -> TrainConfig:
+        """Return the training settings for one label count."""
+        steps = self.steps_by_labels.get(n_labels, self.train.steps)
+        warmup = min(self.train.warmup_steps, max(steps // 5, 0))
+        batch = min(self.train.batch_size, n_labels)
+        return self.train.model_copy(update={"steps": steps, "warmup_steps": warmup, "batch_size": batch})

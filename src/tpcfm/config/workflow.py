@@ -5,29 +5,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
+from tpcfm.config.baselines import BaselinesStudy
 from tpcfm.config.data import ColliderSource, LArTPCSource
 from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, SerializationConfig, TargetConfig
 from tpcfm.config.polar_mae import PolarMaeModel, ProbeConfig, TokenizerConfig
-from tpcfm.config.training import TrainConfig
+from tpcfm.config.training import LabelledTraining, TrainConfig
 
 Size = Literal["m1", "m2", "m3", "m4", "m5", "m6"]
 Fraction = float
-
-
-class LabelledTraining(Block):
-    """Training settings of a labelled task, with overrides per label count."""
-
-    train: TrainConfig
-    steps_by_labels: dict[int, int] = Field(default_factory=dict, description="optimiser steps for a label count")
-    labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
-    seeds: list[int] = Field(default=[0], min_length=1)
-
-    def budget(self, n_labels: int) -> TrainConfig:
-        """Return the training settings for one label count."""
-        steps = self.steps_by_labels.get(n_labels, self.train.steps)
-        warmup = min(self.train.warmup_steps, max(steps // 5, 0))
-        batch = min(self.train.batch_size, n_labels)
-        return self.train.model_copy(update={"steps": steps, "warmup_steps": warmup, "batch_size": batch})
 
 
 class SegmentationStudy(LabelledTraining):
@@ -111,6 +96,7 @@ class Fm4nppSystem(Block):
     scaling: ScalingStudy = ScalingStudy()
     ablations: AblationStudy = AblationStudy()
     adapters: AdapterStudy
+    baselines: BaselinesStudy | None = None
 
     @model_validator(mode="after")
     def _sizes_are_trained(self) -> "Fm4nppSystem":

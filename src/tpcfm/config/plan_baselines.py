@@ -1,0 +1,46 @@
+"""Runs of the comparison systems of FM4NPP, on the same events, label subsets and seeds as the adapters."""
+
+from tpcfm.config.baselines import BaselinesStudy, PointBaselineConfig, PointBaselines
+from tpcfm.config.plan import Planner
+
+
+def plan_baselines(planner: Planner, study: BaselinesStudy, dataset: str, cache: str) -> None:
+    """Add the comparison systems to the plan."""
+    if study.point:
+        plan_point_baselines(planner, study.point, dataset, cache)
+
+
+def plan_point_baselines(planner: Planner, study: PointBaselines, dataset: str, cache: str) -> None:
+    """Add particle identification and noise tagging to the plan."""
+    for task in ("pid", "noise"):
+        labelled = getattr(study, task)
+        if labelled is None:
+            continue
+        for model in study.models:
+            for n_labels in labelled.labels:
+                for seed in labelled.seeds:
+                    train = labelled.budget(n_labels)
+                    if model in study.learning_rates:
+                        train = train.model_copy(update={"learning_rate": study.learning_rates[model]})
+                    block = PointBaselineConfig(
+                        model=model,
+                        task=task,
+                        n_labels=n_labels,
+                        graph=None if model == "voxel_unet" else study.graph,
+                        voxel=study.voxel if model == "voxel_unet" else None,
+                        train=train,
+                        seed=seed,
+                    )
+                    run = planner.run(
+                        slug=f"{task}-{model}-{n_labels}-s{seed}",
+                        stage="baseline",
+                        family="fm4npp",
+                        recipe="classify_points_baseline",
+                        task=task,
+                        config=block.model_dump(mode="json"),
+                        dataset=dataset,
+                        cache=cache,
+                        n_labels=n_labels,
+                        seed=seed,
+                    )
+                    planner.study(f"baselines_{task}", "baselines", run, "model", model)
