@@ -74,8 +74,13 @@ def build_command(variant: image.Variant, out: Path, base: str, wheelhouse: Path
     for name, value in values.items():
         command += ["--build-arg", f"{name}={value}"]
     if wheelhouse:
-        command += ["--bind", f"{wheelhouse.resolve()}:/wheels:ro"]
+        command += ["--bind", f"{wheelhouse.resolve()}:/mnt:ro"]
     return [*command, str(out), "containers/tpcfm.def"]
+
+
+def base_command(folder: Path, out: Path) -> list[str]:
+    """Return the command that turns a root folder into an image; all files become root's, so that any user can unpack it."""
+    return [image.apptainer(), "build", "--mksquashfs-args", "-all-root -comp gzip", str(out), str(folder.resolve())]
 
 
 def as_user(command: list[str], user: str | None, scratch: Path) -> list[str]:
@@ -115,7 +120,7 @@ def build(options: argparse.Namespace) -> Path:
             commands.append(wheel_command(variant, options.wheelhouse))
         if Path(base).is_dir():
             # A root folder becomes an image first: Apptainer starts a definition from images only.
-            commands.append([image.apptainer(), "build", str(scratch / "base.sif"), str(Path(base).resolve())])
+            commands.append(base_command(Path(base), scratch / "base.sif"))
             Path(scratch / "base.sif").touch()
             base = str(scratch / "base.sif")
         target = scratch / out.name if options.as_user else out

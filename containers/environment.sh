@@ -2,7 +2,8 @@
 export PATH=/opt/tpcfm/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export TPCFM_IMAGE=__VARIANT__
 # Nothing of the host's Python may leak in; its other variables (CUDA_VISIBLE_DEVICES, SLURM_*, OMP_NUM_THREADS) pass through.
-unset PYTHONHOME PYTHONPATH PYTHONSTARTUP VIRTUAL_ENV
+# Empty, not unset: Apptainer hands a variable of the host on again if it finds it unset. Python takes empty as not given.
+export PYTHONHOME= PYTHONPATH= PYTHONSTARTUP= VIRTUAL_ENV=
 export PYTHONNOUSERSITE=1
 export MLFLOW_DISABLE_TELEMETRY=true
 # Inside, HOME is the working folder: caches that follow HOME would land in the checkout.

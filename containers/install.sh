@@ -1,6 +1,6 @@
 #!/bin/sh
 # What both recipes (tpcfm.def, Dockerfile) do inside the image: the locked dependencies in /opt/tpcfm/venv and the wrapper `tpcfm`.
-#   install.sh cpu|cuda        reads /opt/tpcfm/envs/*.txt; takes wheels from /wheels alone if that folder is there
+#   install.sh cpu|cuda        reads /opt/tpcfm/envs/*.txt; takes wheels from /mnt alone if there are any
 set -eu
 variant=$1
 root=/opt/tpcfm
@@ -20,8 +20,8 @@ if ! command -v g++ >/dev/null || ! command -v git >/dev/null; then
   rm -rf /var/lib/apt/lists/*
 fi
 
-if [ -d /wheels ]; then
-  sources="--no-index --find-links /wheels"
+if ls /mnt/*.whl >/dev/null 2>&1; then
+  sources="--no-index --find-links /mnt"
 else
   sources="--extra-index-url $index"
   [ "$variant" = cpu ] || sources="$sources --extra-index-url https://wheels.astral.sh/simple/cu128"
