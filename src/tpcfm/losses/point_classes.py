@@ -15,13 +15,15 @@ class PointClasses:
     """Objective: mean cross-entropy over labelled points, summed over tasks with weights; negative labels are left out.
 
     Args:
-        inputs: key of the batch that the model reads ("branches" or "features").
+        inputs: key of the batch that the model reads ("branches" or "features") beside ``offsets``; None: the whole batch.
         weights: weight per task.
+
+    A model may answer (N, C) logits per task, or (L, N, C): several answers, whose mean loss is taken.
     """
 
     weights: Mapping[str, float]
 
-    def __init__(self, inputs: str, weights: Mapping[str, float]) -> None:
+    def __init__(self, inputs: str | None, weights: Mapping[str, float]) -> None:
         self.inputs, self.weights = inputs, dict(weights)
 
     def counts(self, batch: Mapping[str, npt.NDArray[Any]], info: "StepInfo") -> dict[str, float]:
@@ -30,8 +32,12 @@ class PointClasses:
 
     def sums(self, model: nn.Module, batch: Mapping[str, Tensor], info: "StepInfo") -> dict[str, Tensor]:
         """Return the summed cross-entropy per task."""
-        logits = model(batch[self.inputs], batch["offsets"])
-        return {
-            name: F.cross_entropy(logits[name], batch[name].clamp(min=-1), reduction="sum", ignore_index=-1)
-            for name in self.weights
-        }
+        logits = model(batch) if self.inputs is None else model(batch[self.inputs], batch["offsets"])
+        return {name: _cross_entropy(logits[name], batch[name]) for name in self.weights}
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    answers = logits if logits.dim() == 3 else logits[None]
+    labels = labels.clamp(min=-1).expand(len(answers), -1)
+    total = F.cross_entropy(answers.flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=-1)
+    return total / len(answers)

@@ -52,6 +52,21 @@ def point_features(
 
 
 _NAMES = ("energy", "eta", "phi", "r")
+ETA_SCALE = 1.96  # of the comparison systems; the edge of the detector in pseudorapidity is at 1.92
+
+
+def comparison_features(feature_energy: FloatArray, xyz: FloatArray) -> npt.NDArray[np.float32]:
+    """Return the network input of the comparison systems, (N, 5): energy, eta / 1.96, cos phi, sin phi, layer / 48.
+
+    Distances between the last four are where their graphs begin (arXiv 2508.14087, App. C).
+
+    Args:
+        feature_energy: (N,) normalised energy.
+        xyz: (N, 3) cm.
+    """
+    eta, phi, radius = cylindrical(*np.asarray(xyz).T)
+    layer = np.searchsorted(_LAYER_BORDERS, radius, side="left") / len(LAYER_RADII_CM)
+    return np.stack([feature_energy, eta / ETA_SCALE, np.cos(phi), np.sin(phi), layer], axis=1).astype(np.float32)
 
 
 def normalised_radius(radius_cm: FloatArray | float, scaling: str) -> npt.NDArray[np.float64]:

@@ -45,27 +45,13 @@ class AdapterTask:
         self.block = AdapterConfig.model_validate(run.config)
         self.device = choose_device(device)
         self.store = PreparedStore(workspace.cache(run.cache))
-        self.training = self._labelled()
+        self.training = labelled_events(self.store, self.block.tasks, self.block.n_labels, self.block.seed)
         self.validation = spread(events_of(self.store, "validation"), self.block.validation_events)
         self.test = events_of(self.store, "test")
         self.features = self._features()
         self.inputs = "features" if self.features is None else "branches"
         torch.manual_seed(self.block.seed)
         self.model = make_adapter(self.block)
-
-    def _labelled(self) -> Rows:
-        rows = events_of(self.store, "train")
-        if self.block.n_labels > len(rows):
-            raise DataError(
-                f"{self.store.folder}: {self.block.n_labels} labelled events asked for, the training split holds {len(rows)}; "
-                "lower n_labels or prepare more events"
-            )
-        for name in self.block.tasks:
-            if self.store.value(int(rows[0]), LABELS[name]) is None:
-                raise DataError(
-                    f"{self.store.folder}: events carry no {LABELS[name]!r} labels, the task {name!r} needs them"
-                )
-        return rows[label_order(self.store.event_ids(rows), self.block.seed)[: self.block.n_labels]]
 
     def _features(self) -> FeatureCache | None:
         """Return the frozen backbone's features of the training and validation events; None for raw points."""
@@ -195,6 +181,24 @@ class AdapterTask:
         write_metrics(folder / "metrics.parquet", rows)
         if self.features is not None:
             self.features.close()
+
+
+def labelled_events(store: PreparedStore, tasks: list[str], n_labels: int, seed: int) -> Rows:
+    """Return ``n_labels`` training events in the order of their nested subsets: the same for every system of a seed.
+
+    Raises:
+        DataError: too few training events, or without the labels of a task.
+    """
+    rows = events_of(store, "train")
+    if n_labels > len(rows):
+        raise DataError(
+            f"{store.folder}: {n_labels} labelled events asked for, the training split holds {len(rows)}; "
+            "lower n_labels or prepare more events"
+        )
+    for name in tasks:
+        if store.value(int(rows[0]), LABELS[name]) is None:
+            raise DataError(f"{store.folder}: events carry no {LABELS[name]!r} labels, the task {name!r} needs them")
+    return rows[label_order(store.event_ids(rows), seed)[:n_labels]]
 
 
 def shown_events(

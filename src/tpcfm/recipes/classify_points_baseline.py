@@ -1,0 +1,82 @@
+"""Comparison systems of particle identification and noise tagging (arXiv 2508.14087, Sec. 5 and App. C)."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from tpcfm.config.baselines import PointBaselineConfig
+from tpcfm.config.run import Run
+from tpcfm.evaluate.classification import PER_CLASS, ConfusionTally
+from tpcfm.losses.point_classes import PointClasses
+from tpcfm.models.baselines.point_graph_net import PointGraphNet
+from tpcfm.models.baselines.voxel_unet import VoxelUNet
+from tpcfm.recipes.adapter_task import SHOWN_EVENTS, shown_events
+from tpcfm.recipes.baseline_task import BaselineTask
+from tpcfm.recipes.classify_points import NAMES
+from tpcfm.recipes.groups_support import Collate
+from tpcfm.recipes.point_batches import GraphBatches, VoxelBatches
+from tpcfm.workspace import Workspace
+
+TITLES = {
+    "sage": "SAGE network",
+    "graph_conv": "GraphConv network",
+    "gcn": "GCN",
+    "gat": "GAT",
+    "voxel_unet": "Voxel U-Net with query decoder (standing for OneFormer3D)",
+}
+
+
+def make_model(block: PointBaselineConfig) -> tuple[nn.Module, Collate]:
+    """Return the network of a run and what makes its batches."""
+    classes = len(NAMES[block.task])
+    if block.voxel is not None:
+        return VoxelUNet(block.task, classes, block.voxel), VoxelBatches(block.voxel)
+    assert block.graph is not None
+    return PointGraphNet(block.model, block.task, classes, block.graph), GraphBatches(block.graph)
+
+
+def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
+    """Train a point classifier from scratch, resuming if there is a state; write model, metrics, predictions.
+
+    Events, label subset, selection and metrics are those of ``classify_points``.
+
+    Raises:
+        DataError: the cache is missing or damaged, or holds too few labelled events.
+        Interrupted: stopped by a signal or the time limit; the same call continues.
+    """
+    block = PointBaselineConfig.model_validate(run.config)
+    torch.manual_seed(block.seed)
+    model, collate = make_model(block)
+    task = BaselineTask(
+        run,
+        workspace,
+        device,
+        task=block.task,
+        train=block.train,
+        n_labels=block.n_labels,
+        seed=block.seed,
+        validation_events=block.validation_events,
+        collate=collate,
+    )
+    result = task.train(model, PointClasses(None, {block.task: 1.0}), max_seconds)
+
+    tally = ConfusionTally(NAMES[block.task])
+    shown: list[dict[str, Any]] = []
+    for rows, batch, answer in task.predict(model):
+        truth, found = batch[block.task], answer[block.task].argmax(1).cpu().numpy()
+        tally.update(truth, found, batch["offsets"])
+        shown += shown_events(task.store, rows, batch, truth, found, SHOWN_EVENTS - len(shown))
+    metrics = task.metric_rows(tally.values(), tally.intervals())
+    for scores in tally.per_class().to_dict("records"):
+        values = {key: float(scores[key]) for key in (*PER_CLASS, "share")}
+        metrics += task.metric_rows(values, name=str(scores["class"]))
+    task.finish(
+        model,
+        result,
+        metrics,
+        shown,
+        title=f"{TITLES[block.model]}, {block.task}, {block.n_labels} labelled events",
+        what="Comparison system, trained from scratch on the labelled events.",
+        config={"architecture": f"baseline_{block.model}", "baseline": block.model_dump(mode="json")},
+    )
