@@ -49,6 +49,7 @@ class _Fm4npp:
             targets=self.system.targets.model_copy(update=targets),
             train=self.system.pretrain.model_copy(update={"steps": steps, "warmup_steps": warmup}),
             data_fraction=fraction,
+            validation_events=self.system.validation_events,
             seed=seed,
         )
         changed = [f"data{fraction:g}"] * (fraction != 1) + [f"compute{compute:g}"] * (compute != 1)
@@ -81,6 +82,9 @@ class _Fm4npp:
             task=task,
             start=start,
             n_labels=n_labels,
+            width=self.system.adapters.width,
+            queries=self.system.adapters.queries,
+            validation_events=self.system.validation_events,
             model=self.model(size),
             train=study.budget(n_labels),
             seed=seed,

@@ -78,6 +78,8 @@ class AdapterStudy(Block):
 
     sizes: list[Size] = Field(default=["m1"], min_length=1)
     starts: list[Literal["pretrained", "random", "none"]] = Field(default=["pretrained", "none"], min_length=1)
+    width: int = Field(256, gt=0, description="adapter width (paper: 256)")
+    queries: int = Field(150, gt=0, description="track queries (paper: 150)")
     tracks: LabelledTraining | None = None
     pid: LabelledTraining | None = None
     noise: LabelledTraining | None = None
@@ -92,6 +94,7 @@ class Fm4nppSystem(Block):
     sizes: list[Size] = Field(default=["m1", "m2", "m3"], min_length=1)
     pretrain: TrainConfig
     steps_by_size: dict[Size, int] = Field(default_factory=dict)
+    validation_events: int = Field(1000, gt=0, description="events of every fixed validation set")
     seeds: list[int] = Field(default=[0], min_length=1)
     scaling: ScalingStudy = ScalingStudy()
     ablations: AblationStudy = AblationStudy()
