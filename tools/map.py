@@ -22,6 +22,7 @@ ROOMS = {
     "losses": "Losses",
     "train": "The trainer; knows no particular model",
     "recipes": "One file per training job, where all rooms meet",
+    "classical": "Track finding without learning: the reference of the networks",
     "evaluate": "Metrics on arrays, probes, intervals, the metrics table",
     "scaling": "Costs by formula, power-law fits",
     "report": "Figures, tables, event displays, the page",
@@ -36,7 +37,7 @@ raw files -> ingest -> events (Parquet) -> prepare -> caches (Arrow) -> recipes 
 simulate writes the same raw formats
 ```
 
-`detectors`, `ingest`, `prepare`, `evaluate` and `scaling` import no torch; `nn`, `models` and `losses` know nothing of files, MLflow or Snakemake;
+`detectors`, `ingest`, `prepare`, `classical`, `evaluate` and `scaling` import no torch; `nn`, `models` and `losses` know nothing of files, MLflow or Snakemake;
 `train` knows no particular model; a recipe is where they meet. The workflow (`Snakefile`, `workflow/rules/`) knows only the plan
 (`tpcfm.config.plan`) and the command line. What one part may rely on in another: [contracts](reference/contracts.md).
 

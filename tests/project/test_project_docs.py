@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tpcfm"
-TORCH_FREE = ("config", "detectors", "ingest", "prepare", "evaluate", "scaling", "simulate", "report")
+TORCH_FREE = ("config", "detectors", "ingest", "prepare", "classical", "evaluate", "scaling", "simulate", "report")
 
 
 def _imports(path: Path) -> set[str]:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
+from tpcfm.config.baselines_tracks import TrackBaselines
 from tpcfm.config.training import LabelledTraining, TrainConfig
 
 GraphLayer = Literal["sage", "graph_conv", "gcn", "gat"]
@@ -74,10 +75,6 @@ class PointBaselines(Block):
     )
     pid: LabelledTraining | None = None
     noise: LabelledTraining | None = None
-
-
-class TrackBaselines(Block):
-    """Track-finding comparison systems."""
 
 
 class BaselinesStudy(Block):

@@ -2,12 +2,15 @@
 
 from tpcfm.config.baselines import BaselinesStudy, PointBaselineConfig, PointBaselines
 from tpcfm.config.plan import Planner
+from tpcfm.config.plan_baselines_tracks import plan_track_baselines
 
 
 def plan_baselines(planner: Planner, study: BaselinesStudy, dataset: str, cache: str) -> None:
     """Add the comparison systems to the plan."""
     if study.point:
         plan_point_baselines(planner, study.point, dataset, cache)
+    if study.tracks:
+        plan_track_baselines(planner, study.tracks, dataset, cache)
 
 
 def plan_point_baselines(planner: Planner, study: PointBaselines, dataset: str, cache: str) -> None:
