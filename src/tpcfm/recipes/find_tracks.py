@@ -3,10 +3,10 @@
 from typing import Any
 
 from tpcfm.config.run import Run
-from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.models.adapters import TrackSet, assign_points
 from tpcfm.recipes.adapter_task import SHOWN_EVENTS, AdapterTask, shown_events
+from tpcfm.recipes.track_scores import TrackScores
 from tpcfm.workspace import Workspace
 
 
@@ -21,15 +21,12 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     task = AdapterTask(run, workspace, device)
     result = task.train(SetMatching(task.inputs), max_seconds)
 
-    tally = TrackingTally()
+    scores = TrackScores(task.store, task.test, workspace, run.dataset)
     shown: list[dict[str, Any]] = []
     for rows, batch, found in task.predict(_answer):
-        tally.update(batch["track"], found["tracks"], batch["offsets"])
+        scores.update(rows, batch, found["tracks"])
         shown += shown_events(task.store, rows, batch, batch["track"], found["tracks"], SHOWN_EVENTS - len(shown))
-    metrics = task.metric_rows("tracks", tally.values(), tally.intervals())
-    metrics += task.metric_rows(
-        "tracks", {"test_events": float(len(tally)), "true_tracks": float(tally.counts.true)}, {}
-    )
+    metrics = task.metric_rows("tracks", scores.values(), scores.intervals())
     task.finish(result, "FM4NPP track finding", metrics, shown)
 
 

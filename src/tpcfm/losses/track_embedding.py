@@ -1,0 +1,104 @@
+"""Objectives of the comparison systems of track finding: EggNet, the three stages of Exa.TrkX, HEPT."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tpcfm.config.baselines_tracks import EggNetConfig, ExaTrkxConfig, HeptConfig
+from tpcfm.losses.metric_learning import contrastive, hinge_embedding
+
+
+class EggNetLoss:
+    """EggNet: hinge loss of the embeddings, averaged over the iterations and over points."""
+
+    def __init__(self, config: EggNetConfig) -> None:
+        self.config = config
+        self.weights = {"pull": 1.0, "push": 1.0}
+
+    def counts(self, batch: Any, info: Any) -> dict[str, float]:
+        """Return the numbers of points."""
+        points = float(batch["offsets"][-1])
+        return {"pull": points, "push": points}
+
+    def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
+        """Return the sums over points."""
+        found = model.embeddings(batch["track_inputs"], batch["offsets"])
+        margin, hard = self.config.margin, self.config.hard_negatives
+        pairs = [hinge_embedding(e, batch["track"], batch["offsets"], margin=margin, hard=hard) for e in found]
+        return {
+            "pull": torch.stack([pull for pull, _ in pairs]).mean(),
+            "push": torch.stack([push for _, push in pairs]).mean(),
+        }
+
+
+class EmbeddingLoss:
+    """Objective of the first stage of Exa.TrkX: hinge loss, averaged over points."""
+
+    def __init__(self, config: ExaTrkxConfig) -> None:
+        self.config = config
+        self.weights = {"pull": 1.0, "push": 1.0}
+
+    def counts(self, batch: Any, info: Any) -> dict[str, float]:
+        """Return the numbers of points."""
+        points = float(batch["offsets"][-1])
+        return {"pull": points, "push": points}
+
+    def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
+        """Return the sums over points."""
+        margin, hard = self.config.margin, self.config.hard_negatives
+        embedding = model(batch["track_inputs"])
+        pull, push = hinge_embedding(embedding, batch["track"], batch["offsets"], margin=margin, hard=hard)
+        return {"pull": pull, "push": push}
+
+
+class EdgeLoss:
+    """Objective of its second and third stage: cross-entropy of edges, averaged over the edges of an event, then events.
+
+    Which edges there are depends on the stages before, which stand still; so the number of events is the denominator.
+    """
+
+    def __init__(self, system: Any, stage: str) -> None:
+        self.system, self.stage = system, stage
+        self.weights = {"edges": 1.0}
+
+    def counts(self, batch: Any, info: Any) -> dict[str, float]:
+        """Return the number of events."""
+        return {"edges": float(len(batch["offsets"]) - 1)}
+
+    def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
+        """Return the sum over events. ``model`` is the network of the stage, a part of the system."""
+        track, offsets = batch["track"], batch["offsets"]
+        with torch.no_grad():
+            edges = self.system.near_pairs(batch) if self.stage == "filter" else self.system.graph(batch)
+        if self.stage == "filter":
+            logits = self.system.filter_logits(batch, edges)
+        else:
+            logits = model(batch["track_inputs"], edges)
+        same = (track[edges[0]] == track[edges[1]]) & (track[edges[0]] >= 0)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), same.float(), reduction="none")
+        event = torch.searchsorted(offsets, edges[0], right=True) - 1
+        ones = torch.bincount(event, minlength=len(offsets) - 1)
+        return {"edges": (loss / ones[event]).sum()}
+
+
+class HeptLoss:
+    """HEPT: contrastive loss, averaged over points."""
+
+    def __init__(self, config: HeptConfig) -> None:
+        self.config = config
+        self.weights = {"contrastive": 1.0}
+
+    def counts(self, batch: Any, info: Any) -> dict[str, float]:
+        """Return the number of points."""
+        return {"contrastive": float(batch["offsets"][-1])}
+
+    def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
+        """Return the sum over points."""
+        c = self.config
+        loss = contrastive(
+            model(batch), batch["track"], batch["offsets"],
+            negatives=c.negatives, temperature=c.temperature, sigma=c.sigma,
+        )  # fmt: skip
+        return {"contrastive": loss}

@@ -1,0 +1,56 @@
+"""Neighbour graphs of embeddings, as tensors; and the perceptrons of the track-finding networks."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from tpcfm.prepare.neighbour_graph import neighbour_graph
+
+
+@torch.no_grad()
+def nearest(points: Tensor, offsets: Tensor, k: int, max_distance: float = float("inf")) -> Tensor:
+    """Return directed edges (2, E) to each point from its k nearest others within its event.
+
+    Row 0 is the neighbour, row 1 the point; grouped by point. On the CPU by the shared k-d tree operator, on an
+    accelerator by all pairs of an event, which is faster than a transfer.
+
+    Args:
+        points: (N, D).
+        offsets: (B+1,) event boundaries.
+        k: neighbours per point.
+        max_distance: exclusive.
+    """
+    points = points.detach().float()
+    if points.device.type == "cpu":
+        graph = neighbour_graph(points.numpy(), k, max_distance=max_distance, offsets=offsets.cpu().numpy())
+        return torch.from_numpy(graph.edges())
+    return all_pairs(points, offsets, k, max_distance)
+
+
+def all_pairs(points: Tensor, offsets: Tensor, k: int, max_distance: float = float("inf")) -> Tensor:
+    """Return the same edges as `nearest` from the matrix of distances of each event (exact; memory n^2)."""
+    parts = []
+    for start, stop in pairwise(offsets.tolist()):
+        if stop - start < 2:
+            continue
+        distance = torch.cdist(points[start:stop], points[start:stop], compute_mode="donot_use_mm_for_euclid_dist")
+        distance.fill_diagonal_(float("inf"))
+        found = distance.topk(min(k, stop - start - 1), dim=1, largest=False)
+        point, slot = (found.values < max_distance).nonzero(as_tuple=True)
+        parts.append(torch.stack([found.indices[point, slot], point]) + start)
+    return torch.cat(parts, dim=1) if parts else torch.empty(2, 0, dtype=torch.int64, device=points.device)
+
+
+def perceptron(inputs: int, width: int, outputs: int, hidden: int, *, norm: bool = True) -> nn.Sequential:
+    """Return ``hidden`` layers of linear map, layer norm and SiLU, and a linear map to the outputs."""
+    layers: list[nn.Module] = []
+    for _ in range(hidden):
+        layers += [nn.Linear(inputs, width), *([nn.LayerNorm(width)] if norm else []), nn.SiLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+def sum_at(values: Tensor, rows: Tensor, count: int) -> Tensor:
+    """Return the sums (count, D) of the values (E, D) that belong to each row."""
+    return values.new_zeros(count, values.shape[1]).index_add_(0, rows, values)

@@ -1,0 +1,79 @@
+"""Exa.TrkX: metric learning, edge filter, interaction network (arXiv 2103.06995; settings of arXiv 2508.14087, App. C).
+
+Own implementation. Three networks, trained one after another: pairs near in the learned embedding become edges, a
+perceptron filters them, and the interaction network scores those left. Tracks are connected components.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tpcfm.config.baselines_tracks import ExaTrkxConfig
+from tpcfm.models.baselines.embedding_graph import nearest, perceptron, sum_at
+
+INPUTS = 5  # energy, eta, cos phi, sin phi, layer
+STAGES = ("embedding", "filter", "interaction")
+
+
+class InteractionNetwork(nn.Module):
+    """Scores of edges by message passing: edge states see both ends, nodes the sums over edges inwards and outwards."""
+
+    def __init__(self, width: int, passings: int) -> None:
+        super().__init__()
+        self.passings = passings
+        self.node_encoder = perceptron(INPUTS, width, width, 1)
+        self.edge_encoder = perceptron(2 * width, width, width, 1)
+        self.edge = perceptron(3 * width, width, width, 1)
+        self.node = perceptron(3 * width, width, width, 1)
+        self.score = perceptron(3 * width, width, 1, 1)
+
+    def forward(self, inputs: Tensor, edges: Tensor) -> Tensor:
+        """Return logits (E,) of edges (2, E) that lead outwards."""
+        inner, outer = edges
+        nodes = self.node_encoder(inputs)
+        edge = self.edge_encoder(torch.cat([nodes[inner], nodes[outer]], dim=1))
+        for _ in range(self.passings):
+            edge = edge + self.edge(torch.cat([nodes[inner], nodes[outer], edge], dim=1))
+            sums = [sum_at(edge, rows, len(nodes)) for rows in (inner, outer)]
+            nodes = nodes + self.node(torch.cat([nodes, *sums], dim=1))
+        logits: Tensor = self.score(torch.cat([nodes[inner], nodes[outer], edge], dim=1))
+        return logits.squeeze(1)
+
+
+class ExaTrkx(nn.Module):
+    """The three networks. With the defaults 3,958,926 parameters (published: 3.86M; its widths are not)."""
+
+    def __init__(self, config: ExaTrkxConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = perceptron(INPUTS, config.embedding_width, config.embedding, config.embedding_layers)
+        self.filter = perceptron(2 * INPUTS, config.filter_width, 1, config.filter_layers)
+        self.interaction = InteractionNetwork(config.width, config.passings)
+
+    def near_pairs(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the edges (2, E), each pair once, from the inner to the outer point."""
+        inputs = batch["track_inputs"]
+        edges = nearest(self.embedding(inputs), batch["offsets"], self.config.neighbours, self.config.radius)
+        # Layer first, then eta: a key of the points themselves, so that the order of the rows does not matter.
+        key = inputs[:, 4].double() * 480 + inputs[:, 1].double()
+        swap = key[edges[0]] > key[edges[1]]
+        edges = torch.stack([torch.where(swap, edges[1], edges[0]), torch.where(swap, edges[0], edges[1])])
+        pairs: Tensor = torch.unique(edges[0] * len(inputs) + edges[1])
+        return torch.stack([pairs // len(inputs), pairs % len(inputs)])
+
+    def filter_logits(self, batch: dict[str, Tensor], edges: Tensor) -> Tensor:
+        """Return logits (E,) of the filter."""
+        inputs = batch["track_inputs"]
+        logits: Tensor = self.filter(torch.cat([inputs[edges[0]], inputs[edges[1]]], dim=1))
+        return logits.squeeze(1)
+
+    @torch.no_grad()
+    def graph(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the edges (2, E) that pass the filter."""
+        edges = self.near_pairs(batch)
+        keep = self.filter_logits(batch, edges).sigmoid() > self.config.filter_threshold
+        return edges[:, keep]
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return edges (2, E) and their scores (E,) of a batch with ``track_inputs`` (N, 5) and ``offsets``."""
+        edges = self.graph(batch)
+        return edges, self.interaction(batch["track_inputs"], edges).float().sigmoid()

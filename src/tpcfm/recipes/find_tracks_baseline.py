@@ -1,0 +1,194 @@
+"""Comparison systems of track finding on the labelled events of the adapters (arXiv 2508.14087, Sec. 5 and App. C)."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tpcfm.config.baselines_tracks import TrackBaselineConfig
+from tpcfm.config.run import Run
+from tpcfm.evaluate.tracking import TrackingTally
+from tpcfm.losses.track_embedding import EdgeLoss, EggNetLoss, EmbeddingLoss, HeptLoss
+from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
+from tpcfm.recipes.adapter_task import SHOWN_EVENTS, shown_events
+from tpcfm.recipes.baseline_task import BaselineTask
+from tpcfm.recipes.groups_support import identity, spread
+from tpcfm.recipes.track_scores import TrackScores
+from tpcfm.recipes.track_systems import Choice, TrackBatches, TrackSystem
+from tpcfm.train import FitResult, Objective, PackedSource, evaluate_objective, fit, to_device
+from tpcfm.workspace import Workspace
+
+TITLES = {
+    "eggnet": "EggNet",
+    "exatrkx": "Exa.TrkX",
+    "hept": "HEPT",
+    "kalman": "Cellular automaton and Kalman filter (classical reference)",
+}
+
+
+class TrackTask(BaselineTask):
+    """A track-finding run: training in one or several stages, choice of the clustering, scores."""
+
+    def __init__(self, run: Run, workspace: Workspace, device: str | None, block: TrackBaselineConfig) -> None:
+        super().__init__(
+            run,
+            workspace,
+            device,
+            task="tracks",
+            train=block.train,
+            n_labels=block.n_labels,
+            seed=block.seed,
+            validation_events=block.validation_events,
+            collate=TrackBatches(block.model),
+        )
+        self.block = block
+        torch.manual_seed(block.seed)
+        self.system = TrackSystem(block)
+
+    def train_stage(
+        self, network: nn.Module, objective: Objective, stage: str, share: float, max_seconds: float | None
+    ) -> FitResult:
+        """Train a part of a system with a share of the steps, in a state folder of its own."""
+        steps = max(1, round(self.settings.steps * share))
+        warmup = min(self.settings.warmup_steps, steps // 5)
+        settings = self.settings.model_copy(update={"steps": steps, "warmup_steps": warmup})
+
+        def validate(part: nn.Module, step: int) -> dict[str, float]:
+            batches = self.batches(self.validation)
+            return evaluate_objective(part, objective, batches, self.device, precision=settings.precision)
+
+        source = PackedSource(
+            self.store,
+            self.training,
+            self.collate,
+            batch_size=settings.batch_size,
+            max_points=settings.max_points,
+            seed=self.seed,
+            workers=settings.workers,
+        )
+        return fit(
+            network,
+            objective,
+            source,
+            settings,
+            state=self.workspace.state(self.run.id) / stage,
+            identity={**identity(self.run, self.store, self.workspace), "stage": stage},
+            seed=self.seed,
+            validate=validate,
+            keep="best",
+            max_seconds=max_seconds,
+            device=self.device,
+        )
+
+    def learn(self, max_seconds: float | None) -> FitResult | None:
+        """Train the network of the system; None for the Kalman filter."""
+        block, network = self.block, self.system.network
+        if block.kalman:
+            return None
+        if not isinstance(network, ExaTrkx):
+            objective = EggNetLoss(block.eggnet) if block.eggnet else HeptLoss(block.hept)  # type: ignore[arg-type]
+            return self.train(network, objective, max_seconds)
+        network.to(self.device)  # the stages that stand still are needed there too
+        begun, results = time.monotonic(), []
+        for stage, share in zip(STAGES, network.config.stage_steps, strict=True):
+            part = getattr(network, stage)
+            objective = EmbeddingLoss(network.config) if stage == "embedding" else EdgeLoss(network, stage)
+            left = None if max_seconds is None else max_seconds - (time.monotonic() - begun)
+            results.append(self.train_stage(part, objective, stage, share, left))
+        last = results[-1]
+        history = [
+            {**row, "stage": stage} for stage, result in zip(STAGES, results, strict=True) for row in result.history
+        ]
+        return FitResult(
+            sum(r.steps for r in results), last.best_step, last.best_value, sum(r.seconds for r in results), history
+        )
+
+    @torch.no_grad()
+    def choose(self) -> tuple[Choice, float]:
+        """Return the clustering with the largest ARI on validation events, and this ARI; the earlier one wins a tie."""
+        choices = self.system.choices
+        tallies = [TrackingTally() for _ in choices]
+        network = self.system.network.to(self.device).eval()
+        for _, batch in self.batches(spread(self.validation, self.block.tuning_events)):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+                answer = network(to_device(batch, self.device))
+            bounds = batch["offsets"].tolist()
+            for start, stop, event in zip(bounds[:-1], bounds[1:], self.system.split(batch, answer), strict=True):
+                for choice, tally in zip(choices, tallies, strict=True):
+                    tally.update(batch["track"][start:stop], self.system.cluster(event, choice))
+        reached = [tally.values()["ari"] for tally in tallies]
+        best = int(np.argmax(reached))
+        return choices[best], reached[best]
+
+    def cost_rows(self, model: nn.Module, result: FitResult) -> list[dict[str, Any]]:
+        """Return the costs; without those of a training for the Kalman filter."""
+        rows = super().cost_rows(model, result)
+        return [row for row in rows if not self.block.kalman or row["metric"] in ("parameters", "events_per_second")]
+
+
+def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
+    """Train a track finder from scratch, resuming if there is a state; write model directory, metrics and predictions.
+
+    Events, label subset, selection and metrics are those of ``find_tracks``. The clustering is chosen on validation
+    events; scores under the published one are rows of their own, with the parameters as class.
+
+    Raises:
+        DataError: the cache is missing or damaged, or holds too few labelled events.
+        Interrupted: stopped by a signal or the time limit; the same call continues.
+    """
+    block = TrackBaselineConfig.model_validate(run.config)
+    task = TrackTask(run, workspace, device, block)
+    system = task.system
+    result = task.learn(max_seconds)
+    started = time.monotonic()
+    choice, reached = task.choose()
+    tuning_seconds = time.monotonic() - started
+
+    scores = TrackScores(task.store, task.test, workspace, run.dataset)
+    others = {_name(c): (c, TrackScores(task.store, task.test, workspace, run.dataset)) for c in system.published}
+    shown: list[dict[str, Any]] = []
+    for rows, batch, answer in task.predict(system.network):
+        started = time.perf_counter()
+        events = list(system.split(batch, answer))
+        found = np.concatenate([system.cluster(event, choice) for event in events])
+        task.inference_seconds += time.perf_counter() - started
+        scores.update(rows, batch, found)
+        for other, tally in others.values():
+            tally.update(rows, batch, np.concatenate([system.cluster(event, other) for event in events]))
+        shown += shown_events(task.store, rows, batch, batch["track"], found, SHOWN_EVENTS - len(shown))
+
+    metrics = task.metric_rows(scores.values(), scores.intervals())
+    for name, (_, tally) in others.items():
+        metrics += task.metric_rows(tally.values(), tally.intervals(), name=name)
+    metrics += task.metric_rows({"ari": reached}, split="validation")
+    metrics += task.metric_rows({f"clustering_{key}": float(value) for key, value in choice.items()}, split="")
+    metrics += task.metric_rows({"tuning_seconds": tuning_seconds}, split="")
+    if block.kalman:
+        _keep(system.network, choice)
+    task.finish(
+        system.network,
+        result or FitResult(0, None, None, tuning_seconds, []),
+        metrics,
+        shown,
+        title=f"{TITLES[block.model]}, track finding" + (f", {block.n_labels} labelled events" if result else ""),
+        what=f"Comparison system; clustering chosen on validation events: {_name(choice)}.",
+        config={
+            "architecture": f"baseline_{block.model}",
+            "baseline": block.model_dump(mode="json"),
+            "clustering": choice,
+        },
+    )
+
+
+def _name(choice: Choice) -> str:
+    return ", ".join(f"{key} {value:g}" for key, value in choice.items())
+
+
+def _keep(network: nn.Module, choice: Choice) -> None:
+    """Put the cuts chosen into the buffer that is saved."""
+    from tpcfm.classical.tracking import TrackerSettings
+
+    settings = TrackerSettings()._replace(**choice)  # type: ignore[arg-type]
+    network.register_buffer("settings", torch.tensor(settings, dtype=torch.float64))
