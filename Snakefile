@@ -54,3 +54,8 @@ include: "workflow/rules/scaling.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/mlflow.smk"
+
+
+# Before anything is submitted: what the cluster or the image lacks, in words that say what to do.
+onstart:
+    stop_if_it_cannot_run()

@@ -62,7 +62,9 @@ def check(path: Path, *, gpu: bool, tests: str | None) -> dict[str, str]:
         raise image.ImageError(f"caches would land in the checkout: {caches}")
     print(inside("tpcfm", "doctor"))
     if tests is not None:
-        image.run(image.exec_command(path, ["python", "-m", "pytest", *shlex.split(tests)], gpu=gpu))
+        # The wrapper `tpcfm` finds the code by itself; pytest is told.
+        code = f"PYTHONPATH={image.ROOT / 'src'}"
+        image.run(image.exec_command(path, ["env", code, "python", "-m", "pytest", *shlex.split(tests)], gpu=gpu))
     return found
 
 

@@ -5,6 +5,7 @@ import shutil
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from tpcfm.cli._slurm import preflight
 from tpcfm.config.load import validate as validate_config
 from tpcfm.config.plan import make_plan
 from tpcfm.errors import TpcfmError
@@ -121,3 +122,18 @@ def report_inputs(wildcards):
     wanted += [f"{RESULTS}/studies/scaling/fits.parquet"] if "scaling" in held else []
     wanted += [f"{RESULTS}/studies/tokenizer/metrics.parquet"] if WITH_TOKENIZER_STUDY else []
     return wanted
+
+
+def stop_if_it_cannot_run():
+    """Stop before the first job if the image is missing or the cluster cannot have what the site file asks for."""
+    said = []
+    in_container = {method.name.lower() for method in workflow.deployment_settings.deployment_method} & {"apptainer"}
+    if in_container and "://" not in CONFIG.container and not Path(CONFIG.container).is_file():
+        said.append(
+            f"container: there is no image {CONFIG.container!r}. Build it with `python containers/build.py`"
+            " (docs/how-to/containers.md), or set `container` in config.yaml to the address or path of one"
+        )
+    if workflow.executor_plugin.name == "slurm":
+        said += preflight()
+    if said:
+        raise WorkflowError("Nothing was submitted:", *said)
