@@ -6,6 +6,7 @@ from tpcfm.config.plan import Planner
 
 def plan_track_baselines(planner: Planner, study: TrackBaselines, dataset: str, cache: str) -> None:
     """Add track finding to the plan; the Kalman filter learns nothing, so it is one run for all label counts."""
+    assert planner.config.fm4npp is not None
     for model in study.models:
         counts = [0] if model == "kalman" else study.training.labels
         for n_labels in counts:
@@ -18,6 +19,7 @@ def plan_track_baselines(planner: Planner, study: TrackBaselines, dataset: str, 
                         "model": model,
                         "n_labels": n_labels,
                         model: getattr(study, model),
+                        "validation_events": planner.config.fm4npp.validation_events,
                         "tuning_events": study.tuning_events,
                         "train": train,
                         "seed": seed,
