@@ -15,6 +15,8 @@ def plan_baselines(planner: Planner, study: BaselinesStudy, dataset: str, cache:
 
 def plan_point_baselines(planner: Planner, study: PointBaselines, dataset: str, cache: str) -> None:
     """Add particle identification and noise tagging to the plan."""
+    assert planner.config.fm4npp is not None
+    validation_events = planner.config.fm4npp.validation_events
     for task in ("pid", "noise"):
         labelled = getattr(study, task)
         if labelled is None:
@@ -31,6 +33,7 @@ def plan_point_baselines(planner: Planner, study: PointBaselines, dataset: str, 
                         n_labels=n_labels,
                         graph=None if model == "voxel_unet" else study.graph,
                         voxel=study.voxel if model == "voxel_unet" else None,
+                        validation_events=validation_events,
                         train=train,
                         seed=seed,
                     )

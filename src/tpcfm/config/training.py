@@ -46,8 +46,15 @@ class LabelledTraining(Block):
     seeds: list[int] = Field(default=[0], min_length=1)
 
     def budget(self, n_labels: int) -> TrainConfig:
-        """Return the training settings for one label count."""
+        """Return the training settings for one label count.
+
+        A count with its own number of steps is validated at least forty times, so that the best weights can be found
+        and a plateau be seen.
+        """
         steps = self.steps_by_labels.get(n_labels, self.train.steps)
         warmup = min(self.train.warmup_steps, max(steps // 5, 0))
         batch = min(self.train.batch_size, n_labels)
-        return self.train.model_copy(update={"steps": steps, "warmup_steps": warmup, "batch_size": batch})
+        changed = {"steps": steps, "warmup_steps": warmup, "batch_size": batch}
+        if n_labels in self.steps_by_labels and self.train.evaluate_every:
+            changed["evaluate_every"] = max(1, min(self.train.evaluate_every, steps // 40))
+        return self.train.model_copy(update=changed)
