@@ -308,6 +308,21 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
     code, _ = run("tpcpp", "--split", "test", "--base-url", site.url, "--to", tmp_path)
     assert code == 0
     assert (tmp_path / "labeled/test/spacepoints.npz").is_file()
+    name = "val/generic_v2_5_v2.h5"
+    code, _ = run(
+        "member", "pilarnet", name, "--revision", "v2", "--base-url", site.url, "--out", tmp_path / "raw" / name
+    )
+    assert code == 0
+    assert (tmp_path / "raw" / name).read_bytes() == files[name]
+    name = "labeled/test/spacepoints.npz"
+    code, _ = run("member", "tpcpp", name, "--base-url", site.url, "--out", tmp_path / "raw" / name)
+    assert code == 0
+    assert len(list((tmp_path / "raw" / "labeled" / "test").glob("*.npz"))) == 4
+    code, said = run(
+        "member", "pilarnet", "val/no.h5", "--revision", "v2", "--base-url", site.url, "--out", tmp_path / "val/no.h5"
+    )
+    assert code == 2
+    assert "not in the release" in said.err
     with serving() as gone:
         url = gone.url
     code, said = run("tpcpp", "--base-url", url, "--to", tmp_path)

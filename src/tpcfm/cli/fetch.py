@@ -55,6 +55,26 @@ def tpcpp(
     _fetch(tpcpp_items(split or (), parse_shards(shards), base_url or ZENODO), to, only_list)
 
 
+@app.command()
+def member(
+    release: Annotated[str, typer.Argument(help="pilarnet or tpcpp.")],
+    name: Annotated[str, typer.Argument(help="Path inside the release, e.g. labeled/train/spacepoints_000.npz.")],
+    out: Annotated[Path, typer.Option(help="Where it goes; ends in the path inside the release.")],
+    revision: Annotated[str, typer.Option(help="Revision of PILArNet-M: v1, v2, v3, or a commit.")] = "v1",
+    base_url: BaseUrl = "",
+) -> None:
+    """One file of a release, as the workflow asks for it; labels of the collider come with their spacepoints."""
+    from tpcfm.errors import ConfigError
+    from tpcfm.ingest.fetch import member_items
+
+    if not out.as_posix().endswith(name):
+        raise ConfigError(f"--out {out}: must end in the path inside the release, {name}")
+    folder = out
+    for _ in Path(name).parts:
+        folder = folder.parent
+    _fetch(member_items(release, name, revision, base_url), folder, False)
+
+
 def _fetch(items: "list[Item]", to: Path, only_list: bool) -> None:
     from tqdm import tqdm
 

@@ -128,6 +128,39 @@ def tpcpp_items(
     return _of_shards(sorted(items, key=lambda item: item.path), shards)
 
 
+def member_items(release: str, name: str, revision: str = "v1", base_url: str = "") -> list[Item]:
+    """List one file of a release and what belongs to it (the labels of a collider shard).
+
+    Args:
+        release: ``pilarnet`` or ``tpcpp``.
+        name: path inside the release.
+        revision: revision of PILArNet-M.
+        base_url: a mirror; "" takes the published server.
+
+    Raises:
+        ConfigError: unknown release or no such file.
+        MachineError: no connection.
+    """
+    folder, _, file = name.rpartition("/")
+    folders = {"pilarnet": PILARNET_FOLDERS, "tpcpp": TPCPP_FOLDERS}
+    if release not in folders:
+        raise ConfigError(f"release {release!r}: allowed are {', '.join(folders)}")
+    split = next((key for key, value in folders[release].items() if value == folder), None)
+    if split is None:
+        raise ConfigError(f"{name!r}: {release} has the folders {', '.join(folders[release].values())}")
+    if release == "pilarnet":
+        items = pilarnet_items([split], None, revision, base_url=base_url or HUGGING_FACE)
+        wanted = {name}
+    else:
+        items = tpcpp_items([split], None, base_url or ZENODO)
+        stems = ("spacepoints", "track_ids", "pid_labels", "noise_tags")
+        wanted = {f"{folder}/{file.replace('spacepoints', stem)}" for stem in stems}
+    found = [item for item in items if item.path in wanted]
+    if name not in {item.path for item in found}:
+        raise ConfigError(f"{name!r} is not in the release; it has {', '.join(item.path for item in items[:12])} ...")
+    return found
+
+
 def fetch(items: Sequence[Item], folder: Path, progress: Progress, done: Callable[[Item, bool], None]) -> None:
     """Fetch files to a folder, one after another; run again, it goes on where it stopped.
 
