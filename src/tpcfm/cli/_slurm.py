@@ -13,6 +13,8 @@ from pathlib import Path
 
 SITE = Path("profiles/slurm/site.yaml")
 SECONDS = 15
+MODEL = re.compile(r"[a-zA-Z0-9_.]+")
+"""What the executor plugin takes as the model of a GPU; sites also have names with hyphens."""
 CHECK_INTERVAL = 180
 """Longest interval (s) at which the executor asks for its jobs; a finished job must stay visible for three of them."""
 
@@ -76,6 +78,14 @@ def parse_gpus(gres: str) -> dict[str, int]:
     return found
 
 
+def parse_limit(text: str) -> int:
+    """Return a time limit in minutes (``2-00:00:00``, ``30:00``, ``infinite``); a year where there is none."""
+    if not (found := re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)):
+        return 365 * 1440
+    days, hours, minutes, _ = (int(v or 0) for v in found.groups())
+    return days * 1440 + hours * 60 + minutes
+
+
 def parse_partitions(text: str) -> list[Partition]:
     """Return the partitions from ``sinfo -h -o '%P|%a|%l|%D|%c|%m|%G'`` (one line per kind of node)."""
     found: dict[str, Partition] = {}
@@ -136,6 +146,11 @@ def problems(site: dict[str, object], found: list[Partition], accounts: set[str]
     gpu = named.get(str(site.get("gpu_partition", "")))
     if gpu:
         model, wanted = str(site.get("gpu_model", "")), int(str(site.get("gpus", 1)))
+        if model and not MODEL.fullmatch(model):
+            said.append(
+                f"gpu_model: {model!r}: Snakemake's Slurm plugin takes letters, digits, dot and underscore only."
+                " Leave it empty and choose the GPUs by partition"
+            )
         held = gpu.gpus.get(model, 0) if model else max(gpu.gpus.values(), default=0)
         listed = ", ".join(f"{n} x {m or 'GPU'}" for m, n in gpu.gpus.items()) or "no GPUs"
         if wanted > held:
@@ -143,11 +158,23 @@ def problems(site: dict[str, object], found: list[Partition], accounts: set[str]
                 f"gpus: {wanted} x {model or 'GPU'} on one node cannot be had in the partition {gpu.name!r}, whose nodes have {listed}."
                 f" Set gpu_partition, gpu_model or gpus in {where.format('GPUS')}"
             )
-        for key, limit, unit in (("gpu_job_cpus", gpu.cpus, "cores"), ("gpu_job_mem_mb", gpu.memory_mb, "MB")):
+        largest = (
+            ("gpu_job_cpus", gpu.cpus, "cores"),
+            ("gpu_job_mem_mb", gpu.memory_mb, "MB"),
+            ("gpu_limit_mb", gpu.memory_mb, "MB"),
+        )
+        for key, limit, unit in largest:
             if int(str(site.get(key, 0))) > limit > 1:
                 said.append(
                     f"{key}: {site[key]} is more than a node of {gpu.name!r} has ({limit} {unit}). Lower it in {where.format(key.upper())}"
                 )
+    for kind in ("cpu", "gpu"):
+        key, partition = f"{kind}_limit_minutes", named.get(str(site.get(f"{kind}_partition", "")))
+        if partition and int(str(site.get(key, 0))) > parse_limit(partition.limit):
+            said.append(
+                f"{key}: {site[key]} minutes is more than the partition {partition.name!r} allows ({partition.limit})."
+                f" Lower it in {where.format(key.upper())}"
+            )
     account = str(site.get("account", ""))
     if account and accounts and account.lower() not in {a.lower() for a in accounts}:
         said.append(
@@ -181,18 +208,24 @@ def preflight(ask: Ask = ask) -> list[str]:
 
 
 def recommend(found: list[Partition], accounts: set[str], sacct: bool) -> dict[str, object]:
-    """Return lines of the site file that fit the cluster: the default partition for CPU work, the one with most GPUs for training."""
+    """Return lines of the site file that fit the cluster.
+
+    CPU work goes to the default partition if jobs may run half a day there, training to the partition with most GPUs.
+    """
     up = [p for p in found if p.up] or found
     without = [p for p in up if not p.gpus] or up
-    cpu = next((p for p in without if p.default), without[0])
+    long = [p for p in without if parse_limit(p.limit) >= 720] or without
+    cpu = next((p for p in long if p.default), max(long, key=lambda p: p.nodes))
     with_gpus = sorted(
         (p for p in up if p.gpus), key=lambda p: ("gpu" in p.name.lower(), p.nodes * sum(p.gpus.values()))
     )
-    lines: dict[str, object] = {"cpu_partition": cpu.name}
+    lines: dict[str, object] = {"cpu_partition": cpu.name, "cpu_limit_minutes": min(1440, parse_limit(cpu.limit))}
+    lines |= {"cpu_limit_mb": min(120000, cpu.memory_mb)}
     if with_gpus:
         best = with_gpus[-1]
-        models = [m for m in best.gpus if m]
+        models = [m for m in best.gpus if MODEL.fullmatch(m)]
         lines |= {"gpu_partition": best.name, "gpu_model": models[0] if len(best.gpus) > 1 and models else ""}
+        lines |= {"gpu_limit_minutes": min(1440, parse_limit(best.limit)), "gpu_limit_mb": min(250000, best.memory_mb)}
         cores = best.cpus // max(sum(best.gpus.values()), 1)
         lines |= {"gpu_job_cpus": max(1, min(8, cores))}
         lines |= {"gpu_job_mem_mb": max(2000, min(32000, best.memory_mb // max(sum(best.gpus.values()), 1)))}
