@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,7 +103,7 @@ def run_id(plan: dict) -> str:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy in which Slurm and the image have made the caches of the sequence models; training long enough to be stopped."""
     over = {"fm4npp": {"pretrain": {"steps": 400, "checkpoint_every": 20, "evaluate_every": 200, "warmup_steps": 1}}}
     copy = Checkout(tmp_path_factory.mktemp("cluster"), over)
@@ -113,7 +112,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     done = copy.run("--", f"results/cache/{copy.cache}/manifest.json")  # type: ignore[attr-defined]
     assert done.returncode == 0, done.stdout[-6000:]
     copy.log = done.stdout  # type: ignore[attr-defined]
-    yield copy
+    return copy
 
 
 def test_caches_are_made_by_slurm_in_the_image(prepared: Checkout) -> None:
