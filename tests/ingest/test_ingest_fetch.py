@@ -314,10 +314,13 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
     )
     assert code == 0
     assert (tmp_path / "raw" / name).read_bytes() == files[name]
-    name = "labeled/test/spacepoints.npz"
+    name = "labeled/train/spacepoints_001.npz"
     code, _ = run("member", "tpcpp", name, "--base-url", site.url, "--out", tmp_path / "raw" / name)
     assert code == 0
-    assert len(list((tmp_path / "raw" / "labeled" / "test").glob("*.npz"))) == 4
+    assert sorted(p.name for p in (tmp_path / "raw/labeled/train").iterdir()) == [
+        "spacepoints_001.npz",
+        "track_ids_001.npz",
+    ]
     code, said = run(
         "member", "pilarnet", "val/no.h5", "--revision", "v2", "--base-url", site.url, "--out", tmp_path / "val/no.h5"
     )

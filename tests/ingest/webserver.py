@@ -67,8 +67,8 @@ def serving() -> Iterator[Site]:
                 site.breaks -= 1
                 stop = start + site.break_after
                 self.close_connection = True
+            site.sent += stop - start  # before the write: the client may look as soon as it has the last byte
             self.wfile.write(content[start:stop])
-            site.sent += stop - start
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     site.url = f"http://127.0.0.1:{server.server_address[1]}"
