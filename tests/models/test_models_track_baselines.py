@@ -1,0 +1,192 @@
+"""Track-finding comparison networks: sizes of the papers, graphs and losses against brute force, order of the points, GPU path."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tpcfm.config.baselines_tracks import EggNetConfig, ExaTrkxConfig, HeptConfig, TrackBaselineConfig
+from tpcfm.config.training import TrainConfig
+from tpcfm.evaluate.tracking import TrackingTally
+from tpcfm.losses.metric_learning import contrastive, hinge_embedding
+from tpcfm.losses.track_embedding import EdgeLoss, EggNetLoss, EmbeddingLoss, HeptLoss
+from tpcfm.models.baselines.eggnet import EggNet
+from tpcfm.models.baselines.embedding_graph import all_pairs, nearest, sum_at
+from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
+from tpcfm.models.baselines.hept import Hept
+from tpcfm.recipes.track_systems import TrackSystem, track_inputs
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
+from fm4npp_toys import toy_event
+
+SMALL = {
+    "eggnet": {"width": 16, "iterations": 2, "passings": 2, "embedding": 8, "eps": [1.0, 0.5]},
+    "exatrkx": {"embedding_width": 48, "embedding_layers": 2, "embedding": 8, "filter_width": 32, "filter_layers": 2, "width": 32, "passings": 2},
+    "hept": {"width": 12, "heads": 2, "layers": 2, "block": 50, "output_width": 32, "output_layers": 2, "regions": 9,
+             "min_cluster": [8], "min_samples": [8, 4]},
+}  # fmt: skip
+
+
+def toy_batch(model: str, events: int = 3, tracks: int = 5, seed: int = 3) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    parts = [toy_event(rng, tracks) for _ in range(events)]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    offsets = np.cumsum([0, *(len(part["x"]) for part in parts)])
+    xyz = np.stack([joined[axis] for axis in "xyz"], axis=1).astype(np.float32)
+    energy = ((joined["energy"] - 253) / 268).astype(np.float32)
+    batch = {"offsets": offsets, "xyz": xyz, "energy": energy, "track": joined["track"]}
+    return {**batch, "track_inputs": track_inputs(model, energy, xyz, offsets)}
+
+
+def tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+def make(model: str) -> tuple[TrackBaselineConfig, TrackSystem]:
+    torch.manual_seed(0)
+    train = TrainConfig(steps=1, batch_size=1)
+    block = TrackBaselineConfig.model_validate({"model": model, "n_labels": 3, "train": train, model: SMALL[model]})
+    return block, TrackSystem(block)
+
+
+def fit(part: torch.nn.Module, objective: object, batch: dict[str, np.ndarray], steps: int) -> float:
+    optimizer = torch.optim.Adam(part.parameters(), lr=3e-3)
+    for _ in range(steps):
+        counts, sums = objective.counts(batch, None), objective.sums(part, tensors(batch), None)
+        loss = sum(objective.weights[name] * sums[name] / counts[name] for name in sums)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return float(loss.detach())
+
+
+@pytest.mark.parametrize(
+    ("network", "published"), [(EggNet(EggNetConfig()), 0.16e6), (ExaTrkx(ExaTrkxConfig()), 3.86e6), (Hept(HeptConfig()), 0.31e6)]
+)  # fmt: skip
+def test_sizes_are_those_of_the_paper(network: torch.nn.Module, published: float) -> None:
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(published, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("model", "steps", "ari"), [("eggnet", 80, 0.99), ("hept", 120, 0.9), pytest.param("exatrkx", 120, 0.99, marks=pytest.mark.slow)]
+)  # fmt: skip
+def test_each_overfits_a_few_events(model: str, steps: int, ari: float) -> None:
+    block, system = make(model)
+    batch = toy_batch(model)
+    if block.exatrkx:
+        for stage in STAGES:
+            objective = EmbeddingLoss(block.exatrkx) if stage == "embedding" else EdgeLoss(system.network, stage)
+            fit(getattr(system.network, stage), objective, batch, steps)
+    else:
+        fit(system.network, EggNetLoss(block.eggnet) if block.eggnet else HeptLoss(block.hept), batch, steps)
+    with torch.no_grad():
+        answer = system.network(tensors(batch))
+    reached = []
+    for choice in system.choices:
+        tally = TrackingTally()
+        found = np.concatenate([system.cluster(event, choice) for event in system.split(batch, answer)])
+        tally.update(batch["track"], found, batch["offsets"])
+        reached.append(tally.values()["ari"])
+    assert max(reached) > ari
+
+
+@pytest.mark.parametrize("model", ["eggnet", "hept", "exatrkx"])
+def test_the_order_of_the_points_does_not_matter(model: str) -> None:
+    _, system = make(model)
+    system.network.double()
+    batch = toy_batch(model, events=2)
+    rng = np.random.default_rng(1)
+    offsets = batch["offsets"]
+    order = np.concatenate([a + rng.permutation(b - a) for a, b in itertools.pairwise(offsets.tolist())])
+    turned = {name: values if name == "offsets" else values[order] for name, values in batch.items()}
+    turned["track_inputs"] = track_inputs(model, turned["energy"], turned["xyz"], offsets)
+    np.testing.assert_array_equal(turned["track_inputs"], batch["track_inputs"][order])
+    for part in (batch, turned):
+        part["track_inputs"] = part["track_inputs"].astype(np.float64)
+    with torch.no_grad():
+        plain, other = system.network(tensors(batch)), system.network(tensors(turned))
+    if model == "exatrkx":
+        scores = [
+            {(min(a, b), max(a, b)): s for a, b, s in zip(*rows(edges[0].numpy(), edges[1].numpy()), edges_scores.numpy())}
+            for (edges, edges_scores), rows in [
+                (plain, lambda a, b: (a, b)),
+                (other, lambda a, b: (order[a], order[b])),
+            ]
+        ]  # fmt: skip
+        assert scores[0].keys() == scores[1].keys()
+        assert scores[0]
+        assert all(abs(scores[0][pair] - scores[1][pair]) < 1e-5 for pair in scores[0])
+    else:
+        np.testing.assert_allclose(other.numpy(), plain.numpy()[order], atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["eggnet", "hept", "exatrkx"])
+def test_events_of_a_batch_do_not_see_each_other(model: str) -> None:
+    _, system = make(model)
+    batch = toy_batch(model, events=2)
+    cut = batch["offsets"][1]
+    alone = {name: values[:cut] for name, values in batch.items()} | {"offsets": batch["offsets"][:2]}
+    with torch.no_grad():
+        both, one = system.network(tensors(batch)), system.network(tensors(alone))
+    if model == "exatrkx":
+        mine = both[0][0] < cut
+        assert (both[0][1][~mine] >= cut).all()
+        np.testing.assert_array_equal(both[0][:, mine].numpy(), one[0].numpy())
+        np.testing.assert_allclose(both[1][mine].numpy(), one[1].numpy(), atol=1e-5)
+    else:
+        np.testing.assert_allclose(both[:cut].numpy(), one.numpy(), atol=1e-4)
+
+
+def test_both_graph_builders_agree() -> None:
+    points = torch.from_numpy(np.random.default_rng(0).normal(size=(90, 6)))
+    offsets = torch.tensor([0, 40, 41, 90])
+    for limit in (float("inf"), 2.0):
+        pairs = [set(map(tuple, build(points, offsets, 7, limit).T.tolist())) for build in (nearest, all_pairs)]
+        assert pairs[0] == pairs[1]
+
+
+def test_sums_at_rows() -> None:
+    sums = sum_at(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([2, 0, 2]), 3)
+    assert sums.tolist() == [[2.0], [0.0], [5.0]]
+
+
+def test_hinge_against_loops() -> None:
+    rng = np.random.default_rng(0)
+    points, track, offsets = (
+        rng.normal(size=(14, 3)),
+        np.array([0, 0, 1, 1, -1, -1, 2, 0, 0, 0, 1, 1, 2, 2]),
+        [0, 7, 14],
+    )
+    pull = push = 0.0
+    for start, stop in ((0, 7), (7, 14)):
+        for i in range(start, stop):
+            near = [
+                np.linalg.norm(points[i] - points[j])
+                for j in range(start, stop)
+                if j != i and track[j] == track[i] >= 0
+            ]
+            far = sorted(
+                np.linalg.norm(points[i] - points[j])
+                for j in range(start, stop) if j != i and (track[j] != track[i] or track[i] < 0)
+            )  # fmt: skip
+            hinge = [max(0.0, 1.5 - d) for d in far]
+            pull += np.mean(near) if near else 0
+            push += np.mean(hinge) + np.mean(hinge[:2])
+    found = hinge_embedding(
+        torch.from_numpy(points), torch.from_numpy(track), torch.tensor(offsets), margin=1.5, hard=2
+    )
+    assert [float(value) for value in found] == pytest.approx([pull, push], rel=1e-4)
+
+
+def test_contrastive_prefers_tracks_apart_and_is_finite_for_one_track() -> None:
+    track, offsets = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 4])
+    settings = {"negatives": 2, "temperature": 0.05, "sigma": 0.75}
+    apart = contrastive(torch.tensor([[0.0], [0.1], [3.0], [3.1]]), track, offsets, **settings)
+    mixed = contrastive(torch.tensor([[0.0], [3.0], [0.1], [3.1]]), track, offsets, **settings)
+    assert apart < 1e-3 < mixed
+    points = torch.randn(4, 2, requires_grad=True)
+    contrastive(points, torch.zeros(4, dtype=torch.int64), offsets, **settings).backward()
+    assert torch.isfinite(points.grad).all()
