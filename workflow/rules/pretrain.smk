@@ -17,12 +17,14 @@ rule pretrain:
         plan=PLAN_FILE,
         mem_mb=4000,
         runtime=1440,
+        gpu=0,
     params:
         hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
     message:
         "Pretraining {wildcards.run}"
     shell:
-        "tpcfm pretrain --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        "tpcfm pretrain --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime}"
+        " --processes {resources.gpu} >{log} 2>&1"
 
 
 rule probe:

@@ -12,20 +12,32 @@ MAX_SECONDS = typer.Option(
 MAX_MINUTES = typer.Option(None, help="The same in minutes; a tenth, at most ten minutes, is kept as a margin.")
 DEVICE = typer.Option(None, help="cpu, cuda or cuda:N; default: CUDA if there is one.")
 
+PROCESSES = typer.Option(1, min=0, help="Processes on this machine that train together, one per GPU; 0 counts as 1.")
+
 
 def run_job(
-    stage: str, plan: Path, run: str, max_seconds: float | None, max_minutes: float | None, device: str | None
+    stage: str,
+    plan: Path,
+    run: str,
+    max_seconds: float | None,
+    max_minutes: float | None,
+    device: str | None,
+    processes: int = 1,
 ) -> None:
     """Run one entry of the plan with its recipe."""
     import importlib
     import logging
     import os
 
+    from tpcfm.cli._launch import relaunch, report_exit
+
+    if (code := relaunch(processes)) is not None:
+        raise typer.Exit(code)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
     from tpcfm.config.plan import Plan
-    from tpcfm.errors import ConfigError
+    from tpcfm.errors import ConfigError, TpcfmError
     from tpcfm.workspace import Workspace
 
     table = Plan.read(plan)
@@ -48,4 +60,8 @@ def run_job(
         torch.set_num_threads(threads)
     workspace = Workspace(Path(table.config["results"]))
     recipe = importlib.import_module(f"tpcfm.recipes.{entry.recipe}")
-    recipe.run(entry, workspace, max_seconds=max_seconds, device=device)
+    try:
+        recipe.run(entry, workspace, max_seconds=max_seconds, device=device)
+    except TpcfmError as error:
+        report_exit(error.exit_code)
+        raise
