@@ -1,5 +1,6 @@
 """What the adapter recipes share: labelled events, inputs from a frozen backbone or raw points, training, outputs."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class AdapterTask:
         self.inputs = "features" if self.features is None else "branches"
         torch.manual_seed(self.block.seed)
         self.model = make_adapter(self.block)
+        self.inference_seconds = 0.0
 
     def _features(self) -> FeatureCache | None:
         """Return the frozen backbone's features of the training and validation events; None for raw points."""
@@ -120,16 +122,26 @@ class AdapterTask:
 
     @torch.no_grad()
     def predict(self, answer: Callable[[Any], dict[str, torch.Tensor]]) -> Iterator[tuple[Rows, Batch, dict[str, Any]]]:
-        """Yield (rows, batch, predictions) over the test split; ``answer`` turns the model's output into labels per task."""
+        """Yield (rows, batch, predictions) over the test split; ``answer`` turns the model's output into labels per task.
+
+        The time this takes, backbone included, is counted.
+        """
         self.model.to(self.device).eval()
-        at = 0
-        for _, batch in self.batches(self.test):
+        batches, at = self.batches(self.test), 0
+        while True:
+            started = time.perf_counter()
+            item = next(batches, None)
+            if item is None:
+                return
+            batch = item[1]
             rows = self.test[at : at + len(batch["offsets"]) - 1]
             at += len(rows)
             tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.block.train.precision == "bfloat16"):
                 found = answer(self.model(tensors[self.inputs], tensors["offsets"]))
-            yield rows, batch, {name: labels.cpu().numpy() for name, labels in found.items()}
+            answers = {name: labels.cpu().numpy() for name, labels in found.items()}
+            self.inference_seconds += time.perf_counter() - started
+            yield rows, batch, answers
 
     def metric_rows(
         self, task: str, values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
@@ -154,6 +166,10 @@ class AdapterTask:
         folder = self.workspace.run(self.run.id)
         extra = [("validation_loss", "validation", result.best_value)]
         extra += [("parameters", "", float(sum(p.numel() for p in self.model.parameters() if p.requires_grad)))]
+        extra += [("training_seconds", "", result.seconds), ("training_steps", "", float(result.steps))]
+        extra += [("stopped_early", "", float(result.steps < self.block.train.steps))]
+        if self.inference_seconds:
+            extra += [("events_per_second", "", len(self.test) / self.inference_seconds)]
         base = {k: v for k, v in rows[0].items() if k not in ("metric", "value", "low", "high", "class")}
         rows = rows + [{**base, "split": s, "metric": m, "value": v} for m, s, v in extra if v is not None]
         values = {f"{r['task']} {r['metric']}": r["value"] for r in rows if not r.get("class")}

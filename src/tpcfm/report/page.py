@@ -12,7 +12,7 @@ from tpcfm.files import write_text
 from tpcfm.report.ablations import ablation_items
 from tpcfm.report.data import data_items
 from tpcfm.report.events import event_items, prediction_items
-from tpcfm.report.labels import adapter_items, segmentation_items
+from tpcfm.report.labels import SYSTEMS, adapter_items, segmentation_items
 from tpcfm.report.representations import confusion_items, token_items
 from tpcfm.report.scaling import scaling_items
 from tpcfm.report.style import Item, Sheet
@@ -100,7 +100,10 @@ def left_out(plan: Plan) -> list[str]:
         if not system["ablations"]["next_token"]:
             missing.append("next-token ablation")
         missing += [f"order {o}" for o in ("hilbert",) if o not in system["ablations"]["orders"]]
-        missing.append("graph-network, EggNet, Exa.TrkX, HEPT and voxel U-Net baselines")
+        point, tracks = ((system.get("baselines") or {}).get(kind) or {} for kind in ("point", "tracks"))
+        trained = {*(point.get("models") or []), *(tracks.get("models") or [])}
+        missing += [f"comparison system {name}" for key, name in SYSTEMS.items() if key not in trained]
+        missing += [f"{t} with comparison systems" for t in ("pid", "noise") if point and not point[t]]
     return missing
 
 
