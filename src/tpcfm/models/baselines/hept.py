@@ -27,8 +27,10 @@ class Regions:
         # Strips of equal population in eta, and in phi: about `regions` cells per event, found by rank.
         strips = max(1, math.isqrt(regions))
         cells = max(1, regions // strips)
-        eta = self._strip(inputs[:, 4], lengths, offsets, strips)
-        phi = self._strip(torch.atan2(inputs[:, 6], inputs[:, 5]), lengths, offsets, cells)
+        # The radius breaks ties, so that the order of the rows does not.
+        first, azimuth = inputs[:, 4].double(), torch.atan2(inputs[:, 6], inputs[:, 5]).double()
+        eta = self._strip(first + 1e-4 * inputs[:, 7], lengths, offsets, strips)
+        phi = self._strip(azimuth + 1e-4 * inputs[:, 7], lengths, offsets, cells)
         self.region = self.event * (strips * cells) + eta * cells + phi
         # Every event starts a new block: place of the sorted rows in a table of whole blocks.
         blocks = (lengths + block - 1) // block
