@@ -44,7 +44,9 @@ def main() -> int:
             for row in load(files[name]).rows():
                 memory = row.get("memory_mib")
                 shown = "" if memory is None or memory != memory else f"{memory:.0f}"
-                table.add_row(name, str(row["what"]), str(row["size"]), str(row["against"]), f"{row['ratio']:.2f}", shown)
+                table.add_row(
+                    name, str(row["what"]), str(row["size"]), str(row["against"]), f"{row['ratio']:.2f}", shown
+                )
         except Exception as error:  # one broken benchmark must not hide the others
             failed.append(name)
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
