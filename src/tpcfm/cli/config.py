@@ -16,7 +16,9 @@ def check(
     from tpcfm.config.plan import make_plan
 
     plan = make_plan(load(*files))
-    print(f"valid: scale {plan.config['scale']}, {len(plan.datasets)} datasets, {len(plan.caches)} caches, {len(plan.runs)} runs")
+    print(
+        f"valid: scale {plan.config['scale']}, {len(plan.datasets)} datasets, {len(plan.caches)} caches, {len(plan.runs)} runs"
+    )
 
 
 @app.command()

@@ -43,7 +43,9 @@ def command(
 
     import torch
 
-    table.add_row("CUDA", str(torch.cuda.is_available()), "device used: " + ("cuda" if torch.cuda.is_available() else "cpu"))
+    table.add_row(
+        "CUDA", str(torch.cuda.is_available()), "device used: " + ("cuda" if torch.cuda.is_available() else "cpu")
+    )
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         properties = torch.cuda.get_device_properties(index)
         table.add_row(f"  GPU {index}", properties.name, f"{properties.total_memory / 2**30:.0f} GiB")

@@ -6,7 +6,9 @@ import typer
 
 
 def command(
-    config: list[Path] = typer.Option([Path("config.yaml")], help="Configuration and overlays, the later over the earlier."),
+    config: list[Path] = typer.Option(
+        [Path("config.yaml")], help="Configuration and overlays, the later over the earlier."
+    ),
     scale: str | None = typer.Option(None, help="Shorthand for the overlay workflow/scales/<scale>.yaml."),
     write: Path | None = typer.Option(None, help="Write the plan file into this folder and print its path."),
     show: str | None = typer.Option(None, help="Print one run, resolved."),
@@ -33,4 +35,6 @@ def command(
             table.add_row(name, study.experiment, f"{point.axis} = {point.value}", point.run)
     console.print(table)
     parts = sum(len(d.parts) for d in plan.datasets.values())
-    console.print(f"{len(plan.datasets)} datasets ({parts} files), {len(plan.caches)} caches, {len(plan.runs)} runs, plan {plan.hash}")
+    console.print(
+        f"{len(plan.datasets)} datasets ({parts} files), {len(plan.caches)} caches, {len(plan.runs)} runs, plan {plan.hash}"
+    )
