@@ -107,7 +107,8 @@ def _task_table(
                 cells.append(None if found is None else _cost(metric, float(found["value"])))
             else:
                 cells.append(Markup(with_interval(found["value"], found["low"], found["high"])))
-        cells.append("" if key not in stopped.index else "plateau" if stopped[key] else "budget")
+        trained = key in stopped.index and key[1] > 0
+        cells.append("" if not trained else "plateau" if stopped[key] else "budget")
         body.append([f"{key[0]} (here)", int(key[1]) if key[1] > 0 else "", *cells])
     floor = rows[rows["metric"] == "majority"]
     if len(floor):
@@ -129,7 +130,7 @@ def _task_table(
 def _cost(metric: str, value: float) -> object:
     if metric != "parameters":
         return value
-    return f"{value / 1e6:.2f} M"
+    return f"{value / 1e6:.{2 if value >= 1e5 else 3}f} M"
 
 
 def segmentation_items(plan: Plan, sheet: Sheet) -> list[Item]:
