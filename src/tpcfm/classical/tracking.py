@@ -39,8 +39,9 @@ class TrackerSettings(NamedTuple):
     gate: float = 40.0  # chi-square of a point, two degrees of freedom
     max_missing: int = 3  # layers in a row without a point
     min_points: int = 4  # of a track
-    pick_up: float = 1.5  # a free point this close to a point of a track joins it
-    merge: float = 2.0  # tolerance of joining turns of one helix, in units of the built-in one; 0 joins none
+    pick_up: float = 1.5  # step between free points of a group, and from a group to the track it joins
+    own: int = 15  # free points in a group that make a track
+    merge: float = 3.0  # tolerance of joining turns of one helix, in units of the built-in one; 0 joins none
 
 
 def find_tracks(xyz: npt.NDArray[np.floating], settings: TrackerSettings | None = None) -> npt.NDArray[np.int64]:
@@ -69,9 +70,10 @@ def find_tracks(xyz: npt.NDArray[np.floating], settings: TrackerSettings | None 
     bounds = np.searchsorted(layer[order], np.arange(len(LAYER_RADII_CM) + 1)).astype(np.int64)
     found, tracks, helices = _track(points, bounds, LAYER_RADII_CM, settings)
     if settings.pick_up > 0:
-        _pick_up(points, bounds, found, settings.pick_up)
-    if settings.merge > 0:
-        found = _merged(helices[:tracks], settings.merge)[found] if tracks else found
+        _pick_up(points, bounds, found, settings.pick_up, settings.own, tracks)
+    if settings.merge > 0 and tracks:
+        joined = _merged(helices[:tracks], settings.merge)
+        found = np.where((found >= 0) & (found < tracks), joined[np.minimum(found, tracks)], found)
     labels = np.empty(len(xyz), dtype=np.int64)
     labels[order] = found
     return labels
@@ -150,34 +152,42 @@ def _track(points: Array, bounds: Index, radii: Array, settings: TrackerSettings
 
 
 @njit(cache=True, nogil=True)
-def _pick_up(points: Array, bounds: Index, owner: Index, distance: float) -> None:
-    """Give free points to the track of the nearest owned point within ``distance``, round after round."""
+def _pick_up(points: Array, bounds: Index, owner: Index, distance: float, own: int, tracks: int) -> int:
+    """Deal with free points in groups linked by steps below ``distance``: small groups join the nearest track within it.
+
+    A group of ``own`` points or more is a particle by itself (a curl of a slow electron, beside which a track may pass) and
+    becomes a track. Returns the number of tracks.
+    """
     n, layers = len(points), len(bounds) - 1
     layer = np.empty(n, dtype=np.int64)
     for which in range(layers):
         layer[bounds[which] : bounds[which + 1]] = which
-    joined = np.full(n, -1)
-    for _ in range(20):
-        changed = False
-        for i in range(n):
-            joined[i] = -1
-            if owner[i] >= 0:
-                continue
-            best = distance * distance
-            low, high = bounds[max(0, layer[i] - 2)], bounds[min(layers, layer[i] + 3)]
-            for j in range(low, high):
-                if owner[j] >= 0:
-                    squared = 0.0
-                    for d in range(3):
-                        squared += (points[i, d] - points[j, d]) ** 2
-                    if squared < best:
-                        best, joined[i] = squared, owner[j]
-        for i in range(n):
-            if joined[i] >= 0:
-                owner[i] = joined[i]
-                changed = True
-        if not changed:
-            return
+    group, seen = np.empty(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
+    limit, found = distance * distance, tracks
+    for start in range(n):
+        if owner[start] >= 0 or seen[start]:
+            continue
+        group[0], size, at = start, 1, 0
+        seen[start] = True
+        best, nearest = limit, -1
+        while at < size:
+            i = group[at]
+            at += 1
+            for j in range(bounds[max(0, layer[i] - 2)], bounds[min(layers, layer[i] + 3)]):
+                squared = 0.0
+                for d in range(3):
+                    squared += (points[i, d] - points[j, d]) ** 2
+                if owner[j] < 0 and not seen[j] and squared < limit:
+                    group[size], seen[j] = j, True
+                    size += 1
+                elif 0 <= owner[j] < tracks and squared < best:
+                    best, nearest = squared, owner[j]
+        if size >= own:
+            nearest = found
+            found += 1
+        for at in range(size):
+            owner[group[at]] = nearest
+    return found
 
 
 def _merged(helices: Array, tolerance: float) -> Index:

@@ -22,7 +22,9 @@ class EggNetConfig(Block):
     margin: float = Field(1.0, gt=0, description="of the hinge loss")
     hard_negatives: int = Field(10, gt=0, description="nearest points of other tracks that count extra in the loss")
     eps: list[float] = Field(
-        default=[1.0, 0.25, 0.5, 0.75], min_length=1, description="radius of DBSCAN; the first is the published one"
+        default=[1.0, 0.1, 0.15, 0.25, 0.5, 0.75],
+        min_length=1,
+        description="radius of DBSCAN; the first is the published one",
     )
     min_samples: int = Field(2, gt=0, description="of DBSCAN, the point itself counted")
 
@@ -79,8 +81,8 @@ class KalmanConfig(Block):
 
     gate: list[float] = Field(default=[40.0, 20.0], min_length=1, description="chi-square of a point")
     min_points: list[int] = Field(default=[4, 8], min_length=1, description="points of a track")
-    pick_up: list[float] = Field(default=[1.5, 3.0], min_length=1, description="cm")
-    merge: list[float] = Field(default=[2.0, 1.0, 3.0], min_length=1, description="tolerance of joining turns")
+    pick_up: list[float] = Field(default=[1.5, 2.5], min_length=1, description="cm")
+    merge: list[float] = Field(default=[3.0, 2.0, 5.0], min_length=1, description="tolerance of joining turns")
 
 
 class TrackBaselineConfig(Block):
