@@ -55,7 +55,8 @@ def find_tracks(xyz: npt.NDArray[np.floating], settings: TrackerSettings | None 
         DataError: wrong shape, or values that are not finite.
     """
     # Numbers of one type each: the kernels are compiled once.
-    settings = TrackerSettings(*(type(d)(v) for d, v in zip(TrackerSettings(), settings or TrackerSettings())))
+    plain = (type(d)(v) for d, v in zip(TrackerSettings(), settings or TrackerSettings(), strict=True))
+    settings = TrackerSettings(*plain)  # type: ignore[arg-type]
     xyz = np.asarray(xyz, dtype=np.float64)
     if xyz.ndim != 2 or xyz.shape[1] != 3:
         raise DataError(f"tracker: points of shape {xyz.shape}; expected (N, 3)")

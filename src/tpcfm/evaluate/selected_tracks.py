@@ -83,7 +83,7 @@ class SelectedTally:
 
     def values(self) -> dict[str, float]:
         """Return the efficiencies that have a track to count, and the numbers of these tracks (``*_tracks``)."""
-        out = {}
+        out: dict[str, float] = {}
         for name, matched, true in zip(NAMES, self.matched.tolist(), self.true.tolist(), strict=True):
             if true:
                 out |= {name: matched / true, f"{name}_tracks": float(true)}

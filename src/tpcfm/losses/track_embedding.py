@@ -1,5 +1,6 @@
 """Objectives of the comparison systems of track finding: EggNet, the three stages of Exa.TrkX, HEPT."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ class EggNetLoss:
 
     def __init__(self, config: EggNetConfig) -> None:
         self.config = config
-        self.weights = {"pull": 1.0, "push": 1.0}
+        self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
         """Return the numbers of points."""
@@ -38,7 +39,7 @@ class EmbeddingLoss:
 
     def __init__(self, config: ExaTrkxConfig) -> None:
         self.config = config
-        self.weights = {"pull": 1.0, "push": 1.0}
+        self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
         """Return the numbers of points."""
@@ -54,15 +55,15 @@ class EmbeddingLoss:
 
 
 class EdgeLoss:
-    """Objective of its second and third stage: cross-entropy of edges: mean over the true and mean over the false edges of an
-    event, then over events.
+    """Objective of its second and third stage: cross-entropy of edges, balanced between true and false ones.
 
+    Mean over the true and mean over the false edges of an event, then over events.
     Which edges there are depends on the stages before, which stand still; so the number of events is the denominator.
     """
 
     def __init__(self, system: Any, stage: str) -> None:
         self.system, self.stage = system, stage
-        self.weights = {"edges": 1.0}
+        self.weights: Mapping[str, float] = {"edges": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
         """Return the number of events."""
@@ -91,7 +92,7 @@ class HeptLoss:
 
     def __init__(self, config: HeptConfig) -> None:
         self.config = config
-        self.weights = {"contrastive": 1.0}
+        self.weights: Mapping[str, float] = {"contrastive": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
         """Return the number of points."""

@@ -87,6 +87,7 @@ class TrackTask(BaselineTask):
         block, network = self.block, self.system.network
         if block.kalman:
             return None
+        objective: Objective
         if not isinstance(network, ExaTrkx):
             objective = EggNetLoss(block.eggnet) if block.eggnet else HeptLoss(block.hept)  # type: ignore[arg-type]
             return self.train(network, objective, max_seconds)
@@ -97,13 +98,11 @@ class TrackTask(BaselineTask):
             objective = EmbeddingLoss(network.config) if stage == "embedding" else EdgeLoss(network, stage)
             left = None if max_seconds is None else max_seconds - (time.monotonic() - begun)
             results.append(self.train_stage(part, objective, stage, share, left))
-        last = results[-1]
-        history = [
-            {**row, "stage": stage} for stage, result in zip(STAGES, results, strict=True) for row in result.history
-        ]
-        return FitResult(
-            sum(r.steps for r in results), last.best_step, last.best_value, sum(r.seconds for r in results), history
-        )
+        last, history, before = results[-1], [], 0
+        for number, result in enumerate(results, start=1):
+            history += [{**row, "step": before + row["step"], "stage": number} for row in result.history]
+            before += result.steps
+        return FitResult(before, last.best_step, last.best_value, sum(r.seconds for r in results), history)
 
     @torch.no_grad()
     def choose(self) -> tuple[Choice, float]:
