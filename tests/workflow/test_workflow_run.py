@@ -112,7 +112,7 @@ def with_caches(tiny: Checkout, tmp_path: Path) -> Checkout:
 def test_a_killed_pretraining_continues_to_the_same_weights(
     with_caches: Checkout, tmp_path_factory, family: str
 ) -> None:
-    over = {family: {"pretrain": {"steps": 24, "checkpoint_every": 2, "evaluate_every": 8}}}
+    over = {family: {"pretrain": {"steps": 80, "checkpoint_every": 2, "evaluate_every": 40}}}
     plan = with_caches.plan(over)
     run = next(r for r, e in plan.runs.items() if e.family == family and e.stage == "pretrain")
     target = f"results/runs/{run}/model.safetensors"
