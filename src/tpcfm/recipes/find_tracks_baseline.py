@@ -48,10 +48,9 @@ class TrackTask(BaselineTask):
         self.system = TrackSystem(block)
 
     def train_stage(
-        self, network: nn.Module, objective: Objective, stage: str, share: float, max_seconds: float | None
+        self, network: nn.Module, objective: Objective, stage: str, steps: int, max_seconds: float | None
     ) -> FitResult:
-        """Train a part of a system with a share of the steps, in a state folder of its own."""
-        steps = max(1, round(self.settings.steps * share))
+        """Train a part of a system for a part of the steps, in a state folder of its own."""
         warmup = min(self.settings.warmup_steps, steps // 5)
         settings = self.settings.model_copy(update={"steps": steps, "warmup_steps": warmup})
 
@@ -93,11 +92,12 @@ class TrackTask(BaselineTask):
             return self.train(network, objective, max_seconds)
         network.to(self.device)  # the stages that stand still are needed there too
         begun, results = time.monotonic(), []
-        for stage, share in zip(STAGES, network.config.stage_steps, strict=True):
+        ends = np.cumsum([0, *network.config.stage_steps]) * self.settings.steps
+        for stage, steps in zip(STAGES, np.diff(ends.round().astype(int)).tolist(), strict=True):
             part = getattr(network, stage)
             objective = EmbeddingLoss(network.config) if stage == "embedding" else EdgeLoss(network, stage)
             left = None if max_seconds is None else max_seconds - (time.monotonic() - begun)
-            results.append(self.train_stage(part, objective, stage, share, left))
+            results.append(self.train_stage(part, objective, stage, max(1, steps), left))
         last, history, before = results[-1], [], 0
         for number, result in enumerate(results, start=1):
             history += [{**row, "step": before + row["step"], "stage": number} for row in result.history]

@@ -22,6 +22,8 @@ TRACKS = {
     "Exa.TrkX": {"ari": 0.877, "efficiency": 0.918, "purity": 0.664, "parameters": 3.86e6},
     "HEPT": {"ari": 0.831, "efficiency": 0.812, "purity": 0.780, "parameters": 0.31e6},
 }
+# arXiv 2508.14087, Sec. 5 and App. C: efficiency for |eta| < 1.1, pT > 1 GeV, at least 20 points (Exa.TrkX: pT cut alone).
+SELECTED_TRACKS = {"FM4NPP m6": 0.996, "sPHENIX pipeline": 0.946, "Exa.TrkX, threshold 0.9": 0.9474}
 PID = {
     "FM4NPP m6": {"accuracy": 0.904, "recall": 0.765, "precision": 0.878, "parameters": 0.74e6},
     "adapter only": {"accuracy": 0.663, "recall": 0.339, "precision": 0.611, "parameters": 0.74e6},
