@@ -171,3 +171,19 @@ def test_site_file_is_read_as_the_profile_reads_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TPCFM_SLURM_GPUS", "4")
     monkeypatch.setenv("TPCFM_SLURM_BINDS", "ignored: lists come from the file")
     assert _slurm.read_site() == {"gpus": 4, "account": "a", "binds": ["/x"]}
+
+
+def test_accounts_are_asked_for_by_name_also_where_the_shell_sets_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import pwd
+
+    for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    asked: list[list[str]] = []
+
+    def answer(command: list[str]) -> Answer:
+        asked.append(command)
+        return Answer(0, "physics\n\nroot\n")
+
+    assert _slurm.user_accounts(answer)[0] == {"physics", "root"}
+    assert pwd.getpwuid(os.geteuid()).pw_name in asked[0]

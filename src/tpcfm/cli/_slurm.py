@@ -3,6 +3,7 @@
 Every question is a short read-only command; the standard library alone, so that the workflow can ask before its first submission.
 """
 
+import getpass
 import os
 import re
 import shutil
@@ -185,8 +186,7 @@ def problems(site: dict[str, object], found: list[Partition], accounts: set[str]
 
 def user_accounts(ask: Ask = ask) -> tuple[set[str], Answer]:
     """Return the accounts the user may charge (empty where there is no accounting) and the answer."""
-    user = os.environ.get("USER") or str(os.geteuid())
-    answer = ask(["sacctmgr", "-n", "-P", "-s", "list", "user", user, "format=account"])
+    answer = ask(["sacctmgr", "-n", "-P", "-s", "list", "user", getpass.getuser(), "format=account"])
     return ({line.strip() for line in answer.text.splitlines() if line.strip()} if answer.good else set()), answer
 
 
