@@ -10,7 +10,7 @@ RUN := PATH="$(abspath $(BIN)):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' envs/cpu.txt)
 
-.PHONY: demo test bench report dashboard lint types schema lock clean
+.PHONY: image demo test bench report dashboard lint types schema lock clean
 
 demo: $(VENV)/.demo
 	$(RUN) snakemake --cores $(CORES) all
@@ -35,6 +35,10 @@ lint: $(VENV)/.test
 
 types: $(VENV)/.test
 	$(RUN) mypy
+
+# The CPU image of containers/, without root; see docs/how-to/containers.md for machines without a registry.
+image: $(VENV)/.demo
+	$(RUN) python containers/build.py
 
 schema: $(VENV)/.demo
 	$(RUN) tpcfm config schema --out workflow/schemas/config.schema.json

@@ -1,5 +1,6 @@
 # The workflow: raw files -> events -> caches -> models -> report. Rules lie in workflow/rules, one file per stage;
 # names and the run table come from tpcfm.config.plan; every rule is one call of the command line.
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ min_version("9.23")
 
 SOURCE = str(Path(workflow.basedir) / "src")
 sys.path.insert(0, SOURCE)
+os.environ["TPCFM_SOURCE"] = SOURCE  # where a container finds the code
 
 
 configfile: "config.yaml"
@@ -34,6 +36,9 @@ localrules:
     ablations,
     finetune,
     baselines,
+    collect_finetune,
+    collect_ablations,
+    collect_baselines,
 
 
 # All that the configured scale includes: the report needs every other target.

@@ -57,4 +57,4 @@ def command(
     if slurm:
         from tpcfm.cli._slurm import diagnose
 
-        console.print(diagnose())
+        console.print(diagnose(), markup=False, soft_wrap=True)
