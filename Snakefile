@@ -10,7 +10,7 @@ min_version("9.23")
 
 SOURCE = str(Path(workflow.basedir) / "src")
 sys.path.insert(0, SOURCE)
-os.environ["TPCFM_SOURCE"] = SOURCE  # where a container finds the code
+os.environ.update(TPCFM_SOURCE=SOURCE)  # where a container finds the code
 
 
 configfile: "config.yaml"
