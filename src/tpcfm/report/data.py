@@ -45,7 +45,7 @@ def _ours(manifest: dict[str, Any]) -> dict[str, float]:
         for index, name in enumerate(pilarnet.SEGMENTATION_CLASSES):
             values[f"share of {name}"] = semantic[index] / kept
         values["share of low-energy deposits, all points"] = semantic[pilarnet.LOW_ENERGY]
-        values["trajectories per event"] = histograms["groups_per_event"].get("mean")
+        values["trajectories per event"] = histograms["clusters_per_event"].get("mean")
         return values
     for key, share in shares["pid"].items():
         values[f"share of {sphenix.PID[int(key)]}"] = share

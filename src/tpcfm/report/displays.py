@@ -139,7 +139,7 @@ def _assemble(groups: Mapping[str, Sequence[go.Scatter3d]], detector: Detector, 
     figure.update_layout(
         title={"text": title, "font": {"size": 14, "color": INK}, "x": 0.01, "y": 0.985, "yanchor": "top"},
         height=height,
-        margin={"l": 0, "r": 0, "t": (36 if title else 10) + (40 if several else 0), "b": 0},
+        margin={"l": 0, "r": 14, "t": (36 if title else 10) + (40 if several else 0), "b": 0},
         paper_bgcolor="white",
         font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
         legend={

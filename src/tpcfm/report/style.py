@@ -103,18 +103,29 @@ def legend(axes: Axes, **kwargs: Any) -> None:
 
 
 def log_axes(axes: Axes, x: bool = True, y: bool = False) -> None:
-    """Logarithmic axes with plain tick labels where the range is short."""
-    from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, ScalarFormatter
+    """Logarithmic axes; over a short range with plain labels at 1, 2, 5, so that they never overlap."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
 
     for axis, on in ((axes.xaxis, x), (axes.yaxis, y)):
-        if on:
-            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
-            low, high = axes.get_xlim() if axis is axes.xaxis else axes.get_ylim()
-            if low > 0 and high / low < 50 and high < 1e5:
-                axis.set_major_formatter(ScalarFormatter())
-                axis.set_minor_formatter(ScalarFormatter() if high / low < 5 and high < 1000 else NullFormatter())
-            else:
-                axis.set_major_formatter(LogFormatterSciNotation())
+        if not on:
+            continue
+        (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+        low, high = axes.get_xlim() if axis is axes.xaxis else axes.get_ylim()
+        axis.set_minor_formatter(NullFormatter())
+        if low <= 0 or high / low >= 50:
+            axis.set_major_formatter(LogFormatterSciNotation())
+            continue
+        steps = (1, 2, 5) if high / low > 3 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+        axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+        axis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _plain(value: float, _: int) -> str:
+    """Write a tick: as it is in the middle of the range, with a power of ten outside."""
+    if 1e-3 <= value < 1e4:
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def colour(index: int) -> str:
