@@ -17,6 +17,7 @@ demo: $(VENV)/.demo
 	@echo
 	@echo "Report:      results/report/index.html"
 	@echo "Dashboards:  $$($(RUN) tpcfm mlflow path)"
+	@echo "             then http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
 
 test: $(VENV)/.test
 	$(RUN) python -m pytest -n 2 --dist loadfile tests
