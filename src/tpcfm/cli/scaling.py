@@ -1,4 +1,4 @@
-"""``tpcfm scaling``: fit scaling laws, plan a ladder before spending anything."""
+"""``tpcfm scaling``: fit scaling laws to the runs of the scaling studies."""
 
 from pathlib import Path
 

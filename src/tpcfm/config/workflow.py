@@ -12,7 +12,6 @@ from tpcfm.config.polar_mae import PolarMaeModel, ProbeConfig, TokenizerConfig
 from tpcfm.config.training import LabelledTraining, TrainConfig
 
 Size = Literal["m1", "m2", "m3", "m4", "m5", "m6"]
-Fraction = float
 
 
 class SegmentationStudy(LabelledTraining):
