@@ -239,28 +239,17 @@ def test_operations_grow_linearly_with_length():
 
 
 @pytest.mark.parametrize(("heads", "state"), [(2, 4), (8, 16)])
-def test_the_scan_used_on_the_cpu_is_ten_times_faster_than_row_by_row(heads, state):
+def test_the_scan_used_on_the_cpu_equals_the_chunked_and_the_row_by_row_one(heads, state):
     inputs, where = make([1000], 64, heads=heads, size=64, state=state, kind=torch.float32)
     x, dt, a, b, c, d = inputs
     arrays = [t.numpy() for t in (torch.cat([x.flatten(1), b, c], dim=1), dt, torch.exp(dt * a), d)]
     bounds = np.append(where.starts.numpy(), len(x))
     y, none = np.empty((len(x), heads * 64), np.float32), np.empty((0, heads, state, 64), np.float32)
 
-    def compiled():
-        kernels.scan(*arrays, 64, state, bounds, bounds, 32, 0, len(bounds) - 1, y, none)
-
-    def seconds(work, repeats):
-        times = []
-        for _ in range(repeats + 1):
-            start = time.process_time()
-            work()
-            times.append(time.process_time() - start)
-        return min(times[1:])
-
-    slow = seconds(lambda: ssd_sequential(*inputs, where.starts), 2)
-    assert slow / seconds(compiled, 5) > 10
-    assert slow / seconds(lambda: ssd(*inputs, where), 5) > 3  # 6 to 17 on a quiet core, more at larger widths
-    np.testing.assert_allclose(y[:1000].reshape(1000, heads, 64), ssd(*inputs, where)[:1000], rtol=1e-4, atol=1e-4)
+    kernels.scan(*arrays, 64, state, bounds, bounds, 32, 0, len(bounds) - 1, y, none)
+    found = y[:1000].reshape(1000, heads, 64)
+    np.testing.assert_allclose(found, ssd(*inputs, where)[:1000], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, ssd_sequential(*inputs, where.starts)[:1000], rtol=1e-4, atol=1e-4)
 
 
 def test_backends_can_be_forced_and_forbidden():
