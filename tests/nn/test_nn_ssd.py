@@ -1,7 +1,5 @@
 """The Mamba-2 scan: every form equals the row-by-row recurrence, events do not see each other, and cost is linear."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
