@@ -42,7 +42,7 @@ rule simulate_collider:
     params:
         simulation=simulation,
         index=part_index,
-        labelled=lambda wildcards: "--labelled" if simulation(wildcards)["labelled"] else "--no-labelled",
+        labelled=lambda wildcards: "--labelled" if simulation(wildcards)["labelled"] else "--unlabelled",
         particles=lambda wildcards: "--particles" if simulation(wildcards)["particles"] else "--no-particles",
     message:
         "Simulating pp collisions, file {wildcards.part}"
