@@ -9,6 +9,7 @@ from tpcfm.config.training import TrainConfig
 
 WIDTHS = {"m1": 64, "m2": 128, "m3": 256, "m4": 512, "m5": 1024, "m6": 1536}
 """Backbone width of each named size (Table 1)."""
+Mixer = Literal["mamba2", "mamba1", "mamba3", "bidirectional"]
 
 
 class SerializationConfig(Block):
@@ -40,7 +41,7 @@ class Fm4nppModel(Block):
 
     width: int = Field(64, gt=0, description="64 (m1) to 1536 (m6)")
     depth: int = Field(12, gt=0)
-    mixer: Literal["mamba2", "mamba1"] = "mamba2"
+    mixer: Mixer = Field("mamba2", description="sequence mixer of every block; see docs/reference/mixers.md")
     expand: int = Field(2, gt=0)
     head_size: int = Field(64, gt=0)
     state_divisor: int = Field(16, gt=0, description="state size = width / this")

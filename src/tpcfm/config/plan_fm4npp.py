@@ -29,8 +29,9 @@ class _Fm4npp:
         targets = self.system.targets.model_dump(mode="json")
         return self.planner.sequences_cache(dataset, serialization, targets, edges_from=self.unlabelled)
 
-    def model(self, size: str) -> Fm4nppModel:
-        return Fm4nppModel.model_validate({**self.system.model.model_dump(), "width": self.system.width(size)})
+    def model(self, size: str, mixer: str | None = None) -> Fm4nppModel:
+        changed = {"width": self.system.width(size), "mixer": mixer or self.system.model.mixer}
+        return Fm4nppModel.model_validate({**self.system.model.model_dump(), **changed})
 
     def pretrain(
         self,
@@ -40,12 +41,13 @@ class _Fm4npp:
         fraction: float = 1.0,
         compute: float = 1.0,
         order: str | None = None,
+        mixer: str | None = None,
         **targets: Any,
     ) -> str:
         steps = max(1, round(self.system.steps_by_size.get(size, self.system.pretrain.steps) * compute))  # type: ignore[call-overload]
         warmup = min(self.system.pretrain.warmup_steps, steps // 5)
         block = NeighbourPretraining(
-            model=self.model(size),
+            model=self.model(size, mixer),
             targets=self.system.targets.model_copy(update=targets),
             train=self.system.pretrain.model_copy(update={"steps": steps, "warmup_steps": warmup}),
             data_fraction=fraction,
@@ -53,7 +55,7 @@ class _Fm4npp:
             seed=seed,
         )
         changed = [f"data{fraction:g}"] * (fraction != 1) + [f"compute{compute:g}"] * (compute != 1)
-        changed += ([order] if order else []) + [f"{key}-{value}" for key, value in targets.items()]
+        changed += [name for name in (order, mixer) if name] + [f"{key}-{value}" for key, value in targets.items()]
         return self.planner.run(
             slug="-".join(["pretrain", size, *map(str, changed), f"s{seed}"]),
             stage="pretrain",
@@ -76,6 +78,7 @@ class _Fm4npp:
         start: str,
         pretrained: str | None,
         order: str | None = None,
+        mixer: str | None = None,
         name: str = "",
     ) -> str:
         block = AdapterConfig(
@@ -85,7 +88,7 @@ class _Fm4npp:
             width=self.system.adapters.width,
             queries=self.system.adapters.queries,
             validation_events=self.system.validation_events,
-            model=self.model(size),
+            model=self.model(size, mixer),
             train=study.budget(n_labels),
             seed=seed,
         )  # type: ignore[arg-type]
@@ -164,6 +167,9 @@ def _ablations(room: _Fm4npp, backbones: dict[str, str]) -> None:
         variants["next token"] = {"objective": "next_token"}
     for order in ablations.orders:
         variants[order] = {"order": order}
+    for mixer in ablations.mixers:
+        if mixer != system.model.mixer:
+            variants[mixer] = {"mixer": mixer}
     if not variants:
         return
     base = f"base (k={system.targets.k}, {system.serialization.order})"
@@ -187,6 +193,7 @@ def _ablations(room: _Fm4npp, backbones: dict[str, str]) -> None:
                     "pretrained",
                     run,
                     order=changed_order,
+                    mixer=change.get("mixer"),
                     name=slug,
                 )
                 planner.study("ablation_adapters", "ablations", adapter, f"variant/{task}", name)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from tpcfm.config.base import Block
 from tpcfm.config.baselines import BaselinesStudy
 from tpcfm.config.data import ColliderSource, LArTPCSource
-from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, SerializationConfig, TargetConfig
+from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, Mixer, SerializationConfig, TargetConfig
 from tpcfm.config.polar_mae import PolarMaeModel, ProbeConfig, TokenizerConfig
 from tpcfm.config.training import LabelledTraining, TrainConfig
 
@@ -68,6 +68,7 @@ class AblationStudy(Block):
     k: list[int] = Field(default_factory=list, description="further neighbour counts")
     next_token: bool = False
     orders: list[Literal["hilbert", "morton", "radial"]] = Field(default_factory=list)
+    mixers: list[Mixer] = Field(default_factory=list, description="further sequence mixers, at equal parameters")
     n_labels: int | None = Field(None, description="label count of the adapters; null trains none")
     tasks: list[Literal["tracks", "pid", "noise"]] = Field(default=["tracks", "pid", "noise"])
 
