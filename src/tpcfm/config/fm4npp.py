@@ -9,6 +9,8 @@ from tpcfm.config.training import TrainConfig
 
 WIDTHS = {"m1": 64, "m2": 128, "m3": 256, "m4": 512, "m5": 1024, "m6": 1536}
 """Backbone width of each named size (Table 1)."""
+Size = Literal["m1", "m2", "m3", "m4", "m5", "m6"]
+Parameterization = Literal["mup", "standard"]
 Mixer = Literal["mamba2", "mamba1", "mamba3", "bidirectional"]
 
 
@@ -48,7 +50,7 @@ class Fm4nppModel(Block):
     dropout: float = Field(0.1, ge=0, lt=1)
     frequencies: int = Field(10, gt=0, description="octaves of the position code")
     train_embedding: bool = False
-    parameterization: Literal["mup", "standard"] = "mup"
+    parameterization: Parameterization = "mup"
     base_width: int = Field(256, gt=0)
 
     @model_validator(mode="after")
@@ -59,6 +61,9 @@ class Fm4nppModel(Block):
             )
         if self.width % self.state_divisor:
             raise ValueError(f"width ({self.width}) must be a multiple of state_divisor ({self.state_divisor})")
+        if self.mixer == "bidirectional" and self.width // self.state_divisor % 2:
+            state = self.width // self.state_divisor
+            raise ValueError(f"mixer: bidirectional shares the state ({state}) between two directions: it must be even")
         return self
 
 

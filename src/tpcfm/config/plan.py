@@ -130,6 +130,7 @@ class Planner:
         self.edges: dict[str, Edges] = {}
         self.caches: dict[str, Cache] = {}
         self.runs: dict[str, Run] = {}
+        self._by_hash: dict[str, str] = {}
         self.studies: dict[str, tuple[str, list[Point]]] = {}
 
     def dataset(self, source: LArTPCSource | ColliderSource, layout: Literal["pilarnet", "tpcpp"]) -> str:
@@ -180,10 +181,11 @@ class Planner:
         return name
 
     def run(self, **fields: Any) -> str:
-        """Add a run and return its id."""
+        """Add a run and return its id: that of the run already there if it does the same work, whatever its slug."""
         run = Run(**fields)
-        self.runs.setdefault(run.id, run)
-        return run.id
+        name = self._by_hash.setdefault(run.hash, run.id)
+        self.runs.setdefault(name, run)
+        return name
 
     def study(self, name: str, experiment: str, run: str, axis: str, value: object) -> None:
         """Put a run into a study."""

@@ -5,13 +5,20 @@ from typing import Any
 from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining
 from tpcfm.config.plan import Planner
 from tpcfm.config.plan_baselines import plan_baselines
+from tpcfm.config.plan_fm4npp_studies import plan_adapter_studies, plan_mup_study
 from tpcfm.config.training import LabelledTraining
 
-RECIPES = {"tracks": "find_tracks", "pid": "classify_points", "noise": "classify_points"}
+TASKS = ("tracks", "pid", "noise")
+RECIPES = {
+    "tracks": "find_tracks",
+    "pid": "classify_points",
+    "noise": "classify_points",
+    "pid_noise": "classify_points",
+}
 
 
-class _Fm4npp:
-    """What the functions below share."""
+class Room:
+    """What the functions that add FM4NPP runs share."""
 
     def __init__(self, planner: Planner) -> None:
         system, source = planner.config.fm4npp, planner.config.data.collider
@@ -29,8 +36,9 @@ class _Fm4npp:
         targets = self.system.targets.model_dump(mode="json")
         return self.planner.sequences_cache(dataset, serialization, targets, edges_from=self.unlabelled)
 
-    def model(self, size: str, mixer: str | None = None) -> Fm4nppModel:
+    def model(self, size: str, mixer: str | None = None, parameterization: str | None = None) -> Fm4nppModel:
         changed = {"width": self.system.width(size), "mixer": mixer or self.system.model.mixer}
+        changed["parameterization"] = parameterization or self.system.model.parameterization
         return Fm4nppModel.model_validate({**self.system.model.model_dump(), **changed})
 
     def pretrain(
@@ -42,20 +50,30 @@ class _Fm4npp:
         compute: float = 1.0,
         order: str | None = None,
         mixer: str | None = None,
+        parameterization: str | None = None,
+        learning_rate: float | None = None,
+        steps: int | None = None,
         **targets: Any,
     ) -> str:
-        steps = max(1, round(self.system.steps_by_size.get(size, self.system.pretrain.steps) * compute))  # type: ignore[call-overload]
+        full = self.system.steps_by_size.get(size, self.system.pretrain.steps)  # type: ignore[call-overload]
+        budget = [f"steps{steps}"] * (steps not in (None, full))
+        steps = max(1, round((steps or full) * compute))
+        rate = learning_rate or self.system.pretrain.learning_rate
         warmup = min(self.system.pretrain.warmup_steps, steps // 5)
         block = NeighbourPretraining(
-            model=self.model(size, mixer),
+            model=self.model(size, mixer, parameterization),
             targets=self.system.targets.model_copy(update=targets),
-            train=self.system.pretrain.model_copy(update={"steps": steps, "warmup_steps": warmup}),
+            train=self.system.pretrain.model_copy(
+                update={"steps": steps, "warmup_steps": warmup, "learning_rate": rate}
+            ),
             data_fraction=fraction,
             validation_events=self.system.validation_events,
             seed=seed,
         )
         changed = [f"data{fraction:g}"] * (fraction != 1) + [f"compute{compute:g}"] * (compute != 1)
-        changed += [name for name in (order, mixer) if name] + [f"{key}-{value}" for key, value in targets.items()]
+        changed += budget + [f"lr{rate:g}"] * (rate != self.system.pretrain.learning_rate)
+        changed += [name for name in (order, mixer, parameterization) if name]
+        changed += [f"{key}-{value}" for key, value in targets.items()]
         return self.planner.run(
             slug="-".join(["pretrain", size, *map(str, changed), f"s{seed}"]),
             stage="pretrain",
@@ -80,6 +98,7 @@ class _Fm4npp:
         order: str | None = None,
         mixer: str | None = None,
         name: str = "",
+        **changes: Any,
     ) -> str:
         block = AdapterConfig(
             task=task,
@@ -91,6 +110,7 @@ class _Fm4npp:
             model=self.model(size, mixer),
             train=study.budget(n_labels),
             seed=seed,
+            **changes,
         )  # type: ignore[arg-type]
         return self.planner.run(
             slug=f"{task}-{name or (start if start == 'none' else f'{size}-{start}')}-{n_labels}-s{seed}",
@@ -109,7 +129,7 @@ class _Fm4npp:
 
 def plan_fm4npp(planner: Planner) -> None:
     """Add everything of FM4NPP to the plan."""
-    room = _Fm4npp(planner)
+    room = Room(planner)
     system = room.system
     backbones: dict[str, str] = {size: room.pretrain(size, seed=system.seeds[0]) for size in system.sizes}
     for size in system.sizes:
@@ -118,13 +138,15 @@ def plan_fm4npp(planner: Planner) -> None:
             planner.study("pretrain_fm4npp", "pretrain", run, "size", size)
             planner.study("scaling_size", "scaling", run, "size", size)
     _scaling(room)
+    plan_mup_study(room)
     _adapters(room, backbones)
+    plan_adapter_studies(room, backbones)
     _ablations(room, backbones)
     if system.baselines:
         plan_baselines(planner, system.baselines, room.labelled, room.cache(room.labelled))
 
 
-def _scaling(room: _Fm4npp) -> None:
+def _scaling(room: Room) -> None:
     system, planner = room.system, room.planner
     for seed in system.seeds:
         if system.scaling.data_fractions:
@@ -137,9 +159,9 @@ def _scaling(room: _Fm4npp) -> None:
                 planner.study("scaling_compute", "scaling", run, f"compute_fraction/{size}", fraction)
 
 
-def _adapters(room: _Fm4npp, backbones: dict[str, str]) -> None:
+def _adapters(room: Room, backbones: dict[str, str]) -> None:
     system, planner = room.system, room.planner
-    for task in RECIPES:
+    for task in TASKS:
         study = getattr(system.adapters, task)
         if study is None:
             continue
@@ -156,7 +178,7 @@ def _adapters(room: _Fm4npp, backbones: dict[str, str]) -> None:
                             planner.study("scaling_downstream", "scaling", run, task, label)
 
 
-def _ablations(room: _Fm4npp, backbones: dict[str, str]) -> None:
+def _ablations(room: Room, backbones: dict[str, str]) -> None:
     system, planner = room.system, room.planner
     ablations = system.ablations
     variants: dict[str, dict[str, Any]] = {}
@@ -167,6 +189,9 @@ def _ablations(room: _Fm4npp, backbones: dict[str, str]) -> None:
         variants["next token"] = {"objective": "next_token"}
     for order in ablations.orders:
         variants[order] = {"order": order}
+    for rescale in ablations.rescale:
+        if rescale != system.targets.rescale:
+            variants[f"rescale {rescale}"] = {"rescale": rescale}
     for mixer in ablations.mixers:
         if mixer != system.model.mixer:
             variants[mixer] = {"mixer": mixer}

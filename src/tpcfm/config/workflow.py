@@ -7,11 +7,10 @@ from pydantic import Field, model_validator
 from tpcfm.config.base import Block
 from tpcfm.config.baselines import BaselinesStudy
 from tpcfm.config.data import ColliderSource, LArTPCSource
-from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, Mixer, SerializationConfig, TargetConfig
+from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, Mixer, SerializationConfig, Size, TargetConfig
+from tpcfm.config.fm4npp_studies import DepthStudy, JointStudy, MupStudy
 from tpcfm.config.polar_mae import PolarMaeModel, ProbeConfig, TokenizerConfig
 from tpcfm.config.training import LabelledTraining, TrainConfig
-
-Size = Literal["m1", "m2", "m3", "m4", "m5", "m6"]
 
 
 class SegmentationStudy(LabelledTraining):
@@ -69,6 +68,9 @@ class AblationStudy(Block):
     next_token: bool = False
     orders: list[Literal["hilbert", "morton", "radial"]] = Field(default_factory=list)
     mixers: list[Mixer] = Field(default_factory=list, description="further sequence mixers, at equal parameters")
+    rescale: list[Literal["difficulty", "inverse_difficulty"]] = Field(
+        default_factory=list, description="further weightings of the training loss by the difficulty of an event"
+    )
     n_labels: int | None = Field(None, description="label count of the adapters; null trains none")
     tasks: list[Literal["tracks", "pid", "noise"]] = Field(default=["tracks", "pid", "noise"])
 
@@ -83,6 +85,14 @@ class AdapterStudy(Block):
     tracks: LabelledTraining | None = None
     pid: LabelledTraining | None = None
     noise: LabelledTraining | None = None
+    depth: DepthStudy | None = None
+    joint: JointStudy | None = None
+
+    @model_validator(mode="after")
+    def _studies_have_a_budget(self) -> "AdapterStudy":
+        if (self.depth or self.joint) and self.pid is None:
+            raise ValueError("depth and joint take the training settings of `pid`, which is null")
+        return self
 
 
 class Fm4nppSystem(Block):
@@ -97,6 +107,7 @@ class Fm4nppSystem(Block):
     validation_events: int = Field(1000, gt=0, description="events of every fixed validation set")
     seeds: list[int] = Field(default=[0], min_length=1)
     scaling: ScalingStudy = ScalingStudy()
+    mup_study: MupStudy | None = None
     ablations: AblationStudy = AblationStudy()
     adapters: AdapterStudy
     baselines: BaselinesStudy | None = None
@@ -105,6 +116,8 @@ class Fm4nppSystem(Block):
     def _sizes_are_trained(self) -> "Fm4nppSystem":
         named = {"adapters.sizes": self.adapters.sizes, "scaling.compute_sizes": self.scaling.compute_sizes}
         named |= {"ablations.size": [self.ablations.size], "scaling.data_size": [self.scaling.data_size]}
+        for key, study in (("adapters.depth", self.adapters.depth), ("adapters.joint", self.adapters.joint)):
+            named |= {f"{key}.size": [study.size]} if study else {}
         for key, sizes in named.items():
             missing = [s for s in sizes if s not in self.sizes]
             if missing:
