@@ -14,6 +14,8 @@ from pathlib import Path
 
 import image
 
+COMPRESSION = {"gzip": "-comp gzip", "zstd": "-comp zstd -Xcompression-level 3"}
+
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options."""
@@ -25,6 +27,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--fill-wheelhouse", action="store_true", help="first download the locked wheels into it")
     parser.add_argument(
         "--as-user", metavar="NAME", help="as root: build as this ordinary user (needs no subuid ranges)"
+    )
+    parser.add_argument(
+        "--compression",
+        choices=sorted(COMPRESSION),
+        default="gzip",
+        help="gzip mounts everywhere; zstd is quicker to write and to read, and needs a kernel or squashfuse that knows it",
     )
     parser.add_argument("--force", action="store_true", help="replace an image of that name")
     parser.add_argument("--print", action="store_true", dest="show", help="show the commands only")
@@ -59,7 +67,9 @@ def wheel_command(variant: image.Variant, wheelhouse: Path) -> list[str]:
     return command
 
 
-def build_command(variant: image.Variant, out: Path, base: str, wheelhouse: Path | None) -> list[str]:
+def build_command(
+    variant: image.Variant, out: Path, base: str, wheelhouse: Path | None, compression: str = "gzip"
+) -> list[str]:
     """Return the command that builds the image."""
     local = Path(base).exists()
     values = {
@@ -70,7 +80,7 @@ def build_command(variant: image.Variant, out: Path, base: str, wheelhouse: Path
         "lock": variant.lock_hash(),
         "revision": image.revision(),
     }
-    command = [image.apptainer(), "build", "--fakeroot"]
+    command = [image.apptainer(), "build", "--fakeroot", "--mksquashfs-args", COMPRESSION[compression]]
     for name, value in values.items():
         command += ["--build-arg", f"{name}={value}"]
     if wheelhouse:
@@ -79,8 +89,12 @@ def build_command(variant: image.Variant, out: Path, base: str, wheelhouse: Path
 
 
 def base_command(folder: Path, out: Path) -> list[str]:
-    """Return the command that turns a root folder into an image; all files become root's, so that any user can unpack it."""
-    return [image.apptainer(), "build", "--mksquashfs-args", "-all-root -comp gzip", str(out), str(folder.resolve())]
+    """Return the command that turns a root folder into an image; all files become root's, so that any user can unpack it.
+
+    It is unpacked again at once, so it is not compressed.
+    """
+    options = "-all-root -noI -noD -noF -noX"
+    return [image.apptainer(), "build", "--mksquashfs-args", options, str(out), str(folder.resolve())]
 
 
 def as_user(command: list[str], user: str | None, scratch: Path) -> list[str]:
@@ -124,7 +138,8 @@ def build(options: argparse.Namespace) -> Path:
             Path(scratch / "base.sif").touch()
             base = str(scratch / "base.sif")
         target = scratch / out.name if options.as_user else out
-        commands.append(as_user(build_command(variant, target, base, options.wheelhouse), options.as_user, scratch))
+        recipe = build_command(variant, target, base, options.wheelhouse, options.compression)
+        commands.append(as_user(recipe, options.as_user, scratch))
         if options.show:
             print("\n".join(shlex.join(c) for c in commands))
             return out
