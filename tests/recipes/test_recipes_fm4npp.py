@@ -10,7 +10,7 @@ import pytest
 import torch
 from fm4npp_toys import toy_cache, toy_event
 
-from tpcfm.config.fm4npp import AdapterConfig, NeighbourPretraining, SerializationConfig, TargetConfig
+from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining, SerializationConfig, TargetConfig
 from tpcfm.config.run import Run
 from tpcfm.errors import CheckpointError, DataError, Interrupted
 from tpcfm.evaluate.table import COLUMNS
@@ -260,7 +260,7 @@ def test_coordinate_check_is_flat_with_mup_and_grows_without(workspace, widths):
     store = PreparedStore(workspace.cache("toy"))
     batch = collate_sequences(store, [0, 1])
     found = {
-        kind: slopes(coordinate_check(batch, TargetConfig(), widths, kind, steps=3, depth=3))
+        kind: slopes(coordinate_check(batch, TargetConfig(), widths, kind, steps=3, model=Fm4nppModel(depth=3)))
         for kind in ("mup", "standard")
     }
     outputs = [part for part in found["mup"] if part.startswith(("branch", "prediction"))]
