@@ -52,14 +52,19 @@ def load_backbone(folder: Path, store: PreparedStore | None = None) -> Fm4npp:
             f"{folder}: a model of architecture {config.get('architecture')!r}; needed is {ARCHITECTURE!r}"
         )
     if store is not None:
-        _check_sequences(folder, config, store)
+        check_sequences(folder, config, store)
     targets = TargetConfig.model_validate(config["targets"])
     model = Fm4npp(Fm4nppModel.model_validate(config["model"]), slots_of(targets))
     load_weights(model, folder)
     return model
 
 
-def _check_sequences(folder: Path, config: Mapping[str, Any], store: PreparedStore) -> None:
+def check_sequences(folder: Path, config: Mapping[str, Any], store: PreparedStore) -> None:
+    """Make sure that sequences were made in the way a model directory was trained on.
+
+    Raises:
+        CheckpointError: another order, scaling or other box edges.
+    """
     made, given = dict(config["serialization"]), dict(store.settings["serialization"])
     for settings in (made, given):
         settings.pop("max_points", None)  # a cut on events, not on how a point is seen

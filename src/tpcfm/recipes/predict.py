@@ -1,0 +1,126 @@
+"""Predictions of a finished run for one event: segmentation of liquid argon; tracks, species and noise of a collider TPC."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tpcfm.config.fm4npp import AdapterConfig, TargetConfig
+from tpcfm.config.polar_mae import PolarMaeModel
+from tpcfm.errors import CheckpointError
+from tpcfm.models.adapters import assign_points, make_adapter
+from tpcfm.models.fm4npp import Fm4npp
+from tpcfm.models.segmentation import SegmentationModel
+from tpcfm.prepare.batches import collate_sequences
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.group_batches import GroupBatches
+from tpcfm.recipes.sequences_support import check_sequences, load_backbone, new_backbone
+from tpcfm.train import StepInfo, load_config, load_weights, to_device
+
+SEGMENTATION = "polar_mae_segmentation"
+ADAPTERS = {
+    "fm4npp_tracks": "tracks",
+    "fm4npp_pid": "pid",
+    "fm4npp_noise": "noise",
+    "fm4npp_pid_noise": "pid",
+}
+LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained task head and the frozen backbone it reads; None if it reads raw points."""
+
+    config: AdapterConfig
+    head: nn.Module
+    backbone: Fm4npp | None
+
+    @torch.no_grad()
+    def inputs(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Return what the head reads: branch outputs (layers, N, D), in half precision as in training, or the points."""
+        return features if self.backbone is None else self.backbone.branches(features, offsets).half()
+
+
+def predict_event(folder: Path, store: PreparedStore, row: int) -> dict[str, Any]:
+    """Return what a run of segmentation or of an adapter says about one event.
+
+    Args:
+        folder: its model directory; a backbone lies beside it, under the name in its ``config.json``.
+        store: a cache made as the one it was trained on.
+        row: event.
+
+    Returns:
+        ``event_id task x y z energy prediction`` and ``truth``, which is missing where the event carries no labels.
+
+    Raises:
+        CheckpointError: no run that predicts points, or one that does not fit the cache.
+    """
+    config = load_config(folder)
+    kind = config.get("architecture")
+    if kind == SEGMENTATION:
+        task, labels, truth = "segmentation", *_segment(folder, config, store, row)
+    elif kind in ADAPTERS:
+        task = ADAPTERS[str(kind)]
+        labels = _adapt(load_adapter(folder, store), task, store, row)
+        truth = store.value(row, LABELS[task])
+    else:
+        known = ", ".join((SEGMENTATION, *ADAPTERS))
+        raise CheckpointError(f"{folder}: a model of architecture {kind!r} predicts no points; these do: {known}")
+    event = {name: np.asarray(store.value(row, name)) for name in ("x", "y", "z", "energy")}
+    found = {"event_id": store.value(row, "event_id"), "task": task, **event, "prediction": labels}
+    return found if truth is None else found | {"truth": np.asarray(truth, dtype=np.int64)}
+
+
+def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
+    """Load a task head with its backbone, both in evaluation mode.
+
+    Raises:
+        CheckpointError: not an adapter, its backbone is not beside it, or the sequences were made otherwise.
+    """
+    config = load_config(folder)
+    if config.get("architecture") not in ADAPTERS:
+        raise CheckpointError(f"{folder}: a model of architecture {config.get('architecture')!r}, not an adapter")
+    check_sequences(folder, config, store)
+    block = AdapterConfig.model_validate(config["adapter"])
+    head = make_adapter(block)
+    load_weights(head, folder)
+    backbone = None
+    if block.start == "pretrained":
+        beside = folder.parent / str(config["pretrained"])
+        if not beside.is_dir():
+            raise CheckpointError(f"{folder}: its backbone is the run {config['pretrained']}, expected in {beside}")
+        backbone = load_backbone(beside, store)
+    elif block.start == "random":
+        backbone = new_backbone(block.model, TargetConfig(), block.seed)
+    return Adapter(block, head.eval(), None if backbone is None else backbone.eval())
+
+
+@torch.no_grad()
+def _adapt(adapter: Adapter, task: str, store: PreparedStore, row: int) -> npt.NDArray[np.int64]:
+    batch = collate_sequences(store, np.array([row]), 0)
+    features, offsets = torch.from_numpy(batch["features"]), torch.from_numpy(batch["offsets"])
+    answer = adapter.head(adapter.inputs(features, offsets), offsets)
+    labels = assign_points(answer[-1]) if task == "tracks" else answer[task].argmax(1)
+    return np.asarray(labels.numpy(), dtype=np.int64)
+
+
+@torch.no_grad()
+def _segment(
+    folder: Path, config: dict[str, Any], store: PreparedStore, row: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any] | None]:
+    trained, given = config["tokenizer"]["radius"], store.settings["radius"]
+    if trained != given:
+        raise CheckpointError(f"{folder}: trained on groups of radius {trained} voxels, {store.folder} has {given}")
+    model = SegmentationModel(
+        PolarMaeModel.model_validate(config["model"]), len(config["classes"]), head_hidden=config["head_hidden"]
+    )
+    load_weights(model, folder)
+    model.eval()
+    info = StepInfo(step=0, epoch=0, seed=0, training=False)
+    batch = GroupBatches(points=True)(store, np.array([row]), info)
+    labels = model(to_device(batch, torch.device("cpu"))).argmax(1).numpy()
+    return np.asarray(labels, dtype=np.int64), store.value(row, "semantic")
