@@ -33,6 +33,8 @@ ACCELERATORS = {
 }
 PREFERENCE = {
     "mamba_scan": ("numba", "mamba_ssm"),
+    "bidirectional_scan": ("mamba_ssm",),
+    "mamba3_scan": (),
     "short_convolution": ("causal_conv1d",),
     "sparse_convolution": ("spconv",),
     "neighbour_search": ("pytorch3d",),

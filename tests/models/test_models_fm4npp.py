@@ -18,6 +18,8 @@ from tpcfm.scaling import parameters
 TABLE_1 = {
     "mamba1": (343_066, 1_337_306, 5_279_578, 20_979_290, 83_639_386, 187_980_378),
     "mamba2": (319_042, 1_243_178, 4_907_002, 19_496_858, 77_725_402, 174_685_722),
+    "mamba3": (313_450, 1_240_058, 4_933_018, 19_677_914, 78_603_610, 176_777_178),
+    "bidirectional": (320_626, 1_249_418, 4_931_770, 19_595_546, 78_119_386, 175_571_610),
 }
 TRACKS = {64: 2_137_806, 128: 2_154_382, 256: 2_187_534, 512: 2_253_838, 1024: 2_386_446, 1536: 2_519_054}
 
@@ -48,7 +50,7 @@ def points(lengths, seed=0):
     return torch.rand(sum(lengths), 4, generator=rng), torch.tensor([0, *np.cumsum(lengths)])
 
 
-@pytest.mark.parametrize("mixer", ["mamba1", "mamba2"])
+@pytest.mark.parametrize("mixer", TABLE_1)
 @pytest.mark.parametrize("size", WIDTHS)
 def test_backbone_has_the_counted_parameters(mixer, size):
     config = Fm4nppModel(width=WIDTHS[size], mixer=mixer)
@@ -58,6 +60,12 @@ def test_backbone_has_the_counted_parameters(mixer, size):
         with torch.device("meta"):
             model = Fm4npp(config.model_copy(update={"parameterization": "standard"}), 30)
         assert trained(model) == expected
+
+
+@pytest.mark.parametrize("mixer", ["mamba3", "bidirectional"])
+def test_further_mixers_have_as_many_parameters_as_mamba2(mixer):
+    for ours, reference in zip(TABLE_1[mixer], TABLE_1["mamba2"], strict=True):
+        assert abs(ours / reference - 1) < 0.02
 
 
 def test_mamba1_counts_round_to_the_published_table():
@@ -98,7 +106,7 @@ def test_parameter_table_prints_ours_beside_published():
     )
 
 
-@pytest.mark.parametrize("mixer", ["mamba2", "mamba1"])
+@pytest.mark.parametrize("mixer", ["mamba2", "mamba1", "mamba3"])
 def test_a_later_point_changes_nothing_before_it(mixer):
     model = backbone(mixer=mixer)
     features, offsets = points([150])
@@ -107,6 +115,27 @@ def test_a_later_point_changes_nothing_before_it(mixer):
     first, second = model(features, offsets), model(changed, offsets)
     assert torch.equal(first[:100], second[:100])
     assert (first[100:] - second[100:]).abs().amax((1, 2)).min() > 0
+
+
+def test_the_bidirectional_backbone_sees_later_points_of_the_event_and_no_other_event():
+    model = backbone(mixer="bidirectional")
+    features, offsets = points([150, 30])
+    changed = features.clone()
+    changed[100] += 0.3
+    moved = (model(features, offsets) - model(changed, offsets)).abs().amax((1, 2))
+    assert moved[:150].min() > 0
+    assert moved[150:].max() < 1e-5  # decays are summed over a chunk, which rounds them
+    with pytest.raises(ValueError, match="must be even"):
+        Fm4nppModel(width=80, mixer="bidirectional", head_size=32)
+
+
+@pytest.mark.parametrize("mixer", ["mamba3", "bidirectional"])
+def test_further_mixers_give_an_event_the_same_alone_and_in_any_batch(mixer):
+    lengths = [40, 1, 200, 63, 65]
+    features, offsets = points(lengths)
+    model = backbone(mixer=mixer)
+    alone = [model(part, torch.tensor([0, len(part)])) for part in features.split(lengths)]
+    torch.testing.assert_close(model(features, offsets), torch.cat(alone), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("task", [None, "tracks", "pid_noise"])
@@ -195,9 +224,18 @@ def test_every_parameter_has_its_place_in_the_parameterization():
     roles = {role(name) for name, _ in model.named_parameters()}
     assert roles == {"embedding", "matrix", "state_in", "state_out", "vector", "head"}
     scale = multipliers(Fm4nppModel(width=512))
-    assert scale == pytest.approx(
-        {"embedding": 1, "matrix": 0.5, "state_in": 2**0.5, "state_out": 0.5 / 2**0.5, "vector": 1, "head": 0.5}
-    )
+    expected = {"embedding": 1, "matrix": 0.5, "state_in": 2**0.5, "state_out": 0.5 / 2**0.5}
+    assert scale == pytest.approx({**expected, "state_gain": 0.5, "vector": 1, "head": 0.5})
     assert set(multipliers(Fm4nppModel(width=256)).values()) == {1.0}
     for group in model.parameter_groups(0.1):
         assert group["lr_scale"] * group["weight_decay"] == pytest.approx(0.1)
+
+
+def test_mamba3_carries_the_factor_of_the_state_in_gain_and_bias_of_c():
+    model = backbone(width=128, mixer="mamba3")  # half of the base width and state
+    named = dict(model.named_parameters())
+    assert {n.partition("mixer.")[2] for n in named if role(n) == "state_gain"} == {"C_norm.weight", "C_bias"}
+    assert {role(n) for n in named if "_proj" in n} == {"matrix"}
+    assert all((value == 2).all() for n, value in named.items() if role(n) == "state_gain")
+    assert (named["blocks.0.mixer.B_bias"] == 1).all()
+    assert {g["name"]: g["lr_scale"] for g in model.parameter_groups(0.1)}["state_gain"] == 2

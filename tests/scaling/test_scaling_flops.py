@@ -17,9 +17,10 @@ def _plain_backend():
     backends.configure("auto")
 
 
+@pytest.mark.parametrize("mixer", ["mamba2", "mamba3", "bidirectional"])
 @pytest.mark.parametrize("width", [64, 128])
-def test_formula_equals_the_counter(width):
-    config = Fm4nppModel(width=width, dropout=0.0, depth=2)
+def test_formula_equals_the_counter(width, mixer):
+    config = Fm4nppModel(width=width, dropout=0.0, depth=2, mixer=mixer)
     n = 64 * 32
     model = Fm4npp(config, 30)
     features, offsets = torch.rand(n, 4), torch.tensor([0, n])

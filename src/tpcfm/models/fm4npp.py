@@ -9,8 +9,10 @@ from torch.utils.checkpoint import checkpoint
 
 from tpcfm.config.fm4npp import Fm4nppModel, TargetConfig
 from tpcfm.nn import mup
+from tpcfm.nn.bidirectional import BidirectionalMamba2
 from tpcfm.nn.mamba1 import Mamba1
 from tpcfm.nn.mamba2 import Mamba2
+from tpcfm.nn.mamba3 import Mamba3
 from tpcfm.nn.nerf_embedding import NerfEmbedding
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.segments import Segments, segments
@@ -18,18 +20,22 @@ from tpcfm.nn.segments import Segments, segments
 CHUNK = 64
 
 
+def new_mixer(config: Fm4nppModel) -> nn.Module:
+    """Return the sequence mixer of one block: a module that maps (K Q, D) rows and their segments to (K Q, D)."""
+    state = config.width // config.state_divisor
+    if config.mixer == "mamba1":
+        return Mamba1(config.width, state, config.expand)
+    kinds = {"mamba2": Mamba2, "mamba3": Mamba3, "bidirectional": BidirectionalMamba2}
+    return kinds[config.mixer](config.width, state, config.expand, config.head_size)
+
+
 class Block(nn.Module):
     """Norm and mixer: one residual branch."""
 
     def __init__(self, config: Fm4nppModel) -> None:
         super().__init__()
-        state = config.width // config.state_divisor
         self.norm = RMSNorm(config.width)
-        self.mixer: nn.Module
-        if config.mixer == "mamba2":
-            self.mixer = Mamba2(config.width, state, config.expand, config.head_size)
-        else:
-            self.mixer = Mamba1(config.width, state, config.expand)
+        self.mixer = new_mixer(config)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, where: Segments) -> Tensor:

@@ -10,12 +10,18 @@ embedding                 1                       0 (frozen) or 1
 input and output maps     as 1 / sqrt(fan in)     1 / m
 B map                     sqrt(state / width)     s / sqrt(m)
 C map                     1 / sqrt(state width)   1 / (s sqrt(m))
+gain and bias of C        1 / s (its value)       1 / s
+(Mamba-3)
 convolution, A, dt, D,    constant                1
 norm gains
 head                      0                       1 / m
 ========================  ======================  =====================
 
 The head's bias starts at 1/2, the middle of the normalised coordinates.
+
+Mamba-3 norms what its maps to B and C give, so these are input maps like others, and B and C have entries of order one.
+Their biases make them parallel: C B would grow with the state. The gain and bias of C carry the factor 1 / s instead of the
+maps.
 """
 
 import math
@@ -25,6 +31,8 @@ import torch
 from torch import nn
 
 from tpcfm.config.fm4npp import Fm4nppModel
+
+ROLES = ("embedding", "matrix", "state_in", "state_out", "state_gain", "vector", "head")
 
 
 def ratios(config: Fm4nppModel) -> tuple[float, float]:
@@ -43,7 +51,9 @@ def role(name: str) -> str:
         return "state_in"
     if name.endswith("lin_C.weight"):
         return "state_out"
-    if name.endswith(("in_proj.weight", "out_proj.weight", "x_proj.weight", "dt_proj.weight")):
+    if name.endswith(("C_norm.weight", "C_bias")):
+        return "state_gain"
+    if name.endswith("_proj.weight"):
         return "matrix"
     return "vector"
 
@@ -51,13 +61,14 @@ def role(name: str) -> str:
 def multipliers(config: Fm4nppModel) -> dict[str, float]:
     """Return the learning-rate multiplier of each role."""
     if config.parameterization == "standard":
-        return dict.fromkeys(("embedding", "matrix", "state_in", "state_out", "vector", "head"), 1.0)
+        return dict.fromkeys(ROLES, 1.0)
     m, s = ratios(config)
     return {
         "embedding": 1.0,
         "matrix": 1 / m,
         "state_in": s / math.sqrt(m),
         "state_out": 1 / (s * math.sqrt(m)),
+        "state_gain": 1 / s,
         "vector": 1.0,
         "head": 1 / m,
     }
@@ -73,6 +84,8 @@ def initialise(model: nn.Module, config: Fm4nppModel) -> None:
             parameter.normal_(0.0, math.sqrt(state / config.width))
         elif kind == "state_out":
             parameter.normal_(0.0, 1 / math.sqrt(state * config.width))
+        elif kind == "state_gain":
+            parameter.fill_(1 / ratios(config)[1])
         elif kind == "head":
             parameter.zero_()
         elif name == "head.bias":

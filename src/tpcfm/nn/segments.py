@@ -1,6 +1,7 @@
 """Event boundaries of a packed stream, cut into chunks of equal length."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -46,6 +47,18 @@ class Segments:
     def n_filled(self) -> int:
         """Rows with the filling, K Q."""
         return self.n_chunks * self.chunk
+
+    @cached_property
+    def ends(self) -> Tensor:
+        """Row after the last of each event in ``starts``."""
+        return torch.cat([self.starts[1:], self.starts.new_full((1,), self.n_filled)])
+
+    @cached_property
+    def mirror(self) -> Tensor:
+        """(K Q,) rows of every event in reversed order; the stream ``x[mirror]`` has the same event boundaries."""
+        rows = torch.arange(self.n_filled, device=self.index.device)
+        event = torch.searchsorted(self.starts, rows, right=True) - 1
+        return self.starts[event] + self.ends[event] - 1 - rows
 
 
 def segments(offsets: Tensor, n_rows: int, chunk: int) -> Segments:

@@ -62,13 +62,17 @@ ANSWERS: dict[str, tuple[float, ...]] = {
 TOLERANCE = {"torch": 1e-4, "numba": 1e-4, "mamba_ssm": 3e-2}  # the fused kernels multiply in TF32
 
 
-def scan_backend(device: str) -> str:
+def scan_backend(device: str, operator: str = "mamba_scan") -> str:
     """Return the backend of the Mamba-2 scan on a device type, after it has reproduced the known answers.
+
+    Args:
+        device: "cpu" or "cuda".
+        operator: which use of the scan, a key of :data:`tpcfm.backends.PREFERENCE`.
 
     Raises:
         MachineError: it did not.
     """
-    name = backends.choose("mamba_scan", device)
+    name = backends.choose(operator, device)
     _verified(name, backends.choose("short_convolution", device), device)
     return name
 

@@ -26,6 +26,12 @@ def mixer(config: Fm4nppModel) -> int:
     if config.mixer == "mamba2":
         heads = inner // config.head_size
         return d * (2 * inner + 2 * n + heads) + 5 * (inner + 2 * n) + 3 * heads + inner + inner * d
+    if config.mixer == "bidirectional":
+        heads = inner // config.head_size
+        return d * (2 * inner + 2 * n + 2 * heads) + 5 * (inner + 2 * n) + 5 * heads + inner + inner * d
+    if config.mixer == "mamba3":
+        heads = inner // config.head_size
+        return d * (2 * inner + 2 * n + 3 * heads + n // 4) + 2 * n * (heads + 1) + 2 * heads + inner * d
     rank = math.ceil(d / 16)
     return 2 * d * inner + 5 * inner + inner * (rank + 2 * n) + inner * (rank + 1) + inner * n + inner + inner * d
 
