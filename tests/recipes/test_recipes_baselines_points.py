@@ -131,7 +131,7 @@ def test_writes_what_the_adapters_write_and_the_cost(workspace, model, task):
     frame = trained(workspace, run)
     folder = workspace.run(run.id)
     assert {p.name for p in folder.iterdir()} == {
-        "model.safetensors", "config.json", "README.md", "run.json", "log.parquet", "metrics.parquet", "predictions.parquet"
+        "model.safetensors", "config.json", "README.md", "run.json", "log.parquet", "metrics.parquet", "predictions.parquet", "event_scores.parquet"
     }  # fmt: skip
     assert set(frame["n_labels"]) == {6}
     assert set(frame["family"]) == {"fm4npp"}

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tpcfm.errors import DataError
+from tpcfm.evaluate.event_scores import Sums, confusion_sums
 from tpcfm.evaluate.intervals import bootstrap_sums
 
 Labels = npt.NDArray[np.integer]
@@ -109,6 +110,11 @@ class ConfusionTally:
         points = matrix.sum(1)
         columns = {"class": self.classes, **class_scores(matrix), "points": points}
         return pd.DataFrame({**columns, "share": points / max(points.sum(), 1)})
+
+    def sums(self) -> Sums:
+        """Return the scores of every event as sums that add up (see `tpcfm.evaluate.event_scores`)."""
+        n = len(self.classes)
+        return confusion_sums(self.table.reshape(-1, n, n), self.classes)
 
     def intervals(self, *, draws: int = 1000, level: float = 0.95, seed: int = 0) -> dict[str, tuple[float, float]]:
         """Return percentile intervals of the metrics over all classes, from a bootstrap over events."""

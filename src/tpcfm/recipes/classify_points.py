@@ -7,6 +7,8 @@ from torch import Tensor
 from tpcfm.config.run import Run
 from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.classification import PER_CLASS, ConfusionTally
+from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.event_scores import write_event_scores
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.recipes.adapter_task import SHOWN_EVENTS, AdapterTask, shown_events
 from tpcfm.workspace import Workspace
@@ -34,6 +36,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
             tally.update(batch[name], found[name], batch["offsets"])
         first = names[0]
         shown += shown_events(task.store, rows, batch, batch[first], found[first], SHOWN_EVENTS - len(shown))
+    parts = [(name, 0, tally.sums()) for name, tally in tallies.items()]
+    write_event_scores(workspace.run(run.id) / EVENT_SCORES, task.store.event_ids(task.test), parts)
     metrics = [row for name, tally in tallies.items() for row in _rows(task, name, tally)]
     task.finish(result, f"FM4NPP {' and '.join(names)}", metrics, shown)
 

@@ -8,6 +8,8 @@ from torch import nn
 from tpcfm.config.baselines import PointBaselineConfig
 from tpcfm.config.run import Run
 from tpcfm.evaluate.classification import PER_CLASS, ConfusionTally
+from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.event_scores import write_event_scores
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.models.baselines.point_graph_net import PointGraphNet
 from tpcfm.models.baselines.voxel_unet import VoxelUNet
@@ -67,6 +69,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         truth, found = batch[block.task], answer[block.task].argmax(1).cpu().numpy()
         tally.update(truth, found, batch["offsets"])
         shown += shown_events(task.store, rows, batch, truth, found, SHOWN_EVENTS - len(shown))
+    parts = [(block.task, 0, tally.sums())]
+    write_event_scores(workspace.run(run.id) / EVENT_SCORES, task.store.event_ids(task.test), parts)
     metrics = task.metric_rows(tally.values(), tally.intervals())
     for scores in tally.per_class().to_dict("records"):
         values = {key: float(scores[key]) for key in (*PER_CLASS, "share")}

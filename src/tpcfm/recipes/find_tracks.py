@@ -26,6 +26,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     for rows, batch, found in task.predict(_answer):
         scores.update(rows, batch, found["tracks"])
         shown += shown_events(task.store, rows, batch, batch["track"], found["tracks"], SHOWN_EVENTS - len(shown))
+    scores.write(workspace.run(run.id))
     metrics = task.metric_rows("tracks", scores.values(), scores.intervals())
     task.finish(result, "FM4NPP track finding", metrics, shown)
 

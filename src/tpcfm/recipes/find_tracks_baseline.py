@@ -158,6 +158,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
             tally.update(rows, batch, np.concatenate([system.cluster(event, other) for event in events]))
         shown += shown_events(task.store, rows, batch, batch["track"], found, SHOWN_EVENTS - len(shown))
 
+    scores.write(workspace.run(run.id))
     metrics = task.metric_rows(scores.values(), scores.intervals())
     for name, (_, tally) in others.items():
         metrics += task.metric_rows(tally.values(), tally.intervals(), name=name)

@@ -10,6 +10,8 @@ import torch
 from tpcfm.config.polar_mae import ProbeConfig
 from tpcfm.config.run import Run
 from tpcfm.evaluate.embeddings import component_colours
+from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.event_scores import hit_sums, write_event_scores
 from tpcfm.evaluate.probe import TokenSet, event_counts, fit_and_predict, probe_rows, token_labels
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.files import atomic
@@ -69,6 +71,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     rows = probe_rows(counts, CLASSES, seed=run.seed)
 
     folder = workspace.run(run.id)
+    parts = [("probe", seed, hit_sums(found, CLASSES)) for seed, found in zip(block.seeds, counts, strict=True)]
+    write_event_scores(folder / EVENT_SCORES, store.event_ids(test_rows), parts)
     write_coloured_tokens(folder / "tokens.parquet", encoder, store, spread(test_rows, COLOURED_EVENTS))
     scores = {f"F1 {row['class'] or 'mean'}": row["value"] for row in rows}
     start = "random weights" if run.pretrained is None else f"tokens of {run.pretrained}"

@@ -13,6 +13,8 @@ from tpcfm.config.run import Run
 from tpcfm.detectors import pilarnet
 from tpcfm.errors import ConfigError
 from tpcfm.evaluate.classification import confusion_matrix
+from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.event_scores import Sums, confusion_sums, write_event_scores
 from tpcfm.evaluate.segmentation import (
     batched_scores,
     confusion_rows,
@@ -136,7 +138,7 @@ class SegmentationTask:
         return tune_decision_weights(np.concatenate(log_p), np.concatenate(truth))
 
     def score(self, model: nn.Module, run: Run, folder: Path, *, calibrate: bool) -> list[dict[str, Any]]:
-        """Score the model on the test split, write ``predictions.parquet`` and return rows of the metrics table."""
+        """Score the model on the test split, write ``predictions.parquet`` and ``event_scores.parquet``, return rows of the metrics table."""
         rows = events_of(self.store, "test")
         shown = set(spread(rows, SHOWN_EVENTS).tolist())
         offsets = {"": np.zeros(len(CLASSES))}
@@ -157,8 +159,10 @@ class SegmentationTask:
                 position += 1
         write_predictions(folder / "predictions.parquet", events)
         table = []
+        sums: Sums = {}
         for suffix, found in matrices.items():
             per_event = np.stack(found)
+            sums |= confusion_sums(per_event, CLASSES, suffix=suffix)
             table += score_rows(per_event, CLASSES, suffix=suffix, seed=self.seed)
             table += confusion_rows(per_event.sum(0), CLASSES, suffix=suffix)
         if calibrate:
@@ -166,6 +170,7 @@ class SegmentationTask:
                 {"metric": "decision_offset", "class": name, "value": float(value)}
                 for name, value in zip(CLASSES, offsets["_calibrated"])
             ]
+        write_event_scores(folder / EVENT_SCORES, self.store.event_ids(rows), [("segmentation", 0, sums)])
         common = {
             "run": run.id,
             "family": run.family,

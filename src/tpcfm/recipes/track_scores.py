@@ -1,8 +1,12 @@
 """Scores of found tracks: one way for the adapters and for every comparison system."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
+from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.event_scores import tracking_sums, write_event_scores
 from tpcfm.evaluate.selected_tracks import SelectedTally, read_particles
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.prepare.batches import Batch
@@ -23,6 +27,7 @@ class TrackScores:
 
     def __init__(self, store: PreparedStore, rows: Rows, workspace: Workspace, dataset: str) -> None:
         self.store = store
+        self.event_ids: list[str] = []
         self.tally, self.selected = TrackingTally(), SelectedTally()
         self.particles = read_particles(workspace.events(dataset), store.event_ids(rows))
 
@@ -33,6 +38,7 @@ class TrackScores:
             self.store.event_ids(rows), batch["offsets"][:-1], batch["offsets"][1:], strict=True
         ):
             if stop > start:
+                self.event_ids.append(name)
                 part = slice(int(start), int(stop))
                 particles = self.particles.get(name)
                 self.selected.update(batch["track"][part], prediction[part], batch["xyz"][part], particles)
@@ -41,6 +47,10 @@ class TrackScores:
         """Return the metrics by name, with the numbers of events and true tracks."""
         sizes = {"test_events": float(len(self.tally)), "true_tracks": float(self.tally.counts.true)}
         return {**self.tally.values(), **self.selected.values(), **sizes}
+
+    def write(self, folder: Path) -> None:
+        """Write the scores of every event (``event_scores.parquet``)."""
+        write_event_scores(folder / EVENT_SCORES, self.event_ids, [("tracks", 0, tracking_sums(self.tally.table))])
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals where there are any: bootstrap over events, Wilson for the selected tracks."""
