@@ -102,6 +102,7 @@ def test_a_site_that_fits_raises_nothing() -> None:
         ({"gpu_partition": "old", "gpus": 1, "gpu_job_mem_mb": 1000, "gpu_limit_mb": 1000}, ["'old' is down", "gpu_h"]),
         ({"gpus": 16}, ["16 x GPU", "8 x h200"]),
         ({"gpu_model": "b300", "gpus": 1}, ["1 x b300", "8 x h200"]),
+        ({"nodes": 6}, ["6 nodes", "'gpu_h' has 5", "TPCFM_SLURM_NODES"]),
         ({"gpu_limit_mb": 3_000_000}, ["2060000 MB"]),
         ({"gpu_partition": "batch", "gpus": 1}, ["no GPUs"]),
         ({"gpu_job_cpus": 128}, ["128", "96 cores"]),

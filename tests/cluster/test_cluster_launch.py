@@ -1,17 +1,22 @@
-"""One training in several processes: started once under torchrun, cores shared, the exit code that means "continue me" kept."""
+"""One training in several processes, on one node or several: started once per node under torchrun, cores shared, the exit code kept.
+
+A real step over two nodes is in test_cluster_nodes.py.
+"""
 
 import sys
 
 import pytest
 
 from tpcfm.cli import _launch
+from tpcfm.errors import MachineError
 
 
 def child(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Let a small program stand in for torchrun and its processes."""
     text = f"import os, sys, pathlib, signal, time\n{body}"
-    monkeypatch.setattr(_launch, "torchrun_command", lambda processes, arguments: [sys.executable, "-c", text])
+    monkeypatch.setattr(_launch, "torchrun_command", lambda processes, arguments, place: [sys.executable, "-c", text])
     monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.delenv("SLURM_STEP_NUM_NODES", raising=False)
 
 
 def test_one_process_does_the_work_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,5 +54,62 @@ def test_torchrun_takes_our_options_as_ours() -> None:
     command = _launch.torchrun_command(4, arguments)
     assert command[1:3] == ["-m", "torch.distributed.run"]
     read = get_args_parser().parse_args(command[3:])
+    assert (read.nnodes, read.node_rank) == ("1:1", 0)
     assert (read.nproc_per_node, read.standalone, read.module, read.training_script) == ("4", True, True, "tpcfm")
     assert read.training_script_args == arguments
+
+
+STEP = {
+    "SLURM_STEP_NUM_NODES": "3",
+    "SLURM_STEP_NUM_TASKS": "3",
+    "SLURM_STEP_NODELIST": "nowhere[07-09]",
+    "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7",
+    "SLURM_NODEID": "2",
+    "SLURM_JOB_ID": "1234567",
+}
+
+
+def step(monkeypatch: pytest.MonkeyPatch, **over: str) -> None:
+    """The environment of a task that srun started."""
+    for name, value in (STEP | over).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_nodes_meet_at_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.distributed.run import get_args_parser
+
+    step(monkeypatch)
+    arguments = ["pretrain", "--run", "r"]
+    read = get_args_parser().parse_args(_launch.torchrun_command(4, arguments, _launch.place())[3:])
+    assert (read.nnodes, read.node_rank, read.nproc_per_node, read.standalone) == ("3", 2, "4", False)
+    assert (read.master_addr, read.training_script_args) == ("10.0.0.7", arguments)
+    assert 1024 < read.master_port < 2**16
+    step(monkeypatch, SLURM_STEP_NODELIST="localhost,nowhere[1-2]")
+    found = _launch.place()
+    assert found is not None
+    assert found.address == "localhost", "a name that resolves is better than the address of whoever called srun"
+
+
+def test_one_process_per_node_still_joins_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    child(monkeypatch, "sys.exit(7)")
+    step(monkeypatch)
+    assert _launch.relaunch(1) == 7
+
+
+def test_several_tasks_per_node_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    step(monkeypatch, SLURM_STEP_NUM_TASKS="12")
+    with pytest.raises(MachineError, match=r"12 tasks on 3 nodes.*--ntasks-per-node=1"):
+        _launch.relaunch(4)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu7", "gpu7"),
+        ("gpu[07-09,12],other", "gpu07"),
+        ("a-1,a-2", "a-1"),
+        ("rack[3,5]-n.site", "rack3-n.site"),
+    ],
+)
+def test_first_host_of_a_node_list(nodes: str, first: str) -> None:
+    assert _launch.first_host(nodes) == first

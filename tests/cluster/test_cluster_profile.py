@@ -144,6 +144,19 @@ def test_site_settings_reach_the_submission(monkeypatch: pytest.MonkeyPatch, tmp
     assert "--bind /data" in read["apptainer-args"]
 
 
+def test_pretraining_over_nodes_asks_for_one_task_and_the_gpus_per_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"NODES": "3", "GPUS": "4", "GPU_MODEL": "h200"}.items():
+        monkeypatch.setenv(f"TPCFM_SLURM_{name}", value)
+    read = profile()
+    line = sbatch(read, "pretrain")
+    for needed in ("--nodes=3", "--ntasks=3", "--gres=gpu:h200:4", "--signal=TERM@300"):
+        assert needed in line
+    assert "ntasks-per-gpu" not in line
+    assert "--gpus" not in line
+    assert resources(read, "pretrain")["processes"] == 4
+    assert "--nodes=1" in sbatch(read, "finetune_run"), "one node per fine-tuning"
+
+
 def test_without_an_account_slurm_chooses() -> None:
     assert "slurm_account" not in resources(profile(), "ingest")
 

@@ -112,6 +112,29 @@ def metrics(runs):
     return [f"{RESULTS}/runs/{run}/metrics.parquet" for run in runs]
 
 
+def set_resource(rule, name, default):
+    """What the profile or the command line sets for a rule."""
+    held = workflow.resource_settings.overwrite_resources.get(rule, {})
+    value = held[name] if name in held else default
+    return getattr(value, "raw", value)
+
+
+# Over several nodes a rule cannot be in a container as a whole: there is no srun inside. It runs outside then, and starts one per node.
+NODES = int(set_resource("pretrain", "nodes", 1))
+
+
+def one_container_per_node():
+    """Beginning of the command of a training over several nodes; empty on one."""
+    if NODES == 1:
+        return ""
+    # All tasks get the same warning and stop together; two minutes are kept for the last to write.
+    start = f"srun --nodes={NODES} --ntasks={NODES} --ntasks-per-node=1 --cpus-per-task={{threads}} --kill-on-bad-exit=0 --wait=120 "
+    if workflow.deployment_settings.deployment_method:
+        options = str(workflow.deployment_settings.apptainer_args).replace("{", "{{").replace("}", "}}")
+        start += f'apptainer exec --home "$PWD" {options} {CONFIG.container} '
+    return start
+
+
 def report_inputs(wildcards):
     """All that the report shows."""
     held = {study.experiment for study in PLAN.studies.values()}

@@ -12,19 +12,22 @@ rule pretrain:
         f"{RESULTS}/benchmarks/pretrain/{{run}}.tsv"
     wildcard_constraints:
         run="|".join(PLAN.of_stage("pretrain")) or "none",
+    container:
+        CONFIG.container if NODES == 1 else None
     threads: 1
     resources:
         plan=PLAN_FILE,
         mem_mb=4000,
         runtime=1440,
-        gpu=0,
+        processes=0,
     params:
         hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
     message:
         "Pretraining {wildcards.run}"
     shell:
-        "tpcfm pretrain --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime}"
-        " --processes {resources.gpu} >{log} 2>&1"
+        one_container_per_node()
+        + "tpcfm pretrain --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime}"
+        " --processes {resources.processes} >>{log} 2>&1"
 
 
 rule probe:
@@ -50,4 +53,4 @@ rule probe:
     message:
         "Probing {wildcards.run}"
     shell:
-        "tpcfm probe --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        "tpcfm probe --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >>{log} 2>&1"

@@ -1,16 +1,67 @@
-"""Several processes for one training: the command starts itself again under torchrun, one process per GPU."""
+"""Several processes for one training: the command starts itself again under torchrun, one process per GPU, on one node or several."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def torchrun_command(processes: int, arguments: list[str]) -> list[str]:
-    """Return the command line that runs ``tpcfm <arguments>`` in several processes on this machine, on a free port."""
-    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--max-restarts", "0"]
+@dataclass(frozen=True)
+class Place:
+    """This node among those of a Slurm step that has one task per node."""
+
+    nodes: int
+    rank: int
+    address: str
+    """Of the first node, where the processes meet."""
+    port: int
+
+
+def torchrun_command(processes: int, arguments: list[str], place: Place | None = None) -> list[str]:
+    """Return the command line that runs ``tpcfm <arguments>`` in several processes of this node, alone or with other nodes."""
+    start = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--max-restarts", "0"]
+    if place is None:
+        start += ["--standalone"]  # on a free port
+    else:
+        start += ["--nnodes", str(place.nodes), "--node-rank", str(place.rank)]
+        start += ["--master-addr", place.address, "--master-port", str(place.port)]
     # `--`: torchrun would take our `--run` for an abbreviation of an option of its own.
     return [sys.executable, *start, "-m", "--", "tpcfm", *arguments]
+
+
+def first_host(nodes: str) -> str:
+    """Return the first host of a Slurm node list: ``gpu[07-09,12],other`` gives ``gpu07``."""
+    found = re.match(r"([^\[,]+)(?:\[([^\],-]+)[^\]]*\])?([^,\[]*)", nodes)
+    return "".join(part or "" for part in found.groups()) if found else nodes
+
+
+def place() -> Place | None:
+    """Return where this process stands if Slurm started it with one task on each of several nodes, else None.
+
+    Raises:
+        MachineError: several tasks on a node: torchrun, not Slurm, starts the processes of a node.
+    """
+    import socket
+
+    from tpcfm.errors import MachineError
+
+    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", nodes))
+    if nodes == 1:
+        return None
+    if tasks != nodes:
+        raise MachineError(
+            f"srun started {tasks} tasks on {nodes} nodes: start one per node (--ntasks-per-node=1), and give the"
+            " processes of each node by --processes"
+        )
+    address = first_host(os.environ["SLURM_STEP_NODELIST"])
+    try:
+        socket.getaddrinfo(address, None)
+    except OSError:  # names of nodes need not be names of hosts; within a batch job srun is called on the first node
+        address = os.environ["SLURM_LAUNCH_NODE_IPADDR"]
+    return Place(nodes, int(os.environ["SLURM_NODEID"]), address, 20000 + int(os.environ["SLURM_JOB_ID"]) % 20000)
 
 
 def relaunch(processes: int) -> int | None:
@@ -18,8 +69,14 @@ def relaunch(processes: int) -> int | None:
 
     The cores of the job (``OMP_NUM_THREADS``) are shared among the processes. SIGTERM reaches them all: torchrun passes it on.
     75 comes back if any of them saved and stopped early: torchrun itself reports every failure as 1.
+
+    Raises:
+        MachineError: see ``place``.
     """
-    if processes <= 1 or "LOCAL_RANK" in os.environ:
+    if "LOCAL_RANK" in os.environ:
+        return None
+    here, processes = place(), max(1, processes)
+    if processes == 1 and here is None:
         return None
     import signal
     import tempfile
@@ -28,7 +85,7 @@ def relaunch(processes: int) -> int | None:
         threads = max(1, int(os.environ.get("OMP_NUM_THREADS", 0) or 1) // processes)
         said = Path(folder) / "exit"
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TPCFM_EXIT_FILE": str(said)}
-        child = subprocess.Popen(torchrun_command(processes, sys.argv[1:]), env=environment)
+        child = subprocess.Popen(torchrun_command(processes, sys.argv[1:], here), env=environment)
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: child.send_signal(signal.SIGTERM))
         code = child.wait()

@@ -159,6 +159,10 @@ def problems(site: dict[str, object], found: list[Partition], accounts: set[str]
                 f"gpus: {wanted} x {model or 'GPU'} on one node cannot be had in the partition {gpu.name!r}, whose nodes have {listed}."
                 f" Set gpu_partition, gpu_model or gpus in {where.format('GPUS')}"
             )
+        if (nodes := int(str(site.get("nodes", 1)))) > gpu.nodes:
+            said.append(
+                f"nodes: {nodes} nodes for one training, but the partition {gpu.name!r} has {gpu.nodes}. Set it in {where.format('NODES')}"
+            )
         largest = (
             ("gpu_job_cpus", gpu.cpus, "cores"),
             ("gpu_job_mem_mb", gpu.memory_mb, "MB"),
