@@ -14,7 +14,7 @@ from tpcfm.evaluate.table import read_metrics
 from tpcfm.models.polar_mae import make_masked_autoencoder
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes import pretrain_polar_mae, probe_tokens, segment, sparse_unet
-from tpcfm.recipes.attention_map import attention_map
+from tpcfm.recipes.attention_map import attention_maps, typical_queries
 from tpcfm.recipes.group_batches import GroupBatches
 from tpcfm.recipes.groups_support import evaluation_batches
 from tpcfm.recipes.masked_objective import MaskedObjective
@@ -233,13 +233,26 @@ def test_a_segmentation_run_is_no_pretrained_encoder(workspace: Workspace, tmp_p
         pretrained_model_config(tmp_path, PreparedStore(workspace.cache("toy")))
 
 
-def test_attention_map_is_a_distribution_over_the_tokens(workspace: Workspace, pretrained: str) -> None:
+def test_attention_maps_are_distributions_over_the_tokens(workspace: Workspace, pretrained: str) -> None:
     store, folder = PreparedStore(workspace.cache("toy")), workspace.run(pretrained)
-    found = attention_map(folder, store, 3, layer=2, head=1, query=4)
-    assert found["event_id"] == store.event_ids([3])[0]
-    assert found["weight"].sum() == pytest.approx(1, abs=1e-5)
-    assert len(found["weight"]) == len(found["x"]) == len(store[3]["centre"])
-    other = attention_map(folder, store, 3, layer=2, head=0, query=4)
-    assert not np.allclose(found["weight"], other["weight"])
-    with pytest.raises(ConfigError, match="layer: 3; allowed: 0 to 2"):
-        attention_map(folder, store, 3, layer=3, head=0, query=0)
+    tokens = len(store.value(3, "group_offset")) - 1
+    found = attention_maps(folder, store, 3, queries=[4, 7])
+    assert found["weight"].shape == (2, MODEL.depth, MODEL.heads, tokens)
+    np.testing.assert_allclose(found["weight"].sum(-1), 1, rtol=1e-5)
+    one = attention_maps(folder, store, 3, queries=[7], layers=[2], heads=[1])
+    np.testing.assert_array_equal(one["weight"][0, 0, 0], found["weight"][1, 2, 1])
+    assert np.abs(found["weight"][0] - found["weight"][1]).max() > 1e-6
+    with pytest.raises(ConfigError, match=r"layer: 3; allowed: 0 to 2"):
+        attention_maps(folder, store, 3, queries=[0], layers=[3])
+    with pytest.raises(ConfigError, match=rf"token: {tokens}; allowed"):
+        attention_maps(folder, store, 3, queries=[tokens])
+
+
+def test_typical_queries_lie_in_their_class(workspace: Workspace) -> None:
+    store = PreparedStore(workspace.cache("toy"))
+    event, found = store[3], typical_queries(store, 3)
+    assert {"shower", "track"} <= set(found)
+    for label, name in enumerate(("shower", "track", "Michel", "delta")):
+        if name in found:
+            a, b = event["group_offset"][found[name] : found[name] + 2]
+            assert (event["semantic"][event["member"][a:b]] == label).mean() > 0.5

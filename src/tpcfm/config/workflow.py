@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tpcfm.config.base import Block
 from tpcfm.config.baselines import BaselinesStudy
@@ -150,6 +150,22 @@ class TokenizerStudy(Block):
     overlaps: list[float] = Field(default=[0.6, 0.73, 0.9], min_length=1)
 
 
+class PicturesConfig(Block):
+    """What the pictures of the report are computed on."""
+
+    events: int = Field(6, gt=0, description="held-out events behind the numbers of the feature pictures")
+    points: int = Field(600, ge=20, description="points of each projection; t-SNE costs most")
+    tsne_dims: list[int] = Field(default=[2, 3, 4, 5], min_length=1, description="dimensions of t-SNE, 2 to 5")
+    serialization_events: int = Field(300, gt=0, description="events of the comparison of serializations")
+
+    @field_validator("tsne_dims")
+    @classmethod
+    def _dims(cls, value: list[int]) -> list[int]:
+        if not all(2 <= dims <= 5 for dims in value):
+            raise ValueError(f"tsne_dims ({value}) must lie from 2 to 5")
+        return sorted(set(value))
+
+
 class MlflowConfig(Block):
     """Tracking. Files in the run folders are the record; this only mirrors them."""
 
@@ -170,6 +186,7 @@ class WorkflowConfig(Block):
     polar_mae: PolarMaeSystem | None = None
     fm4npp: Fm4nppSystem | None = None
     tokenizer_study: TokenizerStudy | None = None
+    pictures: PicturesConfig | None = Field(PicturesConfig(), description="null leaves the model pictures out")
     mlflow: MlflowConfig = MlflowConfig()
 
     @model_validator(mode="after")
