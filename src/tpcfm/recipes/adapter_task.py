@@ -24,7 +24,7 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.feature_cache import FeatureCache
 from tpcfm.recipes.groups_support import choose_device, evaluation_batches, events_of, identity, spread
 from tpcfm.recipes.sequences_support import load_backbone, model_card, new_backbone, run_record
-from tpcfm.train import Objective, PackedSource, StepInfo, evaluate_objective, fit, save_model, to_device
+from tpcfm.train import FitResult, Objective, PackedSource, StepInfo, evaluate_objective, fit, save_model, to_device
 from tpcfm.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
@@ -172,6 +172,10 @@ class AdapterTask:
             extra += [("events_per_second", "", len(self.test) / self.inference_seconds)]
         base = {k: v for k, v in rows[0].items() if k not in ("metric", "value", "low", "high", "class")}
         rows = rows + [{**base, "split": s, "metric": m, "value": v} for m, s, v in extra if v is not None]
+        rows += [
+            {**base, "task": name, "split": "validation", "metric": "cross_entropy", "value": value}
+            for name, value in task_losses(result, self.block.tasks).items()
+        ]
         values = {f"{r['task']} {r['metric']}": r["value"] for r in rows if not r.get("class")}
         source = {
             "pretrained": f"Frozen backbone: run `{self.run.pretrained}`.",
@@ -197,6 +201,15 @@ class AdapterTask:
         write_metrics(folder / "metrics.parquet", rows)
         if self.features is not None:
             self.features.close()
+
+
+def task_losses(result: FitResult, tasks: list[str]) -> dict[str, float]:
+    """Return the unweighted validation loss of each task at the step whose weights are kept; nothing where there is no such term.
+
+    The monitored loss of a joint training is a weighted sum over its tasks, so it compares with no other run.
+    """
+    kept = [row for row in result.history if row["split"] == "validation" and row["step"] == result.best_step]
+    return {name: float(kept[-1][name]) for name in tasks if kept and name in kept[-1]}
 
 
 def labelled_events(store: PreparedStore, tasks: list[str], n_labels: int, seed: int) -> Rows:

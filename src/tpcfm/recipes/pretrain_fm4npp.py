@@ -14,6 +14,7 @@ from tpcfm.losses.next_neighbours import DifficultyWeights, NextNeighbours, even
 from tpcfm.models.fm4npp import slots_of
 from tpcfm.prepare.batches import Batch, collate_sequences
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.difficulty import error_by_difficulty
 from tpcfm.recipes.groups_support import Collate, evaluation_batches, events_of, identity, spread
 from tpcfm.recipes.sequences_support import backbone_config, model_card, new_backbone, run_record
 from tpcfm.scaling.flops import training_flops
@@ -77,6 +78,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         device=device,
     )
 
+    where = next(model.parameters()).device
+    by_difficulty = error_by_difficulty(model, targets, (b for _, b in held_out_batches()), where, train.precision)
     points = sum(int(store.lengths[source.step_rows(step)].sum()) for step in range(result.steps))
     values = {
         "validation_loss": validate(model, result.steps)["loss"],
@@ -95,7 +98,11 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         history=result.history,
     )
     common = {"run": run.id, "family": run.family, "task": "pretrain", "split": "validation", "seed": block.seed}
-    write_metrics(folder / "metrics.parquet", [{**common, "metric": name, "value": v} for name, v in values.items()])
+    rows = [{**common, "metric": name, "value": v} for name, v in values.items()]
+    rows += [
+        {**common, "metric": "error_of_difficulty", "class": name, "value": v} for name, v in by_difficulty.items()
+    ]
+    write_metrics(folder / "metrics.parquet", rows)
 
 
 def _difficulty(
