@@ -70,12 +70,14 @@ def revision() -> dict[str, Any]:
 
 
 def provenance() -> dict[str, Any]:
-    """Return everything above, with the command and the scheduler's job."""
-    job = {k: os.environ[k] for k in ("SLURM_JOB_ID", "SLURM_JOB_PARTITION") if k in os.environ}
+    """Return everything above, with the command, the scheduler's job and the container image (path and variant)."""
+    job = {k: os.environ[k] for k in ("SLURM_JOB_ID", "SLURM_JOB_PARTITION", "SLURM_JOB_NODELIST") if k in os.environ}
+    image = {k: os.environ[k] for k in ("APPTAINER_CONTAINER", "TPCFM_IMAGE") if k in os.environ}
     return {
         "versions": versions(),
         "hardware": hardware(),
         "revision": revision(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         **({"slurm": job} if job else {}),
+        **({"image": image} if image else {}),
     }
