@@ -30,6 +30,10 @@ class Workspace:
         """Training state of a run: checkpoints, lock, its own log. Never a declared output of the workflow."""
         return self.root / "state" / run
 
+    def pictures(self, system: str) -> Path:
+        """Tables behind the pictures of a system (`tpcfm pictures`)."""
+        return self.root / "pictures" / system
+
     def study(self, study: str) -> Path:
         """Collected tables of a study: ``metrics.parquet`` and what it adds."""
         return self.root / "studies" / study

@@ -23,7 +23,9 @@ COLUMNS = tuple(f"{kind}_{name}" for kind in _KINDS for name in ("x", "y", "z", 
 
 
 @torch.no_grad()
-def reconstruct_event(model: PointMAE, store: PreparedStore, row: int, collate: GroupBatches, seed: int) -> dict[str, Any]:
+def reconstruct_event(
+    model: PointMAE, store: PreparedStore, row: int, collate: GroupBatches, seed: int
+) -> dict[str, Any]:
     """Return one event with its visible, masked and predicted points (see `write_reconstructions`), as arrays."""
     device = next(model.parameters()).device
     radius = float(store.settings["radius"])

@@ -16,6 +16,27 @@ PALETTE = (
     + ("#3fa7a3", "#8a9a2b", "#4b4e9e", "#b5552d", "#6fae3a", "#9c4a86", "#1f7fbf", "#b89b00")
 )  # fmt: skip
 
+AXIS: dict[str, Any] = {"backgroundcolor": "white", "gridcolor": GRID, "zerolinecolor": GRID, "color": MUTED}
+FONT: dict[str, Any] = {"family": "system-ui, sans-serif", "size": 12, "color": INK}
+CAMERA: dict[str, Any] = {"eye": {"x": 1.55, "y": 1.55, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.12}}
+LINK_CAMERAS = """
+function linkCameras(figure) {
+  if (!figure.layout.meta || !figure.layout.meta.linked) return;
+  let busy = false;
+  figure.on("plotly_relayout", change => {
+    const key = Object.keys(change).find(name => /^scene[0-9]*[.]camera$/.test(name));
+    if (!key || busy) return;
+    const update = {};
+    Object.keys(figure._fullLayout).filter(name => /^scene[0-9]*$/.test(name)).forEach(name => {
+      if (name + ".camera" !== key) update[name + ".camera"] = change[key];
+    });
+    busy = true;
+    Plotly.relayout(figure, update).then(() => { busy = false; });
+  });
+}
+"""
+"""Turns all scenes of a figure whose ``layout.meta.linked`` is true together."""
+
 
 @dataclass(frozen=True)
 class Detector:
@@ -133,7 +154,6 @@ def _assemble(groups: Mapping[str, Sequence[go.Scatter3d]], detector: Detector, 
     buttons = _buttons(groups, len(outline))
     for trace, flag in zip(figure.data, buttons[0]["args"][0]["visible"], strict=True):
         trace.visible = flag
-    axis = {"backgroundcolor": "white", "gridcolor": GRID, "zerolinecolor": GRID, "color": MUTED}
     row = {"type": "buttons", "direction": "right", "x": 0.005, "y": 1.0, "xanchor": "left", "yanchor": "bottom"}
     several = len(groups) > 1
     figure.update_layout(
@@ -141,7 +161,7 @@ def _assemble(groups: Mapping[str, Sequence[go.Scatter3d]], detector: Detector, 
         height=height,
         margin={"l": 0, "r": 14, "t": (36 if title else 10) + (40 if several else 0), "b": 0},
         paper_bgcolor="white",
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        font=FONT,
         legend={
             "itemsizing": "constant",
             "font": {"size": 11},
@@ -152,9 +172,9 @@ def _assemble(groups: Mapping[str, Sequence[go.Scatter3d]], detector: Detector, 
             "bgcolor": "rgba(255,255,255,0.7)",
         },
         scene={
-            **{f"{a}axis": {**axis, "title": {"text": f"{a} ({detector.unit})"}} for a in "xyz"},
+            **{f"{a}axis": {**AXIS, "title": {"text": f"{a} ({detector.unit})"}} for a in "xyz"},
             "aspectmode": "data",
-            "camera": {"eye": {"x": 1.45, "y": 1.45, "z": 0.75}},
+            "camera": CAMERA,
         },
         updatemenus=[{**row, "buttons": buttons}] if several else [],
     )

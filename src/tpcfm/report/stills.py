@@ -16,7 +16,7 @@ from tpcfm.report.style import INK, MUTED
 Event = Mapping[str, npt.NDArray[Any]]
 
 
-def _project(points: npt.NDArray[np.float64], azimuth: float, elevation: float) -> npt.NDArray[np.float64]:
+def project(points: npt.NDArray[np.float64], azimuth: float, elevation: float) -> npt.NDArray[np.float64]:
     """Return (N, 3): horizontal, vertical and depth of an orthographic view (angles in degrees)."""
     a, e = np.radians(azimuth), np.radians(elevation)
     turn = np.array([[-np.sin(a), np.cos(a), 0], [0, 0, 1], [np.cos(a), np.sin(a), 0]])
@@ -29,9 +29,9 @@ def draw_event(
 ) -> None:
     """Draw one event, coloured by a column, in an orthographic view; nearer points lie on top."""
     detector = DETECTORS[layout]
-    view = _project(np.stack([event[k].astype(float) for k in "xyz"], 1), azimuth, elevation)
+    view = project(np.stack([event[k].astype(float) for k in "xyz"], 1), azimuth, elevation)
     for x, y, z in ((t.x, t.y, t.z) for t in detector.outline()):
-        line = _project(np.stack([np.asarray(v, dtype=float) for v in (x, y, z)], 1), azimuth, elevation)
+        line = project(np.stack([np.asarray(v, dtype=float) for v in (x, y, z)], 1), azimuth, elevation)
         axes.plot(line[:, 0], line[:, 1], color=MUTED, linewidth=0.5, alpha=0.5, zorder=0)
     order = np.argsort(view[:, 2], kind="stable")
     values = event[column]

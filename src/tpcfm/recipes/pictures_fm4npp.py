@@ -1,0 +1,141 @@
+"""Tables behind the pictures of FM4NPP: features around the linear maps, paths of the serializations, box edges."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tpcfm.config.fm4npp import TargetConfig
+from tpcfm.config.plan_pictures import TASKS, Fm4nppPictures
+from tpcfm.config.workflow import PicturesConfig
+from tpcfm.errors import DataError
+from tpcfm.evaluate.clustering import feature_grouping
+from tpcfm.evaluate.projections import has_umap, project, standardise
+from tpcfm.evaluate.serialized_path import box_distributions, event_paths
+from tpcfm.files import atomic
+from tpcfm.prepare.batches import Batch
+from tpcfm.prepare.sequence_cache import RawEvent
+from tpcfm.prepare.serialization import BinEdges
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.backbone_features import around_linear_map, equal_mix, event_batch
+from tpcfm.recipes.groups_support import events_of, spread
+from tpcfm.recipes.predict import LABELS, load_adapter
+from tpcfm.recipes.sequences_support import load_backbone, new_backbone
+from tpcfm.workspace import Workspace
+
+FEATURES, GROUPING, PATHS, BOXES = "features.parquet", "grouping.parquet", "paths.parquet", "boxes.parquet"
+Sources = dict[tuple[str, str], npt.NDArray[np.float32]]
+"""Features by (what made them, at which point)."""
+BOX_EVENTS = 300
+NUMBER_POINTS = 2000
+PATH_POINTS = 400
+
+
+def write_pictures(pictures: Fm4nppPictures, config: PicturesConfig, workspace: Workspace, out: Path) -> None:
+    """Write the four tables.
+
+    `FEATURES`: one row per point of a projection: ``label source stage method dims`` and coordinates ``c1`` to ``c5``, class
+    ``value``, row of the point ``point``. `GROUPING`: ``label source stage space dims silhouette purity chance n n_labels``;
+    track numbers are of one event, species and noise of several. `PATHS`: see `event_paths`, with ``event_id`` and
+    ``same_next``. `BOXES`: see `box_distributions`.
+
+    Raises:
+        DataError: no test events, or events without labels.
+        CheckpointError: a run does not fit the cache.
+    """
+    store = PreparedStore(workspace.cache(pictures.cache))
+    edges = BinEdges.from_dict(store.manifest["edges"], source=str(store.folder))
+    test = events_of(store, "test")
+    by_size = test[np.argsort(store.lengths[test], kind="stable")]
+    typical = int(by_size[len(by_size) // 2])
+    _write(out / BOXES, _boxes(store, edges))
+    _write(out / PATHS, _paths(store, int(test[np.argmin(np.abs(store.lengths[test] - PATH_POINTS))]), edges))
+
+    samples = {"track": [typical], "pid": list(spread(test, config.events)), "noise": list(spread(test, config.events))}
+    points: list[dict[str, Any]] = []
+    numbers: list[dict[str, Any]] = []
+    made: dict[tuple[int, ...], tuple[Batch, Sources]] = {}
+    for label, rows in samples.items():
+        if store.value(rows[0], label) is None:
+            raise DataError(f"{store.folder}: events carry no {label!r} labels; the feature pictures need them")
+        key = tuple(int(row) for row in rows)
+        if key not in made:
+            batch = event_batch(store, key)
+            made[key] = batch, _sources(pictures, store, workspace, batch)
+        batch, sources = made[key]
+        values = batch[label]
+        shown = _draw(len(values), config.points)
+        counted = _draw(len(values), NUMBER_POINTS)
+        own = next(task for task in TASKS if LABELS[task] == label)
+        for (source, stage), features in sources.items():
+            name = {"label": label, "source": source, "stage": stage}
+            grouping = feature_grouping(features[counted], values[counted])
+            numbers.append({**name, "space": "features", "dims": features.shape[1], **asdict(grouping)})
+            if source in (own, "random", "pretrained"):
+                _project(name, features[shown], values[shown], shown, config, points, numbers)
+    _write(out / FEATURES, pd.DataFrame(points))
+    _write(out / GROUPING, pd.DataFrame(numbers))
+
+
+def _sources(pictures: Fm4nppPictures, store: PreparedStore, workspace: Workspace, batch: Batch) -> Sources:
+    backbone = load_backbone(workspace.run(pictures.backbone), store)
+    found: Sources = {
+        ("input", ""): standardise(batch["features"]).astype(np.float32),
+        ("random", ""): equal_mix(new_backbone(backbone.config, TargetConfig(), 0), batch),
+        ("pretrained", ""): equal_mix(backbone, batch),
+    }
+    for task, run in pictures.adapters.items():
+        before, after = around_linear_map(load_adapter(workspace.run(run), store), batch)
+        found |= {(task, "before"): before, (task, "after"): after}
+    return found
+
+
+def _project(
+    name: dict[str, str],
+    features: npt.NDArray[np.float32],
+    values: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    config: PicturesConfig,
+    points: list[dict[str, Any]],
+    numbers: list[dict[str, Any]],
+) -> None:
+    """Project the features in every way asked for and add the points and their grouping."""
+    wanted = [("pca", 2), *(("tsne", dims) for dims in config.tsne_dims if dims == 2 or name["label"] == "track")]
+    wanted += [("umap", 2)] if has_umap() else []
+    for method, dims in wanted:
+        found = project(features, method, dims)
+        numbers.append({**name, "space": method, "dims": dims, **asdict(feature_grouping(found, values))})
+        if dims > 3:
+            continue
+        for row, value, place in zip(rows.tolist(), values.tolist(), found.tolist(), strict=True):
+            axes = {f"c{k + 1}": x for k, x in enumerate(place)}
+            points.append({**name, "method": method, "dims": dims, "point": row, "value": value, **axes})
+
+
+def _draw(count: int, limit: int) -> npt.NDArray[np.int64]:
+    """Return at most ``limit`` of ``count`` rows, sorted, the same for every source."""
+    if count <= limit:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, limit, replace=False))
+
+
+def _boxes(store: PreparedStore, edges: BinEdges) -> pd.DataFrame:
+    rows = spread(events_of(store, "train"), BOX_EVENTS)
+    names = ("feature_energy", "eta", "phi", "r")
+    return box_distributions((np.stack([store.value(int(row), name) for name in names], 1) for row in rows), edges)
+
+
+def _paths(store: PreparedStore, row: int, edges: BinEdges) -> pd.DataFrame:
+    event = store[row]
+    columns = {name: np.asarray(event[name]) for name in ("energy", "x", "y", "z")}
+    raw = RawEvent(event["event_id"], event["split"], row, **columns, labels={"track": event["track"]})
+    table = event_paths(raw, edges)
+    return table.assign(event_id=event["event_id"], same_next=table["order"].map(table.attrs["same_next"]))
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    with atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
