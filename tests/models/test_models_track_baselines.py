@@ -14,9 +14,10 @@ from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.losses.metric_learning import contrastive, hinge_embedding
 from tpcfm.losses.track_embedding import EdgeLoss, EggNetLoss, EmbeddingLoss, HeptLoss
 from tpcfm.models.baselines.eggnet import EggNet
-from tpcfm.models.baselines.embedding_graph import all_pairs, nearest, sum_at
+from tpcfm.models.baselines.embedding_graph import all_pairs, nearest, on_edges, perceptron
 from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
 from tpcfm.models.baselines.hept import Hept
+from tpcfm.models.baselines.rows import RowNumbers
 from tpcfm.recipes.track_systems import TrackSystem, track_inputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
@@ -150,9 +151,25 @@ def test_both_graph_builders_agree() -> None:
         assert pairs[0] == pairs[1]
 
 
-def test_sums_at_rows() -> None:
-    sums = sum_at(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([2, 0, 2]), 3)
-    assert sums.tolist() == [[2.0], [0.0], [5.0]]
+def test_rows_are_taken_and_summed_with_right_gradients() -> None:
+    rows = RowNumbers(torch.tensor([2, 0, 2, 3]), 5)
+    assert rows.sum(torch.tensor([[1.0], [2.0], [4.0], [8.0]])).tolist() == [[2.0], [0.0], [5.0], [8.0], [0.0]]
+    table = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(rows.take(table), table[rows.numbers])
+    assert torch.autograd.gradcheck(rows.take, (table,))
+    assert torch.autograd.gradcheck(rows.sum, (torch.randn(4, 3, dtype=torch.float64, requires_grad=True),))
+    assert RowNumbers(torch.zeros(0, dtype=torch.int64), 2).sum(torch.zeros(0, 3)).tolist() == [[0.0] * 3] * 2
+
+
+def test_perceptrons_on_edges_see_both_ends_side_by_side() -> None:
+    torch.manual_seed(0)
+    nodes, edge, ends = torch.randn(4, 3), torch.randn(5, 2), torch.randint(4, (2, 5))
+    numbers = tuple(RowNumbers(end, 4) for end in ends)
+    network = perceptron(8, 6, 2, 1)
+    joined = torch.cat([nodes[ends[0]], nodes[ends[1]], edge], dim=1)
+    torch.testing.assert_close(on_edges(network, nodes, numbers, edge), network(joined))
+    network = perceptron(6, 6, 2, 1)
+    torch.testing.assert_close(on_edges(network, nodes, numbers), network(joined[:, :6]))
 
 
 def test_hinge_against_loops() -> None:
@@ -181,6 +198,38 @@ def test_hinge_against_loops() -> None:
         torch.from_numpy(points), torch.from_numpy(track), torch.tensor(offsets), margin=1.5, hard=2
     )
     assert [float(value) for value in found] == pytest.approx([pull, push], rel=1e-4)
+
+
+def slope(loss, points: torch.Tensor, step: float = 1e-2) -> torch.Tensor:
+    """Return the gradient by central differences."""
+    out = torch.zeros_like(points)
+    for place in np.ndindex(*points.shape):
+        shifted = [points.clone(), points.clone()]
+        for sign, copy in zip((1, -1), shifted, strict=True):
+            copy[place] += sign * step
+        out[place] = (loss(shifted[0]) - loss(shifted[1])) / (2 * step)
+    return out
+
+
+@pytest.mark.parametrize("which", ["pull", "push", "contrastive"])
+def test_gradients_of_pair_losses_are_right(which: str) -> None:
+    """The gradients are written out by hand; negative labels and an event of one point are among the cases."""
+    torch.manual_seed(2)
+    points = torch.randn(13, 3)
+    track, offsets = torch.tensor([0, 0, 1, 1, 1, -1, -1, 5, 0, 0, 0, 1, 1]), torch.tensor([0, 7, 8, 13])
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        if which == "contrastive":
+            return contrastive(x, track, offsets, negatives=3, temperature=0.3, sigma=0.75)
+        return hinge_embedding(x, track, offsets, margin=1.7, hard=2)[which == "push"]
+
+    leaf = points.clone().requires_grad_()
+    loss(leaf).backward()
+    near = slope(loss, points)
+    # A hinge or a change among the nearest within the step makes single components of the difference quotient wrong.
+    wrong = (leaf.grad - near).abs() > 2e-2 * near.abs().max()
+    assert near.abs().max() > 0.1
+    assert wrong.float().mean() < 0.06
 
 
 def test_contrastive_prefers_tracks_apart_and_is_finite_for_one_track() -> None:

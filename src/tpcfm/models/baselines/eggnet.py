@@ -4,11 +4,11 @@ Own implementation. A node state is embedded, the embedding's nearest neighbours
 which messages are passed; every iteration's embedding is trained, or the first graphs would learn nothing.
 """
 
-import torch
 from torch import Tensor, nn
 
 from tpcfm.config.baselines_tracks import EggNetConfig
-from tpcfm.models.baselines.embedding_graph import nearest, perceptron, sum_at
+from tpcfm.models.baselines.embedding_graph import nearest, on_edges, on_nodes, perceptron
+from tpcfm.models.baselines.rows import RowNumbers
 
 INPUTS = 12  # eta, cos phi, sin phi and layer of a point and of its two nearest neighbours
 
@@ -22,12 +22,11 @@ class GraphIteration(nn.Module):
         self.edge = perceptron(3 * width, width, width, 1)
         self.node = perceptron(2 * width, width, width, 1)
 
-    def forward(self, nodes: Tensor, edge: Tensor, edges: Tensor) -> Tensor:
-        """Return the node states (N, W) after the passings; ``edge`` (E, W), ``edges`` (2, E)."""
-        source, target = edges
+    def forward(self, nodes: Tensor, edge: Tensor, source: RowNumbers, target: RowNumbers) -> Tensor:
+        """Return the node states (N, W) after the passings, given the edge states (E, W)."""
         for _ in range(self.passings):
-            edge = edge + self.edge(torch.cat([nodes[source], nodes[target], edge], dim=1))
-            nodes = nodes + self.node(torch.cat([nodes, sum_at(edge, target, len(nodes))], dim=1))
+            edge = edge + on_edges(self.edge, nodes, (source, target), edge)
+            nodes = nodes + on_nodes(self.node, nodes, target.sum(edge))
         return nodes
 
 
@@ -54,8 +53,9 @@ class EggNet(nn.Module):
         found = [self.decoders[0](nodes)]
         for iteration, decoder in zip(self.iterations, self.decoders[1:], strict=True):
             edges = nearest(found[-1], offsets, self.config.neighbours)
-            edge = self.edge_encoder(torch.cat([nodes[edges[0]], nodes[edges[1]]], dim=1))
-            nodes = iteration(nodes, edge, edges)
+            source, target = (RowNumbers(end, len(nodes)) for end in edges)
+            edge = on_edges(self.edge_encoder, nodes, (source, target))
+            nodes = iteration(nodes, edge, source, target)
             found.append(decoder(nodes))
         return found
 

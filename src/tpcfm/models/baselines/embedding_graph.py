@@ -4,7 +4,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from tpcfm.models.baselines.rows import RowNumbers
 from tpcfm.prepare.neighbour_graph import neighbour_graph
 
 
@@ -51,6 +53,22 @@ def perceptron(inputs: int, width: int, outputs: int, hidden: int, *, norm: bool
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
-def sum_at(values: Tensor, rows: Tensor, count: int) -> Tensor:
-    """Return the sums (count, D) of the values (E, D) that belong to each row."""
-    return values.new_zeros(count, values.shape[1]).index_add_(0, rows, values)
+def on_edges(network: nn.Sequential, nodes: Tensor, ends: tuple[RowNumbers, ...], edge: Tensor | None = None) -> Tensor:
+    """Apply a perceptron to the states of both ends of each edge, and to its own, side by side: (E, outputs).
+
+    The first linear map is taken apart: the nodes' part is done once per node, not per edge.
+    """
+    first = network[0]
+    assert isinstance(first, nn.Linear)
+    *parts, own = first.weight.tensor_split([nodes.shape[1] * i for i in range(1, len(ends) + 1)], dim=1)
+    total = first.bias if edge is None else F.linear(edge, own, first.bias)
+    for part, end in zip(parts, ends, strict=True):
+        total = total + end.take(F.linear(nodes, part))
+    out: Tensor = network[1:](total)
+    return out
+
+
+def on_nodes(network: nn.Sequential, nodes: Tensor, *sums: Tensor) -> Tensor:
+    """Apply a perceptron to the state of each node and to what its edges bring: (N, outputs)."""
+    out: Tensor = network(torch.cat([nodes, *sums], dim=1))
+    return out

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.config.baselines_tracks import ExaTrkxConfig
-from tpcfm.models.baselines.embedding_graph import nearest, perceptron, sum_at
+from tpcfm.models.baselines.embedding_graph import nearest, on_edges, on_nodes, perceptron
+from tpcfm.models.baselines.rows import RowNumbers
 
 INPUTS = 5  # energy, eta, cos phi, sin phi, layer
 STAGES = ("embedding", "filter", "interaction")
@@ -28,15 +29,13 @@ class InteractionNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, edges: Tensor) -> Tensor:
         """Return logits (E,) of edges (2, E) that lead outwards."""
-        inner, outer = edges
         nodes = self.node_encoder(inputs)
-        edge = self.edge_encoder(torch.cat([nodes[inner], nodes[outer]], dim=1))
+        inner, outer = ends = tuple(RowNumbers(end, len(nodes)) for end in edges)
+        edge = on_edges(self.edge_encoder, nodes, ends)
         for _ in range(self.passings):
-            edge = edge + self.edge(torch.cat([nodes[inner], nodes[outer], edge], dim=1))
-            sums = [sum_at(edge, rows, len(nodes)) for rows in (inner, outer)]
-            nodes = nodes + self.node(torch.cat([nodes, *sums], dim=1))
-        logits: Tensor = self.score(torch.cat([nodes[inner], nodes[outer], edge], dim=1))
-        return logits.squeeze(1)
+            edge = edge + on_edges(self.edge, nodes, ends, edge)
+            nodes = nodes + on_nodes(self.node, nodes, inner.sum(edge), outer.sum(edge))
+        return on_edges(self.score, nodes, ends, edge).squeeze(1)
 
 
 class ExaTrkx(nn.Module):
@@ -63,8 +62,7 @@ class ExaTrkx(nn.Module):
     def filter_logits(self, batch: dict[str, Tensor], edges: Tensor) -> Tensor:
         """Return logits (E,) of the filter."""
         inputs = batch["track_inputs"]
-        logits: Tensor = self.filter(torch.cat([inputs[edges[0]], inputs[edges[1]]], dim=1))
-        return logits.squeeze(1)
+        return on_edges(self.filter, inputs, tuple(RowNumbers(end, len(inputs)) for end in edges)).squeeze(1)
 
     @torch.no_grad()
     def graph(self, batch: dict[str, Tensor]) -> Tensor:
