@@ -81,3 +81,21 @@ def test_counted_names_and_globs(tmp_path: Path) -> None:
 def test_part_names_keep_the_folder_apart() -> None:
     assert part_name("labeled/train/spacepoints_003.npz") == "train-spacepoints_003"
     assert part_name("labeled/test/spacepoints.npz") != part_name("labeled/validation/spacepoints.npz")
+
+
+def test_another_mixer_changes_only_the_mixer_and_gets_its_own_adapters(values: dict[str, Any]) -> None:
+    before = make_plan(validate(values))
+    values["fm4npp"]["ablations"]["mixers"] = ["mamba2", "mamba3", "bidirectional"]  # the first is the base itself
+    after = make_plan(validate(values))
+    assert set(before.runs) < set(after.runs)
+    assert before.caches == after.caches
+    points = {p.value: after.runs[p.run] for p in after.studies["ablation_pretrain"].points}
+    base = next(run for name, run in points.items() if name.startswith("base"))
+    for mixer in ("mamba3", "bidirectional"):
+        changed = copy.deepcopy(base.config)
+        changed["model"]["mixer"] = mixer
+        assert points[mixer].config == changed
+        adapters = [r for r in after.runs.values() if r.pretrained == points[mixer].id]
+        assert {r.task for r in adapters} == {"tracks", "pid", "noise"}
+        assert all(r.config["model"]["mixer"] == mixer for r in adapters)
+    assert "mamba2" not in points

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from tpcfm.config.fm4npp import TargetConfig
-from tpcfm.losses.next_neighbours import DifficultyWeights, NextNeighbours, event_difficulty, naive_floors
+from tpcfm.losses.next_neighbours import (
+    DifficultyWeights,
+    NextNeighbours,
+    event_difficulty,
+    naive_floors,
+    targets_in_view,
+)
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.losses.set_matching import SetMatching, event_terms, focal_terms, instances, matching
 from tpcfm.models.adapters import TrackSet
@@ -161,3 +167,13 @@ def test_point_classes_leave_out_unlabelled_points():
     expected = torch.nn.functional.cross_entropy(logits[keep], torch.tensor([0, 3, 4]), reduction="sum")
     assert loss.counts(b, INFO) == {"pid": 3.0}
     torch.testing.assert_close(loss.sums(Fixed({"pid": logits}), tensors(b), INFO)["pid"], expected)
+
+
+def test_targets_in_view_are_those_before_the_point_or_all_of_them():
+    b = batch()
+    b["neighbour"][5, :2], b["neighbour"][3, 0] = (1, 4), 3  # two earlier points, and one that is the point itself
+    count = (b["neighbour"] >= 0).sum()
+    neighbours = TargetConfig(k=3)
+    assert targets_in_view([b], neighbours, causal=True) == pytest.approx(2 / count)
+    assert targets_in_view([b], neighbours, causal=False) == 1
+    assert targets_in_view([b], TargetConfig(objective="next_token"), causal=True) == 0

@@ -53,6 +53,11 @@ class Fm4nppModel(Block):
     parameterization: Parameterization = "mup"
     base_width: int = Field(256, gt=0)
 
+    @property
+    def causal(self) -> bool:
+        """Whether a point sees only the points before it in the sequence."""
+        return self.mixer != "bidirectional"
+
     @model_validator(mode="after")
     def _divides(self) -> "Fm4nppModel":
         if self.width * self.expand % self.head_size:

@@ -149,6 +149,20 @@ class NextNeighbours:
         return weights.repeat_interleave(lengths).to(batch["features"].device)
 
 
+def targets_in_view(batches: Iterable[Batch], targets: TargetConfig, causal: bool) -> float:
+    """Return the share of targets that are input to the prediction: points before it, or all if the model is not causal.
+
+    What is in view can be looked up; losses of models that see different shares answer different questions.
+    """
+    seen = count = 0
+    for batch in batches:
+        rows = target_rows(batch, targets)
+        valid = rows >= 0
+        count += int(valid.sum())
+        seen += int((valid & (rows < np.arange(len(rows))[:, None])).sum()) if causal else int(valid.sum())
+    return seen / count if count else float("nan")
+
+
 def naive_floors(batches: Iterable[Batch], targets: TargetConfig) -> dict[str, float]:
     """Return the loss of two predictions that need no model, on the same targets and in the same unit.
 

@@ -10,7 +10,13 @@ from tpcfm.config.fm4npp import NeighbourPretraining, TargetConfig
 from tpcfm.config.run import Run
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.ingest.splits import data_fraction
-from tpcfm.losses.next_neighbours import DifficultyWeights, NextNeighbours, event_difficulty, naive_floors
+from tpcfm.losses.next_neighbours import (
+    DifficultyWeights,
+    NextNeighbours,
+    event_difficulty,
+    naive_floors,
+    targets_in_view,
+)
 from tpcfm.models.fm4npp import slots_of
 from tpcfm.prepare.batches import Batch, collate_sequences
 from tpcfm.prepare.store import PreparedStore
@@ -84,6 +90,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     values = {
         "validation_loss": validate(model, result.steps)["loss"],
         **naive_floors((batch for _, batch in held_out_batches()), targets),
+        "targets_in_view": targets_in_view((batch for _, batch in held_out_batches()), targets, block.model.causal),
         "parameters": float(sum(p.numel() for p in model.parameters() if p.requires_grad)),
         "points_seen": float(points),
         "flops": training_flops(block.model, points, slots_of(targets)),
