@@ -1,4 +1,5 @@
 # make demo   set up and run the demo (two cores, minutes)        make test   set up and run all tests
+# make test-cluster   as root: a real Slurm, the real image, and the tests that need both
 # A CPU build of torch comes from its own index on most machines: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ RUN := PATH="$(abspath $(BIN)):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' envs/cpu.txt)
 
-.PHONY: image demo test bench report dashboard lint types schema lock clean
+.PHONY: image demo test test-cluster bench report dashboard lint types schema lock clean
 
 demo: $(VENV)/.demo
 	$(RUN) snakemake --cores $(CORES) all
@@ -21,6 +22,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(RUN) python -m pytest -n 2 --dist loadfile tests
+
+# Debian or Ubuntu: installs Slurm and Apptainer, builds the CPU image; a skipped test is a failure.
+test-cluster: $(VENV)/.test
+	$(RUN) tools/test-cluster
 
 bench: $(VENV)/.test
 	$(RUN) python benchmarks/run.py

@@ -25,6 +25,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--base", help="Docker name, .sif file or root folder; default: the official Python image")
     parser.add_argument("--wheelhouse", type=Path, help="install from this folder of wheels alone")
     parser.add_argument("--fill-wheelhouse", action="store_true", help="first download the locked wheels into it")
+    parser.add_argument("--only-wheels", action="store_true", help="download them, and build nothing")
     parser.add_argument(
         "--as-user", metavar="NAME", help="as root: build as this ordinary user (needs no subuid ranges)"
     )
@@ -167,6 +168,12 @@ def main(arguments: list[str]) -> int:
     """Build and print what was built."""
     options = parse(arguments)
     try:
+        if options.only_wheels:
+            if not options.wheelhouse:
+                raise image.ImageError("--only-wheels needs --wheelhouse DIR")
+            fill = wheel_command(image.VARIANTS[options.variant], options.wheelhouse)
+            print(shlex.join(fill)) if options.show else image.run(fill)
+            return 0
         out = build(options)
         if not options.show:
             for name, value in image.describe(out).items():

@@ -7,6 +7,8 @@ export PYTHONHOME= PYTHONPATH= PYTHONSTARTUP= VIRTUAL_ENV=
 export PYTHONNOUSERSITE=1
 export MLFLOW_DISABLE_TELEMETRY=true
 # Inside, HOME is the working folder: caches that follow HOME would land in the checkout.
+# Scratch folders of a job are often not seen in here (bind them to use them).
+[ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/tmp
 TPCFM_CACHE="${TPCFM_CACHE:-${TMPDIR:-/tmp}/tpcfm-cache-${USER:-user}}"
 export TPCFM_CACHE
 export XDG_CACHE_HOME="$TPCFM_CACHE"

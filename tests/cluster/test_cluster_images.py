@@ -104,15 +104,23 @@ def test_nothing_clears_the_environment() -> None:
             assert "--cleanenv" not in path.read_text(), path
 
 
-def test_caches_leave_the_checkout_and_host_python_stays_out() -> None:
+def inside(**variables: str) -> dict[str, str]:
+    """The environment that the image makes of one of the host."""
+    done = subprocess.run(["sh", "-c", f". {CONTAINERS}/environment.sh; env"], env=variables, capture_output=True)
+    return dict(line.split("=", 1) for line in done.stdout.decode().splitlines() if "=" in line)
+
+
+def test_scratch_that_is_not_bound_is_not_used() -> None:
+    found = inside(USER="me", TMPDIR="/scratch/of/a/job")
+    assert found["TMPDIR"] == "/tmp"
+    assert found["TPCFM_CACHE"] == "/tmp/tpcfm-cache-me"
+
+
+def test_caches_leave_the_checkout_and_host_python_stays_out(tmp_path: Path) -> None:
     leaked = {"PYTHONPATH": "/leaked", "PYTHONHOME": "/leaked", "VIRTUAL_ENV": "/leaked", "CUDA_VISIBLE_DEVICES": "3"}
-    script = f". {CONTAINERS}/environment.sh; env"
-    done = subprocess.run(
-        ["sh", "-c", script], env={"HOME": str(ROOT), "USER": "me", "TMPDIR": "/scratch", **leaked}, capture_output=True
-    )
-    found = dict(line.split("=", 1) for line in done.stdout.decode().splitlines() if "=" in line)
+    found = inside(HOME=str(ROOT), USER="me", TMPDIR=str(tmp_path), **leaked)
     for name in ("TRITON_CACHE_DIR", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"):
-        assert found[name].startswith("/scratch/tpcfm-cache-me"), name
+        assert found[name].startswith(f"{tmp_path}/tpcfm-cache-me"), name
     assert found["PYTHONPATH"] == found["PYTHONHOME"] == found["VIRTUAL_ENV"] == ""
     assert found["PYTHONNOUSERSITE"] == "1"
     assert found["CUDA_VISIBLE_DEVICES"] == "3"

@@ -63,27 +63,25 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
     process = copy.start(said, "--", target, **variables)
     jobs = []
 
-    def further(beyond: int) -> tuple[int, str]:
-        """The job that has taken the training further."""
-        reached = wait("a checkpoint", lambda: (n := checkpoint(state)) > beyond and n, process, said)
-        return reached, wait("a running job", copy.job, process, said)
+    def further(beyond: int) -> str:
+        """The job that takes the training beyond a step."""
+        wait("a checkpoint", lambda: checkpoint(state) > beyond, process, said)
+        jobs.append(wait("a running job", copy.job, process, said))
+        return jobs[-1]
 
     # The time limit: moved so that less than the five minutes of the profile are left, and Slurm sends its warning.
-    reached, job = further(0)
-    jobs.append(job)
+    job = further(0)
     elapsed = ask("squeue", "-h", "-j", job, "-o", "%M").strip().split(":")
     limit = int(elapsed[-2]) + 4
     subprocess.run(["scontrol", "update", f"jobid={job}", f"timelimit={limit}"], check=True, timeout=60)
     wait("the warning", lambda: "SIGTERM received" in log.read_text(), process, said)
     wait("the next job", lambda: copy.job() not in ("", job), process, said)
     # A pre-emption with a warning, or a user.
-    reached, job = further(checkpoint(state))
-    jobs.append(job)
+    job = further(checkpoint(state))
     subprocess.run(["scancel", "--full", "--signal=TERM", job], check=True, timeout=60)
     wait("the next job", lambda: copy.job() not in ("", job), process, said)
     # A node that dies.
-    reached, job = further(checkpoint(state))
-    jobs.append(job)
+    job = further(checkpoint(state))
     node = ask("squeue", "-h", "-j", job, "-o", "%N").strip()
     crash(node, job)
     try:
