@@ -7,6 +7,7 @@ import pandas as pd
 from tpcfm.config.plan import Plan
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.report import published
+from tpcfm.report.label_sizes import ari_by_size
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
 from tpcfm.report.tables import Markup, table, with_interval
 
@@ -89,7 +90,9 @@ def adapter_items(plan: Plan, sheet: Sheet) -> list[Item]:
         "Frozen backbone with an adapter against the same adapter on raw points (dashed) and comparison systems (dotted). "
         "Bands: 95 % over seeds, where there are several."
     )
-    return [sheet.finish(figure, "labels-fm4npp", "FM4NPP: metric against labelled events", caption, wide=True), *items]
+    curves = sheet.finish(figure, "labels-fm4npp", "FM4NPP: metric against labelled events", caption, wide=True)
+    ari = frame[(frame["study"] == "adapters_tracks") & (frame["metric"] == "ari")]
+    return [curves, *ari_by_size(mean_over_seeds(ari), sheet), *items]
 
 
 def _task_table(

@@ -49,3 +49,14 @@ ABLATIONS = {
     "k=5": {"noise": -0.0007, "pid": -0.0016, "tracks": -0.0003},
     "hilbert": {"noise": -0.0014, "pid": -0.0075, "tracks": -0.0051},
 }
+# arXiv 2508.14087, Fig. 13 and App. C.4: identification adapter on m6 by depth; the losses and benefits that are printed as numbers.
+ADAPTER_DEPTH: dict[int, dict[str, float]] = {
+    0: {"parameters": 0.56e6, "benefit": 0.542},
+    1: {"parameters": 1.09e6},
+    2: {"parameters": 1.62e6, "depth/pretrained": 0.238},
+    4: {"parameters": 2.67e6, "depth/pretrained": 0.244, "depth/linear layer": 0.304, "benefit": 0.198},
+}
+# arXiv 2508.14087, Table 7: validation losses with two blocks of trunk.
+ADAPTER_JOINT = {"separate": {"pid": 0.2377, "noise": 0.0513}, "joint": {"pid": 0.3107, "noise": 0.0552}}
+# arXiv 2508.14087, Sec. 5: ARI with the backbone over that of the adapter alone, with few labels and with all.
+ARI_GAIN = {"few labels": 2.9, "all 70,000 labels": 1.3}

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tpcfm.report.labels import mean_over_seeds
+from tpcfm.report.parameterization import parameterization_items
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
 from tpcfm.report.tables import Markup, number, table, with_interval
 from tpcfm.scaling.study import AXES
@@ -46,7 +48,8 @@ def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
         head = ["study", "against", "exponent b", "saturation c", "sizes", "runs", "note"]
         caption = "The paper (arXiv 2508.14087) shows its laws as figures only and prints no exponents."
         items.append(table("exponents", "Fitted exponents", head, rows, caption))
-    return items + _downstream(tables["metrics"], sheet) + _floors(tables["metrics"])
+    items += _downstream(tables["metrics"], sheet) + _floors(tables["metrics"])
+    return items + parameterization_items(folder, sheet)
 
 
 def _law(axes: object, study: str, tables: dict[str, pd.DataFrame]) -> None:
@@ -84,27 +87,35 @@ def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
         rows = frame[
             (frame["axis"] == task) & (frame["metric"] == metric) & (frame["class"] == "") & (frame["split"] == "test")
         ]
-        for index, (n_labels, values) in enumerate(rows.groupby("n_labels")):
-            mean = values.groupby("point")["value"].mean()
-            known = sorted(
-                (parameters[str(p).split()[0]], v) for p, v in mean.items() if str(p).split()[0] in parameters
-            )
-            axes.plot(
-                [x for x, _ in known],
-                [y for _, y in known],
-                marker(index) + "-",
-                color=colour(index),
-                label=f"{n_labels} labels",
-            )
-            if "adapter only" in mean:
-                axes.axhline(mean["adapter only"], color=colour(index), linestyle="--", linewidth=1)
+        for index, (n_labels, values) in enumerate(mean_over_seeds(rows).groupby("n_labels")):
+            _backbone_curve(axes, values, parameters, index, f"{n_labels} labels")
         axes.set_xlabel("backbone parameters")
         axes.set_ylabel(label)
         axes.set_title(task)
         log_axes(axes)
         legend(axes)
-    caption = "Adapters on every pretrained size. Dashed: the same adapter on raw points, without a backbone."
+    caption = (
+        "Adapters on every pretrained size, mean over seeds with 95 % intervals where there are several. Dashed: the same adapter on raw "
+        "points, without a backbone (arXiv 2508.14087, Fig. 5, prints no numbers)."
+    )
     return [sheet.finish(figure, "scaling-downstream", "Downstream tasks against backbone size", caption, wide=True)]
+
+
+def _backbone_curve(axes: object, means: pd.DataFrame, parameters: dict[str, float], index: int, label: str) -> None:
+    """Draw a metric against backbone parameters at one label count, and the adapter without a backbone as a line."""
+    rows = means.assign(x=means["point"].str.split().str[0].map(parameters)).dropna(subset="x").sort_values("x")
+    error = rows["high"] - rows["value"]
+    axes.errorbar(  # type: ignore[attr-defined]
+        rows["x"],
+        rows["value"],
+        yerr=error if error.notna().all() else None,
+        fmt=marker(index) + "-",
+        color=colour(index),
+        capsize=2,
+        label=label,
+    )
+    for value in means.loc[means["point"] == "adapter only", "value"]:
+        axes.axhline(value, color=colour(index), linestyle="--", linewidth=1)  # type: ignore[attr-defined]
 
 
 def _floors(metrics: pd.DataFrame) -> list[Item]:

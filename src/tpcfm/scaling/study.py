@@ -9,6 +9,7 @@ from tpcfm.config.plan import Plan
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.files import atomic
 from tpcfm.scaling.power_law import fit_power_law
+from tpcfm.workspace import Workspace
 
 # study -> (metric on the x axis, or None for the value the study varies; label)
 AXES = {
@@ -20,6 +21,7 @@ FIT_COLUMNS = [
     *("study", "group", "x_label", "a", "b", "b_low", "b_high", "c", "c_low", "c_high"),
     *("points", "runs", "saturation", "illustrative", "residual"),
 ]
+COORDINATE_COLUMNS = ["parameterization", "width", "step", "part", "activation", "update"]
 CURVE_COLUMNS = ["study", "group", "x", "y", "low", "high"]
 
 
@@ -61,12 +63,21 @@ def compute_front(points: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["y"] < rows["y"].cummin().shift(fill_value=np.inf)]
 
 
+def coordinate_sizes(plan: Plan) -> pd.DataFrame:
+    """Return the sizes that the coordinate checks of a plan wrote: ``parameterization width step part activation update``."""
+    workspace = Workspace(Path(plan.config["results"]))
+    runs = plan.studies["coordinate_check"].runs if "coordinate_check" in plan.studies else []
+    frames = [pd.read_parquet(workspace.run(run) / "sizes.parquet") for run in runs]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COORDINATE_COLUMNS)
+
+
 def write_scaling(plan: Plan, out: Path) -> pd.DataFrame:
-    """Write ``metrics``, ``points``, ``fits``, ``curves`` and ``front`` (Parquet) into a folder and return the fits."""
+    """Write ``metrics``, ``points``, ``fits``, ``curves``, ``front`` and ``coordinates`` (Parquet) into a folder and return the fits."""
     metrics = collect_studies(plan, ["scaling"])
     points = scaling_points(metrics)
     fits, curves = fit_studies(points)
-    tables = {"metrics": metrics, "points": points, "curves": curves, "front": compute_front(points), "fits": fits}
+    tables = {"metrics": metrics, "points": points, "curves": curves, "front": compute_front(points)}
+    tables |= {"coordinates": coordinate_sizes(plan), "fits": fits}
     for name, frame in tables.items():
         with atomic(out / f"{name}.parquet") as temporary:
             frame.to_parquet(temporary, index=False)
