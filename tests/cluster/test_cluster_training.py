@@ -13,7 +13,7 @@ import pytest
 from cluster_checkout import Checkout, ask, marks, run_id, wait
 
 pytestmark = marks()
-LONG = {"fm4npp": {"pretrain": {"steps": 600, "checkpoint_every": 20, "evaluate_every": 300, "warmup_steps": 1}}}
+LONG = {"fm4npp": {"pretrain": {"steps": 2000, "checkpoint_every": 20, "evaluate_every": 1000, "warmup_steps": 1}}}
 
 
 def checkpoint(state: Path) -> int:
@@ -57,7 +57,7 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
     run = run_id(copy.plan(), "pretrain-m1-s0")
     other.plan()
     target = f"results/runs/{run}/model.safetensors"
-    state, log = copy.results / "state" / run, copy.results / f"logs/pretrain/{run}.log"
+    state, log = copy.results / "state" / run, copy.results / f"state/{run}/train.log"
     said = copy.folder / "said.txt"
     variables = {"TPCFM_SLURM_STATUS_COMMAND": "sacct"}
     process = copy.start(said, "--", target, **variables)
@@ -110,7 +110,7 @@ def test_every_interruption_was_met_and_the_log_tells_of_each(story: Story) -> N
     assert story.log.count("SIGTERM received: saving at the next step") == 2, story.log
     assert story.log.count("continues at step") == 3, story.log
     assert story.log.count("took over the stale lock") == 1, "of the job that died with its node"
-    steps = [int(n) for n in re.findall(r"continues at step (\d+) of 600", story.log)]
+    steps = [int(n) for n in re.findall(r"continues at step (\d+) of 2000", story.log)]
     assert steps == sorted(steps)
     assert steps[0] >= 20
 

@@ -230,9 +230,42 @@ def test_a_full_disk_is_named_and_leaves_the_last_good_checkpoint(tmp_path, monk
     with full_disk(), pytest.raises(MachineError, match=r"checkpoint-000000006.pt: writing the checkpoint failed"):
         toy_fit(tmp_path / "parts", toy_config())
     left = sorted(p.name for p in (tmp_path / "parts").iterdir())
-    assert left == ["checkpoint-000000002.pt", "checkpoint-000000004.pt", "metrics.jsonl"]
+    assert left == ["checkpoint-000000002.pt", "checkpoint-000000004.pt", "metrics.jsonl", "train.log"]
     parts, _ = toy_fit(tmp_path / "parts", toy_config())
     assert same_bits(whole, parts)
+
+
+def test_the_log_tells_of_every_attempt(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "tpcfm.train")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    with monkeypatch.context() as patch:
+        stop_after(4, patch)
+        with pytest.raises(Interrupted):
+            toy_fit(tmp_path, toy_config())
+    monkeypatch.setenv("SLURM_JOB_ID", "78")
+    toy_fit(tmp_path, toy_config())
+    lines = (tmp_path / "train.log").read_text().splitlines()
+    assert lines[0].endswith("Slurm job 77")
+    assert "ends with Interrupted: " in lines[1]
+    assert lines[2].endswith("Slurm job 78")
+    assert "continues at step 4 of 6" in "\n".join(lines[3:])
+
+
+def test_a_read_only_state_folder_is_named_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(4, patch)
+        with pytest.raises(Interrupted):
+            toy_fit(tmp_path / "state", toy_config())
+    before = {p.name: p.read_bytes() for p in (tmp_path / "state").glob("checkpoint-*")}
+
+    def refuse(*_args, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("write_text", "touch"):  # root may write anywhere, so the file system is asked to refuse
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(MachineError, match=r"lock.json: cannot write the state folder: Permission denied"):
+        toy_fit(tmp_path / "state", toy_config())
+    assert {p.name: p.read_bytes() for p in (tmp_path / "state").glob("checkpoint-*")} == before
 
 
 def test_a_state_folder_that_cannot_be_made_is_named(tmp_path):

@@ -27,7 +27,7 @@ rule pretrain:
     shell:
         one_container_per_node()
         + "tpcfm pretrain --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime}"
-        " --processes {resources.processes} >>{log} 2>&1"
+        " --processes {resources.processes} >{log} 2>&1"
 
 
 rule probe:
@@ -53,4 +53,4 @@ rule probe:
     message:
         "Probing {wildcards.run}"
     shell:
-        "tpcfm probe --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >>{log} 2>&1"
+        "tpcfm probe --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"

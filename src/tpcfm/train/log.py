@@ -1,7 +1,11 @@
-"""The training log: ``metrics.jsonl`` in the state folder, appended as training goes."""
+"""What a training leaves in its state folder as it goes: values in ``metrics.jsonl``, words in ``train.log``; both survive retries."""
 
 import json
+import logging
 import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +62,49 @@ def read_rows(path: Path) -> list[Row]:
             if number + 1 < len(lines):
                 raise DataError(f"{path}: line {number + 1} is not JSON: {error}") from error
     return rows
+
+
+class _Words(logging.FileHandler):
+    """Appends; a disk that is full or gone loses words here, never the training."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: the same words went to the standard error stream."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # opening is not covered by handleError
+            self.handleError(record)
+
+    def say(self, text: str) -> None:
+        """Add a line that is for this file alone."""
+        self.emit(logging.makeLogRecord({"name": "tpcfm.train", "levelname": "INFO", "msg": text}))
+
+
+@contextmanager
+def words(path: Path) -> Iterator[Callable[[], None]]:
+    """Append what the trainer says to a file. Yields what writes the first line of this attempt: call it once the folder is ours.
+
+    A workflow removes the log of a job before it tries again; this one tells of every attempt.
+    """
+    logger = logging.getLogger("tpcfm.train")
+    handler = _Words(path, mode="a", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    ours = False
+
+    def begin() -> None:
+        nonlocal ours
+        ours = True
+        job = os.environ.get("SLURM_JOB_ID")
+        handler.say(f"begins on {socket.gethostname()}, process {os.getpid()}" + (f", Slurm job {job}" if job else ""))
+
+    logger.addHandler(handler)
+    try:
+        yield begin
+    except BaseException as error:
+        if ours:
+            handler.say(f"ends with {type(error).__name__}: {error}")
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

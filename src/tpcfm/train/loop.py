@@ -19,7 +19,7 @@ from tpcfm.train.checkpoint import Checkpoints
 from tpcfm.train.distributed import Ranks, join
 from tpcfm.train.evaluation import weighted
 from tpcfm.train.lock import StateLock
-from tpcfm.train.log import MetricsLog
+from tpcfm.train.log import MetricsLog, words
 from tpcfm.train.model_setup import set_up
 from tpcfm.train.objective import Objective, term_names
 from tpcfm.train.optimizer import clip_gradients, make_optimizer
@@ -83,7 +83,11 @@ def fit(
     stop = StopRequest(max_seconds)
     ranks = join(device)
     with ExitStack() as stack:
-        lock = stack.enter_context(StateLock(Path(state))) if ranks.is_main else None
+        lock = None
+        if ranks.is_main:
+            begin = stack.enter_context(words(Path(state) / "train.log"))
+            lock = stack.enter_context(StateLock(Path(state)))
+            begin()
         ranks.from_main(None)  # nobody reads the state before it is ours
         stack.enter_context(stop.listening())
         trainer = _Trainer(model, objective, source, config, Path(state), dict(identity), seed, ranks, lock)
