@@ -19,6 +19,12 @@ PALETTE = (
 AXIS: dict[str, Any] = {"backgroundcolor": "white", "gridcolor": GRID, "zerolinecolor": GRID, "color": MUTED}
 FONT: dict[str, Any] = {"family": "system-ui, sans-serif", "size": 12, "color": INK}
 CAMERA: dict[str, Any] = {"eye": {"x": 1.55, "y": 1.55, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.12}}
+MODEBAR: dict[str, Any] = {"orientation": "v", "bgcolor": "rgba(255,255,255,0)", "color": "#b8c0c9", "activecolor": MUTED}
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtons": [["toImage", "orbitRotation", "pan3d", "resetCameraDefault3d"]],
+}
 LINK_CAMERAS = """
 function linkCameras(figure) {
   if (!figure.layout.meta || !figure.layout.meta.linked) return;
@@ -58,7 +64,7 @@ class Detector:
                 z=z,
                 mode="lines",
                 line=style,
-                opacity=0.35,
+                opacity=0.5,
                 hoverinfo="skip",
                 showlegend=False,
                 name="outline",
@@ -96,6 +102,9 @@ def _cylinder() -> list[tuple[list[float], list[float], list[float]]]:
     for radius in (float(sphenix.LAYER_RADII_CM[0]), float(sphenix.LAYER_RADII_CM[-1])):
         for z in (-sphenix.HALF_LENGTH_CM, 0.0, sphenix.HALF_LENGTH_CM):
             rings.append(((radius * np.cos(angle)).tolist(), (radius * np.sin(angle)).tolist(), [z] * len(angle)))
+    for turn in np.arange(6) * np.pi / 3:  # lines along the beam, so that the rings look like one volume
+        x, y = radius * np.cos(turn), radius * np.sin(turn)
+        rings.append(([x, x], [y, y], [-sphenix.HALF_LENGTH_CM, sphenix.HALF_LENGTH_CM]))
     return rings
 
 
@@ -162,10 +171,11 @@ def _assemble(groups: Mapping[str, Sequence[go.Scatter3d]], detector: Detector, 
         margin={"l": 0, "r": 14, "t": (36 if title else 10) + (40 if several else 0), "b": 0},
         paper_bgcolor="white",
         font=FONT,
+        modebar=MODEBAR,
         legend={
             "itemsizing": "constant",
             "font": {"size": 11},
-            "x": 0.995,
+            "x": 0.97,
             "xanchor": "right",
             "y": 0.97,
             "yanchor": "top",

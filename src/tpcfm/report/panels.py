@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
 from tpcfm.files import atomic
-from tpcfm.report.displays import AXIS, CAMERA, FONT, Detector
+from tpcfm.report.displays import AXIS, CAMERA, CONFIG, FONT, MODEBAR, Detector
+from tpcfm.report.stills import project
 from tpcfm.report.style import INK, MUTED
 
 Array = npt.NDArray[Any]
@@ -71,7 +72,7 @@ class Picture:
         detector: outline and unit of the axes; None for axes without either (projections).
         bar: title of the colour bar, "" for none; ``limits`` its range (from the values unless given).
         zoom: show only the space that the points take, without the outline.
-        versions: names of the versions of the values, the first shown; ``menu`` says what they are.
+        versions: names of the versions of the values; ``first`` is shown at first (and in stills), ``menu`` says what they are.
     """
 
     panels: Sequence[Panel]
@@ -81,6 +82,7 @@ class Picture:
     scale: str = "Viridis"
     zoom: bool = False
     versions: Sequence[str] = ()
+    first: str | None = None
     menu: str = ""
     title: str = ""
     ticks: Mapping[float, str] = field(default_factory=dict)
@@ -93,24 +95,38 @@ class Picture:
         return min(float(v.min()) for v in found if v is not None), max(float(v.max()) for v in found if v is not None)
 
 
-def rotatable(picture: Picture, height: int = 520) -> go.Figure:
-    """Return the plotly figure of a picture; the page turns all its scenes together."""
+def rotatable(picture: Picture, height: int = 420) -> go.Figure:
+    """Return the plotly figure of a picture, up to three panels in a row; the page turns all its scenes together.
+
+    Args:
+        picture: what to draw.
+        height: pixels of a row of panels, without the titles.
+    """
     count = len(picture.panels)
-    figure = make_subplots(1, count, specs=[[{"type": "scene"}] * count], horizontal_spacing=0.01)
-    lines = max(1 + len(panel.text) for panel in picture.panels)
+    rows, columns = (1, count) if count <= 3 else (-(-count // 2), 2)
+    heading = 17 * max(1 + len(panel.text) for panel in picture.panels) + 12
+    inside = rows * height + (rows - 1) * heading
+    figure = make_subplots(
+        rows,
+        columns,
+        specs=[[{"type": "scene"}] * columns] * rows,
+        horizontal_spacing=0.01,
+        vertical_spacing=heading / inside,
+    )
     shown: set[str] = set()
     coloured: list[tuple[int, Cloud]] = []
-    bar = {"title": {"text": picture.bar, "side": "right"}, "thickness": 12, "len": 0.75, "x": 1.0}
+    bar = {"title": {"text": picture.bar, "side": "right"}, "thickness": 12, "lenmode": "pixels", "len": 280, "x": 1.0}
     if picture.ticks:
         bar |= {"tickvals": list(picture.ticks), "ticktext": list(picture.ticks.values())}
     for number, panel in enumerate(picture.panels):
-        if picture.detector and not picture.zoom:
-            figure.add_traces(picture.detector.outline(), rows=1, cols=number + 1)
+        place = {"row": number // columns + 1, "col": number % columns + 1}
+        for trace in picture.detector.outline() if picture.detector and not picture.zoom else []:
+            figure.add_trace(trace, **place)
         for cloud in panel.clouds:
             look: dict[str, Any] = {"color": cloud.colour}
             if cloud.values is not None:
                 low, high = picture.range()
-                look = {"color": _small(cloud.version(None)), "colorscale": picture.scale, "cmin": low, "cmax": high}
+                look = {"color": _small(cloud.version(picture.first)), "colorscale": picture.scale, "cmin": low, "cmax": high}
                 if not coloured and picture.bar:
                     look |= {"colorbar": bar, "showscale": True}
                 coloured.append((len(figure.data), cloud))
@@ -124,45 +140,66 @@ def rotatable(picture: Picture, height: int = 520) -> go.Figure:
                 hovertemplate=f"%{{x:.1f}}, %{{y:.1f}}, %{{z:.1f}}<extra>{cloud.name}</extra>",
             )  # fmt: skip
             shown.add(cloud.name)
-            figure.add_trace(trace, row=1, col=number + 1)
+            figure.add_trace(trace, **place)
     menus = [_menu(picture, coloured)] if picture.versions else []
     legend = any(shown)
-    top = (26 if picture.title else 0) + 17 * lines + 12 + (38 if menus else 0)
-    # Paper coordinates of the scenes' upper edge: the titles stand right above it.
+    top = (26 if picture.title else 0) + heading + (38 if menus else 0)
+    bottom = 30 if legend else 0
     figure.update_layout(
         title={"text": picture.title, "font": {"size": 14, "color": INK}, "x": 0.01, "y": 0.985, "yanchor": "top"},
-        height=height + top,
-        margin={"l": 0, "r": 8 if not picture.bar else 70, "t": top, "b": 30 if legend else 0},
+        height=inside + top + bottom,
+        margin={"l": 0, "r": 8 if not picture.bar else 84, "t": top, "b": bottom},
         paper_bgcolor="white",
         font=FONT,
+        modebar=MODEBAR,
         legend={"orientation": "h", "itemsizing": "constant", "x": 0.5, "xanchor": "center", "y": 0, "yanchor": "top", "font": {"size": 11}},
         updatemenus=menus,
         meta={"linked": count > 1},
-        annotations=[
-            {
-                "text": "<br>".join([f"<b>{panel.title}</b>", *panel.text]),
-                "x": (number + 0.5) / count,
-                "y": 1.0,
-                "xref": "paper",
-                "yref": "paper",
-                "xanchor": "center",
-                "yanchor": "bottom",
-                "showarrow": False,
-                "font": {"size": 12, "color": INK},
-                "align": "center",
-            }
-            for number, panel in enumerate(picture.panels)
-        ],
     )  # fmt: skip
+    limits, names = _limits(picture), "xyz" if picture.detector else "123"
     unit = f" ({picture.detector.unit})" if picture.detector else ""
-    names = "xyz" if picture.detector else ("1", "2", "3")
-    few = {"nticks": 4, "tickfont": {"size": 10}}
     axes = {
-        f"{a}axis": {**AXIS, **few, "title": {"text": f"{n}{unit}", "font": {"size": 11}}}
-        for a, n in zip("xyz", names, strict=True)
+        f"{a}axis": {
+            **AXIS,
+            "nticks": 4,
+            "tickfont": {"size": 10},
+            "range": list(limit),
+            "title": {"text": f"{n}{unit}", "font": {"size": 11}},
+        }
+        for a, n, limit in zip("xyz", names, limits, strict=True)
     }
-    figure.update_scenes(aspectmode="data", camera=CAMERA, **axes)
+    # A camera fits the height of a scene: step back where scenes are narrower than high.
+    back = 1.25 if columns == 3 else 1.0
+    camera = {**CAMERA, "eye": {axis: back * value for axis, value in CAMERA["eye"].items()}}
+    figure.update_scenes(aspectmode="data", camera=camera, **axes)
+    for number, panel in enumerate(picture.panels):
+        domain = figure.layout[f"scene{number + 1 if number else ''}"].domain
+        figure.add_annotation(
+            text="<br>".join([f"<b>{panel.title}</b>", *panel.text]),
+            x=(domain.x[0] + domain.x[1]) / 2,
+            y=domain.y[1],
+            xref="paper",
+            yref="paper",
+            xanchor="center",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12, "color": INK},
+            align="center",
+        )
     return figure
+
+
+def _limits(picture: Picture) -> list[tuple[float, float]]:
+    """Return the range of each axis, common to all panels: the volume, or what the points take of it."""
+    clouds = [np.asarray(c.xyz, dtype=float) for p in picture.panels for c in p.clouds if len(c.xyz)]
+    if picture.detector and not picture.zoom:
+        lines = picture.detector.outline()
+        clouds += [np.stack([np.asarray(t[a], dtype=float) for a in "xyz"], 1) for t in lines]
+    every = np.concatenate(clouds) if clouds else np.zeros((1, 3))
+    low, high = every.min(0), every.max(0)
+    # No axis is thinner than a fifth of the longest, or a flat event would be a line.
+    pad = np.maximum(0.02 * (high - low), (0.2 * (high - low).max() - (high - low)) / 2).clip(min=1e-6)
+    return [(float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True)]
 
 
 def _menu(picture: Picture, coloured: Sequence[tuple[int, Cloud]]) -> dict[str, Any]:
@@ -176,7 +213,8 @@ def _menu(picture: Picture, coloured: Sequence[tuple[int, Cloud]]) -> dict[str, 
         }
         buttons.append({"label": name, "method": "restyle", "args": [change, [index for index, _ in coloured]]})
     place = {"x": 0.005, "y": 1.0, "xanchor": "left", "yanchor": "bottom", "pad": {"b": 26}}
-    return {"type": "dropdown", "direction": "down", "showactive": True, **place, "buttons": buttons}
+    active = list(picture.versions).index(picture.first) if picture.first else 0
+    return {"type": "dropdown", "direction": "down", "showactive": True, "active": active, **place, "buttons": buttons}
 
 
 def _small(values: Array | None) -> Array:
@@ -186,8 +224,6 @@ def _small(values: Array | None) -> Array:
 
 def draw_panel(axes: Axes, panel: Panel, picture: Picture, azimuth: float, elevation: float, size: float) -> Any:
     """Draw one panel; return what the colour bar belongs to, if anything."""
-    from tpcfm.report.stills import project
-
     outline = picture.detector.outline() if picture.detector and not picture.zoom else []
     for x, y, z in ((t.x, t.y, t.z) for t in outline):
         line = project(np.stack([np.asarray(v, dtype=float) for v in (x, y, z)], 1), azimuth, elevation)
@@ -197,7 +233,7 @@ def draw_panel(axes: Axes, panel: Panel, picture: Picture, azimuth: float, eleva
         if not len(cloud.xyz):
             continue
         view = project(np.asarray(cloud.xyz, dtype=float), azimuth, elevation)
-        values = cloud.version(None)
+        values = cloud.version(picture.first)
         order = np.argsort(view[:, 2], kind="stable")
         if cloud.line:
             drawn = _draw_line(axes, view, cloud, values, picture) or drawn
@@ -244,22 +280,35 @@ def still(
 ) -> Figure:
     """Return the matplotlib figure of a picture."""
     count = len(picture.panels)
-    figure, grid = plt.subplots(1, count, figsize=(width * count, height), layout="constrained", squeeze=False)
+    rows, columns = (1, count) if count <= 4 else (-(-count // 3), 3)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
+    )
     figure.set_dpi(130)
     drawn = None
-    for axes, panel in zip(grid[0], picture.panels, strict=True):
+    for axes in grid.flat[count:]:
+        axes.axis("off")
+    corners = np.array(np.meshgrid(*_limits(picture))).reshape(3, -1).T
+    extent = project(corners, azimuth, elevation)
+    for axes, panel in zip(grid.flat, picture.panels, strict=False):
         drawn = draw_panel(axes, panel, picture, azimuth, elevation, size=3.2) or drawn
+        axes.set_xlim(extent[:, 0].min(), extent[:, 0].max())
+        axes.set_ylim(extent[:, 1].min(), extent[:, 1].max())
     if drawn is not None and picture.bar:
-        bar = figure.colorbar(drawn, ax=list(grid[0]), shrink=0.6, label=picture.bar)
+        bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.6, label=picture.bar)
         if picture.ticks:
-            bar.set_ticks(list(picture.ticks), labels=list(picture.ticks.values()))
+            low, high = picture.range()
+            inside = {at: name for at, name in picture.ticks.items() if low <= at <= high}
+            bar.set_ticks(list(inside), labels=list(inside.values()))
     entries: dict[str, Any] = {}
-    for axes in grid[0]:
+    for axes in grid.flat:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if 0 < len(entries) <= 12:
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=6, markerscale=2.5)
-    heading = [picture.title] + ([f"{picture.menu} {picture.versions[0]}".strip()] if picture.versions else [])
+    heading = [picture.title] + (
+        [f"{picture.menu} {picture.first or picture.versions[0]}".strip()] if picture.versions else []
+    )
     if any(heading):
         figure.suptitle(textwrap.fill(", ".join(h for h in heading if h), 110), fontsize=9, color=MUTED)
     return figure
@@ -271,9 +320,9 @@ def save_picture(picture: Picture, path: Path) -> None:
     from tpcfm.report.displays import LINK_CAMERAS
 
     if path.suffix == ".html":
-        html = rotatable(picture, 640).to_html(
+        html = rotatable(picture, 520).to_html(
             include_plotlyjs=True,
-            config={"displaylogo": False},
+            config=CONFIG,
             post_script=LINK_CAMERAS + "linkCameras(document.getElementById('{plot_id}'));",
         )
         write_text(path, html)

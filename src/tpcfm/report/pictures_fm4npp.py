@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.classification import class_scores, confusion_matrix
-from tpcfm.evaluate.track_pairs import contrasting_pairs
+from tpcfm.evaluate.track_pairs import COLUMNS, contrasting_pairs
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.report.displays import DETECTORS, PALETTE
 from tpcfm.report.panels import Cloud, Panel, Picture
@@ -21,6 +21,7 @@ COLLIDER = DETECTORS["tpcpp"]
 CLASSES = {"pid": PID, "noise": NOISE}
 UNASSIGNED = "#c9c9c9"
 NEAR_CM = 6.0
+CLOSE_CM = 10.0  # tracks further apart on average are no close-by pair
 Labels = npt.NDArray[np.integer]
 
 
@@ -100,7 +101,7 @@ def find_pairs(events: Mapping[str, pd.DataFrame], merging: str, separating: str
         events: by system, its predictions table (``event_id x y z truth prediction``).
 
     Returns:
-        The columns of `contrasting_pairs` and ``event_id``; the closest pairs first.
+        The columns of `contrasting_pairs` and ``event_id``, for pairs closer than `CLOSE_CM` on average; the closest first.
     """
     one, other = (events[name].set_index("event_id") for name in (merging, separating))
     parts = []
@@ -109,9 +110,10 @@ def find_pairs(events: Mapping[str, pd.DataFrame], merging: str, separating: str
         found = contrasting_pairs(
             points(a), np.asarray(a["truth"]), np.asarray(a["prediction"]), np.asarray(b["prediction"])
         )
-        parts.append(found.assign(event_id=event_id))
+        if len(found := found[found["distance"] < CLOSE_CM]):
+            parts.append(found.assign(event_id=event_id))
     if not parts:
-        return pd.DataFrame(columns=["track_a", "track_b", "points_a", "points_b", "distance", "closest", "event_id"])
+        return pd.DataFrame(columns=[*COLUMNS, "event_id"])
     return pd.concat(parts, ignore_index=True).sort_values(["distance", "event_id"], ignore_index=True)
 
 

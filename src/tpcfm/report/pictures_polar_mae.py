@@ -15,7 +15,8 @@ from tpcfm.report.panels import Cloud, Panel, Picture
 LIQUID_ARGON = DETECTORS["pilarnet"]
 FAINT, WRONG = "#d3d9e0", "#d1495b"
 NAMES = {"random": "random weights", "point_mae": "Point-MAE", "polar_mae": "PoLAr-MAE"}
-ENERGY_TICKS = {float(np.log10(value)): f"{value:g}" for value in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)}
+ATTENTION_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 20, 50, 100)
+ENERGY_TICKS = {float(np.log10(value)): f"{value:g}" for value in (0.1, 0.2, 0.5, 1, 2, 5, 10)}
 
 
 def plain(name: str) -> str:
@@ -63,10 +64,22 @@ def attention_picture(tokens: pd.DataFrame, attention: pd.DataFrame, title: str 
             Cloud(xyz[token : token + 1], WRONG, name="query token", size=8),
         ]
         panels.append(Panel(f"query in a {name} token" if name else f"query token {token}", clouds))
-    ticks = {-2.0: "0.01", -1.0: "0.1", 0.0: "1", 1.0: "10", 2.0: "100"}
     bar = "attention × number of tokens"
+    found = {name: np.concatenate([p.clouds[0].version(name) for p in panels]) for name in versions}
+    # The range of all maps, so that heads can be compared; the one with most contrast is shown first.
+    reach = float(np.clip(np.quantile(np.abs(np.concatenate(list(found.values()))), 0.998), 0.1, 2.0))
+    first = max(versions, key=lambda name: float(found[name].std()))
+    ticks = {float(np.log10(value)): f"{value:g}" for value in ATTENTION_TICKS if abs(np.log10(value)) <= reach}
     return Picture(
-        panels, LIQUID_ARGON, bar, (-1.5, 1.5), title=title, versions=versions, menu="attention of", ticks=ticks
+        panels,
+        LIQUID_ARGON,
+        bar,
+        (-reach, reach),
+        title=title,
+        versions=versions,
+        first=first,
+        menu="attention of",
+        ticks=ticks,
     )
 
 
@@ -91,7 +104,7 @@ def reconstruction_picture(event: Mapping[str, Any], title: str = "") -> Picture
         panels.append(
             Panel("energy task", [context, Cloud(xyz["masked"], values=given)], ["energies at true positions"])
         )
-    return Picture(panels, LIQUID_ARGON, "energy (MeV)", (-1.0, 1.0), title=title, ticks=ENERGY_TICKS)
+    return Picture(panels, LIQUID_ARGON, "energy (MeV)", (-1.0, 1.0), title=title, ticks=ENERGY_TICKS, zoom=True)
 
 
 def segmentation_picture(events: Mapping[str, Mapping[str, Any]], title: str = "") -> Picture:

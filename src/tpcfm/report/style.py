@@ -71,13 +71,17 @@ class Sheet:
         """Return a new figure and its axes (an array if there are several)."""
         return plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", **kwargs)
 
-    def finish(self, figure: Figure, name: str, title: str, caption: str = "", wide: bool = False) -> Item:
-        """Stamp, save and return a figure as inline SVG."""
-        figure.set_layout_engine("constrained", rect=(0, 0.03, 1, 0.97))
+    def keep(self, figure: Figure, name: str) -> None:
+        """Stamp a figure with the scale and save it as PNG and SVG."""
         figure.text(0.995, 0.002, f"scale: {self.scale}", ha="right", va="bottom", fontsize=6.5, color=MUTED)
         for ending in ("png", "svg"):
             with atomic(self.folder / f"{name}.{ending}") as temporary:
                 figure.savefig(temporary, format=ending, metadata={"Date": None} if ending == "svg" else None)
+
+    def finish(self, figure: Figure, name: str, title: str, caption: str = "", wide: bool = False) -> Item:
+        """Stamp, save and return a figure as inline SVG."""
+        figure.set_layout_engine("constrained", rect=(0, 0.03, 1, 0.97))
+        self.keep(figure, name)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
         plt.close(figure)
