@@ -40,6 +40,21 @@ def test_pairs_of_the_claims(plan):
         assert len(tasks) == 1
 
 
+def test_studies_of_the_pretraining_stand_against_their_first_entry(plan):
+    config = plan.config | {}
+    config["polar_mae"] |= {
+        "grouping_study": {"methods": ["fps_knn"], "overlaps": [1.0]},
+        "variants": {"variants": ["diffusion"]},
+    }
+    names = {(p.study, p.name) for p in standard_pairs(make_plan(validate(config)))}
+    assert {
+        ("grouping_probe", "cnms-f0.73 against fps_knn"),
+        ("grouping_probe", "cnms-f0.73 against cnms-f1"),
+        ("variants_probe", "base against diffusion"),
+        ("mask_ratio_probe", "0.6 against 0.8"),
+    } <= names
+
+
 def test_only_finished_pairs_are_compared_and_both_label_counts_appear(plan, tmp_path):
     space, rng = Workspace(tmp_path), np.random.default_rng(0)
     assert compare_plan(plan).empty

@@ -20,6 +20,11 @@ class TokenizerConfig(Block):
     seeds: int = Field(2048, gt=0, description="farthest-point seeds (fps_cnms)")
     centres_per_point: float = Field(1 / 16, gt=0, le=1, description="centres / points (fps_ball, fps_knn)")
     max_tokens: int = Field(0, ge=0, description="tokens kept per event, by centrality; 0 keeps all")
+    reduction: Literal["fps", "energy"] = Field(
+        "fps", description="which members a group keeps: spread out, or those of largest energy"
+    )
+    neighbour_cap: int = Field(0, ge=0, description="neighbours that C-NMS counts and removes; 0 all (released: 256)")
+    ball_cap: int = Field(0, ge=0, description="members before the reduction; 0 all (released: 256)")
     energy_threshold: float = Field(0.13, ge=0, description="MeV; points at or below are dropped")
     min_points: int = Field(1, ge=1, description="events with fewer points after the cuts are rejected (paper: 1024)")
 
@@ -38,6 +43,12 @@ class PolarMaeModel(Block):
     drop_path: float = Field(0.25, ge=0, lt=1)
     attention_dropout: float = Field(0.05, ge=0, lt=1)
     preset: Literal["paper", "released"] = Field("paper", description="`released` loads the published weights")
+    group_energy: bool = Field(
+        False, description="energies relative to the mean of their group, which is embedded like its centre (App. F)"
+    )
+    decoder: Literal["plain", "diffusion"] = Field(
+        "plain", description="`diffusion`: masked groups enter the decoder as noised copies of themselves (App. F)"
+    )
 
     @property
     def pointnet_hidden(self) -> int:

@@ -24,6 +24,26 @@ class SegmentationStudy(LabelledTraining):
     class_weights: Literal["published", "subset", "none"] = "subset"
 
 
+class GroupingStudy(Block):
+    """Pretraining and probe for each way of making tokens (arXiv 2502.02558, Table 4)."""
+
+    methods: list[Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"]] = Field(
+        default=["cnms", "fps_cnms", "fps_ball", "fps_knn"], description="grouping strategies"
+    )
+    overlaps: list[float] = Field(default=[1.0], description="further factors f of the system's own method (extremes)")
+    steps: int | None = Field(None, gt=0, description="pretraining steps of every entry; default: those of the system")
+
+
+class PretrainingVariants(Block):
+    """Pretrainings that change one thing, each with a probe, beside an unchanged one."""
+
+    variants: list[Literal["autoencode", "group_energy", "diffusion", "block_masking", "random_masking"]] = Field(
+        min_length=1, description="the first three: negative results of arXiv 2502.02558, App. F"
+    )
+    autoencode_weight: float = Field(1.0, gt=0, description="weight of the chamfer loss on visible groups")
+    steps: int | None = Field(None, gt=0, description="pretraining steps of every entry; default: those of the system")
+
+
 class PolarMaeSystem(Block):
     """Everything about PoLAr-MAE and its comparison systems."""
 
@@ -31,8 +51,17 @@ class PolarMaeSystem(Block):
     model: PolarMaeModel = PolarMaeModel()
     pretrain: TrainConfig
     mask_ratio: float = Field(0.6, gt=0, lt=1)
+    masking: Literal["random", "block"] = Field("random", description="tokens masked anywhere, or around one of them")
+    autoencode_weight: float = Field(
+        0.0, ge=0, description="weight of a chamfer loss on visible groups (App. F; 0 = off)"
+    )
+    probe_events: int = Field(
+        16, ge=0, description="events of the small probe at each validation of a pretraining; 0 = none"
+    )
     objectives: list[Literal["polar_mae", "point_mae"]] = Field(default=["polar_mae", "point_mae"], min_length=1)
     mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
+    grouping_study: GroupingStudy | None = None
+    variants: PretrainingVariants | None = None
     seeds: list[int] = Field(default=[0], min_length=1)
     probe: ProbeConfig = ProbeConfig()
     segmentation: SegmentationStudy

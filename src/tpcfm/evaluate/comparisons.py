@@ -38,9 +38,10 @@ def standard_pairs(plan: Plan) -> list[Pair]:
 
     Probe: each pretraining against random weights, PoLAr-MAE against Point-MAE. Segmentation: PoLAr-MAE against the sparse U-Net,
     against Point-MAE and against random weights of the same mode. FM4NPP: pretrained adapters against adapter-only and every comparison
-    system; each ablation against its base run (so k = 30 against k = 1). Studies of PoLAr-MAE: every variant against the first one.
+    system; each ablation against its base run (so k = 30 against k = 1). Probes of the PoLAr-MAE studies (tokenizers, variants, mask ratio):
+    the first entry against every other.
     """
-    return [pair for part in (_probe, _segmentation, _adapters, _ablations) for pair in part(plan)]
+    return [pair for part in (_probe, _segmentation, _adapters, _ablations, _variants) for pair in part(plan)]
 
 
 def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
@@ -142,3 +143,15 @@ def _ablations(plan: Plan) -> Iterator[Pair]:
         for base in (n for n in runs if n.startswith("base")):
             for name in (n for n in runs if n != base):
                 yield Pair("ablation_adapters", base, name, runs[base], runs[name])
+
+
+def _variants(plan: Plan) -> Iterator[Pair]:
+    for study in ("grouping_probe", "variants_probe"):
+        runs = _points(plan, study)
+        for name in list(runs)[1:]:
+            base = next(iter(runs))
+            yield Pair(study, base, name, runs[base], runs[name])
+    if runs := _points(plan, "mask_ratio_probe"):
+        base = str(plan.config["polar_mae"]["mask_ratio"])
+        for ratio in (r for r in runs if r != base):
+            yield Pair("mask_ratio_probe", base, ratio, runs[base], runs[ratio])

@@ -293,8 +293,9 @@ def map_state_dict(
 
 
 def released_tokenizer() -> dict[str, Any]:
-    """Return the tokenizer settings of the released weights (overlap factor 0.72 instead of the paper's 0.73)."""
-    return TokenizerConfig(overlap=0.72, min_points=1024).model_dump(mode="json")
+    """Return the tokenizer settings of the released weights: overlap factor 0.72 (paper: 0.73), 512 tokens, capped lists."""
+    settings = TokenizerConfig(overlap=0.72, min_points=1024, max_tokens=512, neighbour_cap=256, ball_cap=256)
+    return settings.model_dump(mode="json")
 
 
 def load_released(path: str | Path, heads: int | None = None) -> tuple[nn.Module, dict[str, Any]]:

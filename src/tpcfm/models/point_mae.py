@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.config.polar_mae import PolarMaeModel
+from tpcfm.models.noised_groups import NoisedGroups
 from tpcfm.models.token_encoder import TokenEncoder
 from tpcfm.models.tokens import Tokens
 from tpcfm.nn.transformer import Transformer
@@ -29,7 +30,8 @@ class Reconstruction:
 class PointMAE(nn.Module):
     """Encode the visible tokens, decode all of them, predict the points of the masked ones.
 
-    Masked tokens never enter the encoder; the decoder sees a learned mask token at their place.
+    Masked tokens never enter the encoder; the decoder sees a learned mask token at their place, with ``decoder: diffusion``
+    plus an embedding of the noised group.
 
     Args:
         config: width and depth.
@@ -50,6 +52,7 @@ class PointMAE(nn.Module):
             final_norm=True,
             preset=config.preset,
         )
+        self.noised = NoisedGroups(config.width, config.pointnet_hidden) if config.decoder == "diffusion" else None
         self.points_head = nn.Linear(config.width, 4 * slots)
         nn.init.trunc_normal_(self.mask_token, std=0.02)
 
@@ -66,6 +69,8 @@ class PointMAE(nn.Module):
         decoder_factors: Tensor | None = None,
         *,
         visible_too: bool = False,
+        noise: Tensor | None = None,
+        noise_level: Tensor | None = None,
     ) -> Reconstruction:
         """Predict the masked groups.
 
@@ -74,14 +79,26 @@ class PointMAE(nn.Module):
             masked: ``(T,)`` bool; at least one token of each event stays visible.
             encoder_factors, decoder_factors: stochastic-depth factors ``(depth, 2, B)``, or None.
             visible_too: predict the points of visible groups as well.
+            noise, noise_level: ``(T, K, 4)`` and ``(T,)`` for ``decoder: diffusion``; without them the decoder sees the mean of
+                pure noise, that is nothing of the masked points.
         """
-        decoded = self.decode(tokens, masked, encoder_factors, decoder_factors)
+        decoded = self.decode(tokens, masked, encoder_factors, decoder_factors, noise, noise_level)
         hidden = decoded[masked]
+        energy = self.predict_energy(tokens, masked, hidden)
         return Reconstruction(
-            self.predict_points(hidden),
-            self.predict_energy(tokens, masked, hidden),
-            self.predict_points(decoded[~masked]) if visible_too else None,
+            self._absolute(self.predict_points(hidden), tokens, masked),
+            None if energy is None else self._absolute(energy, tokens, masked),
+            self._absolute(self.predict_points(decoded[~masked]), tokens, ~masked) if visible_too else None,
         )
+
+    def _absolute(self, predicted: Tensor, tokens: Tokens, chosen: Tensor) -> Tensor:
+        """Add the mean energy of each group to what was predicted relative to it (``group_energy``)."""
+        if not self.config.group_energy:
+            return predicted
+        level = tokens.level()[chosen].to(predicted.dtype)
+        if predicted.ndim == 2:
+            return predicted + level[:, None]
+        return torch.cat([predicted[..., :3], predicted[..., 3:] + level[:, None, None]], dim=-1)
 
     def decode(
         self,
@@ -89,14 +106,19 @@ class PointMAE(nn.Module):
         masked: Tensor,
         encoder_factors: Tensor | None = None,
         decoder_factors: Tensor | None = None,
+        noise: Tensor | None = None,
+        noise_level: Tensor | None = None,
     ) -> Tensor:
         """Return the decoder output of all tokens, ``(T, D)``."""
-        position = self.encoder.position(tokens.centre)
+        position = self.encoder.place(tokens)
         visible = ~masked
         encoded, _ = self.encoder(tokens[visible], position[visible], encoder_factors)
         # One row per token: encoder output where visible, the mask token elsewhere.
         rows = torch.where(visible, visible.cumsum(0) - 1, len(encoded))
         full = torch.cat([encoded, self.mask_token.to(encoded.dtype)[None]])[rows]
+        if self.noised is not None:
+            hidden = self.noised(tokens[masked], *(None if x is None else x[masked] for x in (noise, noise_level)))
+            full = full.index_add(0, masked.nonzero()[:, 0], hidden.to(full.dtype))
         decoded, _ = self.decoder(full, position, tokens.packing, decoder_factors)
         return decoded
 

@@ -19,6 +19,13 @@ class TokenEncoder(nn.Module):
         self.config = config
         self.embedding = MiniPointNet(4, config.width, config.pointnet_hidden, padded_max=config.preset == "released")
         self.position = PositionalMLP(config.width)
+        # Group-level normalisation of energies, a negative result of arXiv 2502.02558, App. F: what it takes out of the
+        # points is embedded beside the centre.
+        self.energy_level = (
+            nn.Sequential(nn.Linear(1, config.width), nn.GELU(), nn.Linear(config.width, config.width))
+            if config.group_energy
+            else None
+        )
         self.transformer = Transformer(
             config.width,
             config.depth,
@@ -48,11 +55,21 @@ class TokenEncoder(nn.Module):
             Output of the last block ``(T, D)``, and the wanted hidden states.
         """
         if position is None:
-            position = self.position(tokens.centre)
-        embedded = self.embedding(tokens.points, tokens.valid)
-        return self.transformer(embedded, position, tokens.packing, factors, layers)
+            position = self.place(tokens)
+        return self.transformer(self.embed(tokens), position, tokens.packing, factors, layers)
+
+    def place(self, tokens: Tokens) -> Tensor:
+        """Return ``(T, D)``: where a group lies, and with `group_energy` the mean energy of its points."""
+        position: Tensor = self.position(tokens.centre)
+        return position if self.energy_level is None else position + self.energy_level(tokens.level()[:, None])
+
+    def embed(self, tokens: Tokens) -> Tensor:
+        """Return ``(T, D)``: the points of each group, embedded."""
+        if self.config.group_energy:
+            tokens = tokens.relative_energy()
+        embedded: Tensor = self.embedding(tokens.points, tokens.valid)
+        return embedded
 
     def attention_weights(self, tokens: Tokens, layer: int, event: int) -> Tensor:
         """Return ``(heads, n, n)`` attention weights of one block (from 0) for one event."""
-        embedded = self.embedding(tokens.points, tokens.valid)
-        return self.transformer.attention_weights(embedded, self.position(tokens.centre), tokens.packing, layer, event)
+        return self.transformer.attention_weights(self.embed(tokens), self.place(tokens), tokens.packing, layer, event)

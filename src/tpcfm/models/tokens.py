@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from tpcfm.nn.packed import Packing
@@ -30,6 +31,16 @@ class Tokens:
         """Take them from the keys ``token_offsets``, ``token_centre``, ``token_points``, ``token_valid`` of a batch."""
         packing = Packing.from_offsets(batch["token_offsets"])
         return cls(packing, batch["token_centre"], batch["token_points"], batch["token_valid"])
+
+    def level(self) -> Tensor:
+        """Return ``(T,)``: mean transformed energy of the points of each group."""
+        return (self.points[..., 3] * self.valid).sum(1) / self.valid.sum(1).clamp(min=1)
+
+    def relative_energy(self) -> "Tokens":
+        """Return the tokens with energies relative to the mean of their group; empty slots stay 0."""
+        energy = (self.points[..., 3] - self.level()[:, None]) * self.valid
+        points = torch.cat([self.points[..., :3], energy[..., None]], dim=-1)
+        return Tokens(self.packing, self.centre, points, self.valid)
 
     def __getitem__(self, keep: Tensor) -> "Tokens":
         """Return the tokens where ``keep`` ``(T,)`` is true."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tpcfm.config.polar_mae import TokenizerConfig
+from tpcfm.errors import ConfigError
 from tpcfm.prepare.cells import (
     CellList,
     as_coordinates,
@@ -18,7 +19,7 @@ from tpcfm.prepare.cells import (
     squared_limit,
 )
 from tpcfm.prepare.neighbourhood import ball_cells, nearest_sorted
-from tpcfm.prepare.sampling import farthest_sorted, reduce_groups
+from tpcfm.prepare.sampling import farthest_sorted, largest_members, reduce_groups, truncate_groups
 from tpcfm.prepare.suppression import suppress_cells
 
 Rows = npt.NDArray[np.int32]
@@ -61,7 +62,7 @@ class Groups:
         return int(((self.kept if capped else self.covered) >= 2).sum())
 
 
-def group(xyz: npt.ArrayLike, config: TokenizerConfig) -> Groups:
+def group(xyz: npt.ArrayLike, config: TokenizerConfig, energy: npt.NDArray[Any] | None = None) -> Groups:
     """Divide the points of one event into groups.
 
     The result depends on the points only, not on the order in which they are stored (rows follow the points); it is
@@ -71,7 +72,13 @@ def group(xyz: npt.ArrayLike, config: TokenizerConfig) -> Groups:
         xyz: (N, 3) points; integer voxels are compared exactly, floats in double precision. ``config.radius`` is in the
             same unit.
         config: method and parameters.
+        energy: (N,) needed where groups are reduced by energy (``reduction: energy``).
+
+    Raises:
+        ConfigError: reduction by energy without energies.
     """
+    if config.reduction == "energy" and energy is None:
+        raise ConfigError("tokenizer.reduction: energy needs the energies of the points; found none")
     points = as_coordinates(xyz)
     order = canonical_order(points)
     points = points[order]
@@ -92,7 +99,13 @@ def group(xyz: npt.ArrayLike, config: TokenizerConfig) -> Groups:
         full = member = np.sort(found, axis=1).ravel()
     else:
         full_offset, full = ball_cells(cells, centres, ball)
-        offset, member = reduce_groups(points, centres, full_offset, full, config.max_points)
+        offset, member = full_offset, full
+        if config.ball_cap:
+            offset, member = truncate_groups(centres, offset, member, config.ball_cap)
+        if config.reduction == "energy" and energy is not None:
+            offset, member = largest_members(np.asarray(energy)[order], offset, member, config.max_points)
+        else:
+            offset, member = reduce_groups(points, centres, offset, member, config.max_points)
     covered, kept = np.empty(n, np.int32), np.empty(n, np.int32)
     covered[order] = np.bincount(full, minlength=n)
     kept[order] = np.bincount(member, minlength=n)
@@ -109,7 +122,9 @@ def _centres(
     limit = squared_limit(2 * exact(config.overlap) * exact(config.radius), integer)
     if config.method == "fps_cnms":
         seeds = np.sort(farthest_sorted(points, config.seeds))
-        centres = seeds[suppress_cells(build_cells(points[seeds], reach_of(limit, integer)), limit)]
+        centres = seeds[
+            suppress_cells(build_cells(points[seeds], reach_of(limit, integer)), limit, config.neighbour_cap)
+        ]
         return build_cells(points, reach), centres
     cells = build_cells(points, max(reach, reach_of(limit, integer)))
-    return cells, suppress_cells(cells, limit)
+    return cells, suppress_cells(cells, limit, config.neighbour_cap)

@@ -112,6 +112,47 @@ def _square(xyz, i, j):  # type: ignore[no-untyped-def]
     return dx * dx + dy * dy + dz * dz
 
 
+@njit(cache=True, nogil=True)
+def _truncate(centres, offset, members, cap):  # type: ignore[no-untyped-def]
+    groups = centres.size
+    new_offset = np.zeros(groups + 1, np.int32)
+    for t in range(groups):
+        new_offset[t + 1] = new_offset[t] + min(offset[t + 1] - offset[t], cap)
+    kept = np.empty(new_offset[groups], np.int32)
+    for t in range(groups):
+        size = new_offset[t + 1] - new_offset[t]
+        chosen = kept[new_offset[t] : new_offset[t + 1]]
+        chosen[:] = members[offset[t] : offset[t] + size]
+        if chosen[size - 1] < centres[t]:  # its centre stays
+            chosen[size - 1] = centres[t]
+    return new_offset, kept
+
+
+def truncate_groups(centres: Ranks, offset: Ranks, members: Ranks, cap: int) -> tuple[Ranks, Ranks]:
+    """Keep the first ``cap`` members of each group in canonical order, its centre always (a cap before the reduction)."""
+    return _truncate(centres, offset, members, cap)  # type: ignore[no-any-return]
+
+
+def largest_members(
+    energy: npt.NDArray[np.floating[Any]], offset: Ranks, members: Ranks, cap: int
+) -> tuple[Ranks, Ranks]:
+    """Keep the ``cap`` members of each group with the largest energies, ties to the canonical first.
+
+    Args:
+        energy: (N,) in canonical order.
+        offset, members: groups, members ascending.
+
+    Returns:
+        ``offset`` and ``members`` (ascending) of the reduced groups.
+    """
+    group = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
+    order = np.lexsort((members, -energy[members], group))
+    place = np.arange(len(members)) - np.repeat(offset[:-1], np.diff(offset))
+    kept = np.sort(order[place < cap])
+    counts = np.minimum(np.diff(offset), cap)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), members[kept]
+
+
 def farthest_sorted(points: npt.NDArray[Any], count: int) -> Ranks:
     """Return ranks of ``count`` farthest points (all, if fewer) among points in canonical order, in order of choice."""
     count = min(count, len(points))

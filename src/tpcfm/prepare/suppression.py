@@ -3,6 +3,9 @@
 A candidate's centrality is the number of candidates closer than 2 f r, itself included, without any cap. In order of
 falling centrality (ties: lexicographic in x, y, z) each candidate still alive becomes a centre and removes all others
 closer than 2 f r. Hence no two centres are closer than 2 f r, and every candidate is a centre or within 2 f r of one.
+
+The released code caps the neighbour lists: then centrality is at most the cap, a centre removes only the first neighbours of its list, and
+neither guarantee holds in dense places. Its lists follow storage order, ours the lexicographic one.
 """
 
 import numpy as np
@@ -47,13 +50,20 @@ def _centrality(cells, limit):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _suppress(cells, counts, limit):  # type: ignore[no-untyped-def]
-    """Ranks of the centres, by falling centrality, ties by rank."""
+def _suppress(cells, counts, limit, cap):  # type: ignore[no-untyped-def]
+    """Ranks of the centres, by falling centrality, ties by rank; only the first ``cap`` neighbours are removed (0: all)."""
     x, y, z = cells.xyz[0], cells.xyz[1], cells.xyz[2]
     n = x.size
     most = 0
+    longest = 0
+    for i in range(n):
+        longest = max(longest, counts[i])
+    full = counts
+    if cap > 0:
+        counts = np.minimum(counts, np.int32(cap))
     for i in range(n):
         most = max(most, counts[i])
+    near = np.empty(longest, np.int64)
     begin = np.zeros(most + 2, np.int32)
     for i in range(n):
         begin[most - counts[i] + 1] += 1
@@ -77,29 +87,42 @@ def _suppress(cells, counts, limit):  # type: ignore[no-untyped-def]
         kept += 1
         px, py, pz = x[i], y[i], z[i]
         c = cells.cell[i]
+        found = 0
         for run in range(9):
             for j in range(cells.first[c, run], cells.last[c, run]):
                 dx = x[j] - px
                 dy = y[j] - py
                 dz = z[j] - pz
                 if dx * dx + dy * dy + dz * dz < limit:
-                    alive[j] = False
+                    if cap > 0 and full[i] > cap:
+                        near[found] = cells.rank[j]
+                        found += 1
+                    else:
+                        alive[j] = False
+        if found:
+            near[:found].sort()
+            for k_near in range(cap):
+                alive[cells.position[near[k_near]]] = False
     return centres[:kept].copy()
 
 
-def suppress_cells(cells: CellList, limit: int | float) -> npt.NDArray[np.int32]:
-    """Return ranks of the centres for a squared suppression distance ``limit``; the cell list must reach that far."""
+def suppress_cells(cells: CellList, limit: int | float, cap: int = 0) -> npt.NDArray[np.int32]:
+    """Return ranks of the centres for a squared suppression distance ``limit``; the cell list must reach that far.
+
+    ``cap`` limits the neighbours that count and are removed (0: all).
+    """
     typed = np.int32(limit) if np.issubdtype(cells.xyz.dtype, np.integer) else float(limit)
-    return _suppress(cells, _centrality(cells, typed), typed)
+    return _suppress(cells, _centrality(cells, typed), typed, cap)
 
 
-def suppress(xyz: npt.ArrayLike, radius: float, overlap: float) -> npt.NDArray[np.int64]:
+def suppress(xyz: npt.ArrayLike, radius: float, overlap: float, cap: int = 0) -> npt.NDArray[np.int64]:
     """Choose centres among candidates by C-NMS.
 
     Args:
         xyz: (N, 3) candidates; integers are compared exactly on the lattice.
         radius: group radius r, unit of the coordinates.
         overlap: factor f; candidates closer than 2 f r (strictly) exclude each other.
+        cap: neighbours that count and are removed, the first in lexicographic order; 0 for all.
 
     Returns:
         Rows of the centres, by falling centrality.
@@ -112,4 +135,4 @@ def suppress(xyz: npt.ArrayLike, radius: float, overlap: float) -> npt.NDArray[n
     integer = np.issubdtype(points.dtype, np.integer)
     limit = squared_limit(distance, integer)
     cells = build_cells(points[order], reach_of(limit, integer))
-    return order[suppress_cells(cells, limit)].astype(np.int64)
+    return order[suppress_cells(cells, limit, cap)].astype(np.int64)

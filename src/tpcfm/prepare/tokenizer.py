@@ -35,4 +35,4 @@ def cut(event: Mapping[str, npt.NDArray[Any]], energy_threshold: float) -> CutEv
 
 def tokenize(event: CutEvent, config: TokenizerConfig) -> Groups:
     """Divide an event that passed the cuts into groups."""
-    return group(event.xyz, config)
+    return group(event.xyz, config, event.energy)

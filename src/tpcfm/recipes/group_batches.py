@@ -35,6 +35,7 @@ class GroupBatches:
         drop_path: stochastic-depth rate of the last block, in training; 0 for none.
         depth, decoder_depth: blocks that stochastic depth acts on.
         points: add what the per-point head needs.
+        diffusion: add noise and its level per event, for masked groups that enter the decoder noised.
     """
 
     mask_ratio: float | None = None
@@ -44,13 +45,15 @@ class GroupBatches:
     depth: int = 0
     decoder_depth: int = 0
     points: bool = False
+    diffusion: bool = False
 
     def __call__(self, store: PreparedStore, rows: npt.NDArray[np.int64], info: StepInfo) -> Batch:
         """Return the batch of `collate_groups` without ``member``, plus
 
         ``token_centre`` (T, 3), ``token_points`` (T, K, 4), ``token_valid`` (T, K) (see `models.tokens`);
-        ``masked`` (T,) bool; ``encoder_factors`` and ``decoder_factors`` (depth, 2, B); with ``points`` also
-        ``point_xyz`` (N, 3) scaled, ``point_event`` (N,), ``nearest`` and ``nearest_weight`` (N, 5).
+        ``masked`` (T,) bool; ``encoder_factors`` and ``decoder_factors`` (depth, 2, B); with ``diffusion`` also
+        ``noise`` (T, K, 4) and ``noise_level`` (T,); with ``points`` also ``point_xyz`` (N, 3) scaled, ``point_event`` (N,),
+        ``nearest`` and ``nearest_weight`` (N, 5).
         """
         batch = collate_groups(store, rows)
         keys, token_offsets = batch["event_key"], batch["token_offsets"]
@@ -86,6 +89,12 @@ class GroupBatches:
                 for g, a, b in zip(draws("mask"), token_offsets[:-1], token_offsets[1:])
             ]
             batch["masked"] = np.concatenate(masks)
+        if self.diffusion:
+            sizes = np.diff(token_offsets)
+            generators = draws("diffusion")
+            levels = np.array([g.random() for g in generators], np.float32)
+            drawn = [g.standard_normal((n, *points.shape[1:]), np.float32) for g, n in zip(generators, sizes)]
+            batch |= {"noise": np.concatenate(drawn), "noise_level": np.repeat(levels, sizes)}
         if info.training:
             for part, depth in (("encoder", self.depth), ("decoder", self.decoder_depth)):
                 factors = drop_path_factors(draws(f"drop path {part}"), depth, self.drop_path) if depth else None

@@ -42,7 +42,8 @@ class MaskedObjective:
         tokens, masked = Tokens.from_batch(batch), batch["masked"]
         autoencode = "autoencode" in self.weights
         factors = (batch.get("encoder_factors"), batch.get("decoder_factors"))
-        predicted = model(tokens, masked, *factors, visible_too=autoencode)
+        diffusion = {name: batch[name] for name in ("noise", "noise_level") if name in batch}
+        predicted = model(tokens, masked, *factors, visible_too=autoencode, **diffusion)
         points, valid = tokens.points[masked], tokens.valid[masked]
         sums = {"chamfer": chamfer(predicted.points, points, valid).sum()}
         if "energy" in self.weights:

@@ -47,6 +47,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         drop_path=block.model.drop_path,
         depth=block.model.depth,
         decoder_depth=block.model.decoder_depth,
+        diffusion=block.model.decoder == "diffusion",
     )
     source = PackedSource(
         store,
