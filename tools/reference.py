@@ -1,0 +1,113 @@
+"""Keep the results of a scale: small tables and figures, with the command, the versions and the machine that made them.
+
+    python tools/reference.py results/study/plan/<hash>.json results/reference/study --command "snakemake ..."
+
+Takes what is finished: comparisons, mean scores, fits and figures; says which runs of the plan are missing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from tpcfm import __version__
+from tpcfm.config.plan import Plan
+from tpcfm.evaluate.comparisons import compare_plan
+from tpcfm.evaluate.paired import SCORES
+from tpcfm.workspace import Workspace
+
+FIGURES = 120  # kB of the largest figure that is kept
+
+
+def finished(plan: Plan, workspace: Workspace) -> pd.DataFrame:
+    """Return the metrics of all finished runs."""
+    frames = [pd.read_parquet(p) for run in plan.runs if (p := workspace.run(run) / "metrics.parquet").exists()]
+    return pd.concat(frames, ignore_index=True)
+
+
+def means(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and spread over seeds of every score, one row per system, task, score, class and label count."""
+    wanted = {(task, metric) for task, metrics in SCORES.items() for metric in metrics}
+    keep = [pair in wanted for pair in zip(frame["task"], frame["metric"], strict=True)]
+    rows = frame[pd.Series(keep, index=frame.index) & frame["split"].isin(["test", ""])].copy()
+    rows["system"] = rows["run"].str.replace(r"(-\d+)?(-s\d+)?-[0-9a-f]{8}$", "", regex=True)
+    keys = ["task", "system", "n_labels", "metric", "class"]
+    found = rows.groupby(keys)["value"].agg(["mean", "std", "count"]).reset_index()
+    return found.rename(columns={"std": "deviation over seeds", "count": "values"})
+
+
+def markdown(frame: pd.DataFrame, digits: int = 4) -> str:
+    """Return a Markdown table."""
+
+    def cell(value: object) -> str:
+        return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
+    lines += ["| " + " | ".join(cell(v) for v in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines) + "\n"
+
+
+def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, workspace: Workspace) -> Iterator[str]:
+    """Yield the parts of the page."""
+    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    done = set(table["run"])
+    missing = sorted(set(plan.runs) - done)
+    yield f"# Results of the scale `{plan.config['scale']}`\n"
+    yield "Simulated events of both detectors, not PILArNet-M or TPCpp-10M: nothing here may be read as a score on those.\n"
+    yield f"    {command}\n"
+    yield (
+        f"tpcfm {__version__}, revision {revision.stdout.strip() or 'unknown'}, {platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}; {len(done)} of {len(plan.runs)} runs finished."
+    )
+    if missing:
+        yield f"\nNot finished: {', '.join(f'`{m}`' for m in missing)}."
+    yield "\n## Is it above?\n"
+    yield "Paired differences (first minus second), 95 % intervals; `over` says what they cover, `enough` at least 5 seeds and 200 events.\n"
+    columns = ["comparison", "task", "metric", "class", "n_labels", "first", "second", "difference", "low", "high"]
+    columns += ["verdict", "seeds", "events", "enough"]
+    chosen = compared[~compared["metric"].str.contains("precision|recall|iou|purity")]
+    yield markdown(chosen[[c for c in columns if c in chosen]], 3)
+    yield "\nAll of them, precision and recall too: `comparisons.csv`; means over seeds: `scores.csv`.\n"
+    pretraining = table[(table["task"] == "pretrain") & table["class"].eq("")]
+    yield "## Pretraining\n"
+    wide = pretraining.pivot_table(index="run", columns="metric", values="value").reset_index()
+    names = ["run", "parameters", "points_seen", "flops", "validation_loss", "floor_own_position", "floor_mean"]
+    names += ["loss", "chamfer", "energy", "probe_f1"]
+    yield markdown(wide[[c for c in names if c in wide]].fillna(""))
+    fits = workspace.root / "studies" / "scaling" / "fits.parquet"
+    if fits.exists():
+        yield "\n## Scaling laws\n"
+        yield markdown(pd.read_parquet(fits))
+    cost = sum(json.loads(p.read_text())["seconds"] for run in done if (p := workspace.run(run) / "run.json").exists())
+    yield f"\nTraining took {cost / 3600:.1f} hours of one core, all finished runs together."
+
+
+def main() -> None:
+    """Write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--command", required=True, help="the command that made the results")
+    given = parser.parse_args()
+    plan = Plan.read(given.plan)
+    workspace = Workspace(Path(plan.config["results"]))
+    table = finished(plan, workspace)
+    compared = compare_plan(plan)
+    given.out.mkdir(parents=True, exist_ok=True)
+    compared.to_csv(given.out / "comparisons.csv", index=False, float_format="%.5g")
+    means(table).to_csv(given.out / "scores.csv", index=False, float_format="%.5g")
+    (given.out / "README.md").write_text("\n".join(page(plan, given.command, table, compared, workspace)) + "\n")
+    for figure in sorted((workspace.root / "report" / "figures").glob("*.png")):
+        if figure.stat().st_size < FIGURES * 1024 and not figure.name.startswith(("data-", "groups-")):
+            shutil.copy(figure, given.out / figure.name)
+    print(f"{given.out}: {table['run'].nunique()} runs, {len(compared)} comparisons")
+
+
+if __name__ == "__main__":
+    main()
