@@ -250,6 +250,13 @@ def test_the_scan_used_on_the_cpu_equals_the_chunked_and_the_row_by_row_one(head
     np.testing.assert_allclose(found, ssd_sequential(*inputs, where.starts)[:1000], rtol=1e-4, atol=1e-4)
 
 
+def test_mixed_precision_does_not_reach_the_scan():
+    inputs, where = make([300, 40], 64, kind=torch.float32)
+    expected = ssd(*inputs, where)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ssd(*inputs, where), expected, rtol=0, atol=0)
+
+
 def test_backends_can_be_forced_and_forbidden():
     backends.configure("-numba")
     assert backends.choose("mamba_scan", "cpu") == "torch"

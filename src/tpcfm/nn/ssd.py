@@ -32,7 +32,12 @@ def ssd(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, where
         (K Q, H, P), in float32 at least (decays and states must not lose digits).
     """
     kind = torch.promote_types(x.dtype, torch.float32)
-    x, dt, a, b, c, d = (t.to(kind) for t in (x, dt, a, b, c, d))
+    # Under autocast the matrix products below would round to 16 bits whatever the type of their inputs.
+    with torch.autocast(x.device.type, enabled=False):
+        return _scan(*(t.to(kind) for t in (x, dt, a, b, c, d)), where)
+
+
+def _scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, where: Segments) -> Tensor:
     k, q = where.n_chunks, where.chunk
     heads, size = x.shape[1:]
     state = b.shape[1]
