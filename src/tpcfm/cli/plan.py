@@ -1,8 +1,12 @@
 """``tpcfm plan``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from tpcfm.config.plan import Plan
 
 
 def command(
@@ -12,8 +16,14 @@ def command(
     scale: str | None = typer.Option(None, help="Shorthand for the overlay workflow/scales/<scale>.yaml."),
     write: Path | None = typer.Option(None, help="Write the plan file into this folder and print its path."),
     show: str | None = typer.Option(None, help="Print one run, resolved."),
+    gpu: str | None = typer.Option(
+        None, help="Print jobs, hours, disk and wall time of every stage on this device: h100, a100, ... or cpu."
+    ),
+    gpus: int = typer.Option(1, min=1, help="GPUs at hand at a time, one training on each."),
+    cores: int = typer.Option(2, min=1, help="CPU cores for jobs that need no GPU; with --gpu cpu for all."),
+    utilisation: float | None = typer.Option(None, min=1e-6, max=1.0, help="Share of the peak that trainings reach."),
 ) -> None:
-    """Print the run table: every dataset, cache and run with its id, before anything is spent."""
+    """Print the run table, or with ``--gpu`` what it costs on a named device, before anything is spent."""
     from rich.console import Console
     from rich.table import Table
 
@@ -28,6 +38,9 @@ def command(
     if show:
         print(plan.run(show).model_dump_json(indent=2))
         return
+    if gpu:
+        _costs(plan, gpu, gpus, cores, utilisation)
+        return
     console = Console()
     table = Table("study", "experiment", "axis = value", "run", box=None)
     for name, study in plan.studies.items():
@@ -38,3 +51,54 @@ def command(
     console.print(
         f"{len(plan.datasets)} datasets ({parts} files), {len(plan.caches)} caches, {len(plan.runs)} runs, plan {plan.hash}"
     )
+
+
+def _costs(plan: "Plan", gpu: str, gpus: int, cores: int, utilisation: float | None) -> None:
+    """Print jobs, hours, disk and wall time of every stage, with what is assumed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tpcfm.scaling.cost import plan_jobs, stage_costs
+    from tpcfm.scaling.devices import Assumptions, device
+
+    chosen, assumed = device(gpu), Assumptions(utilisation=utilisation)
+    jobs, unknown = plan_jobs(plan, chosen, assumed)
+    rows = stage_costs(jobs, gpus, cores)
+    table = Table(box=None)
+    for name in ("stage", "jobs", "GPU-hours", "core-hours", "disk", "scratch", "wall time"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for row in rows:
+        hours = [f"{row.device_hours:,.1f}", f"{row.core_hours:,.1f}"]
+        table.add_row(row.stage, str(row.jobs), *hours, _size(row.disk), _size(row.scratch), _time(row.wall))
+    sums = [sum(r.device_hours for r in rows), sum(r.core_hours for r in rows)]
+    disk, wall = sum(r.disk for r in rows), sum(r.wall for r in rows)
+    highest = max(r.scratch for r in rows)
+    table.add_row("all", str(len(jobs)), *(f"{h:,.1f}" for h in sums), _size(disk), _size(highest), _time(wall))
+    console = Console(width=120)
+    console.print(table)
+    where = f"{gpus} x {chosen.name}, {cores} CPU cores" if chosen.gpu else f"{cores} CPU cores"
+    console.print(
+        f"on {where}; stages one after another, nothing waits in a queue; trainings that may stop early count in full",
+        highlight=False,
+    )
+    for line in assumed.lines() if chosen.gpu else ["shares of a core's peak as seen in the demo"]:
+        console.print(f"  {line}", highlight=False)
+    console.print(
+        "  scratch: features of the frozen backbones while the adapters train, all jobs that run at a time",
+        highlight=False,
+    )
+    for recipe, number in unknown.items():
+        console.print(f"  no estimate for the {number} runs of {recipe}: counted as jobs only", highlight=False)
+
+
+def _size(value: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return "0" if value == 0 else "< 1 MB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} d"

@@ -1,0 +1,50 @@
+"""Bytes that a training of FM4NPP moves and keeps, by formula.
+
+Fitted to what the plain PyTorch operations of a Mamba-2 training step read and write, and to what autograd keeps for the backward
+pass; both grow with width times depth. A test compares them with a count.
+"""
+
+from tpcfm.config.fm4npp import Fm4nppModel
+
+# Bytes per point, block and channel: (forward, backward) traffic and what is kept.
+MOVED = {"float32": (725.0, 1540.0), "bfloat16": (625.0, 1435.0)}
+KEPT = {"float32": 179.0, "bfloat16": 139.0}
+# Embedding, last norm, head: bytes per point, and per point and channel.
+MOVED_REST = {"float32": (3700.0, 44.0, 3600.0, 20.0), "bfloat16": (4000.0, 48.0, 3600.0, 22.0)}
+KEPT_REST = {"float32": (360.0, 8.0), "bfloat16": (360.0, 6.0)}
+OPTIMISER_BYTES = 16
+"""Per trained parameter: weight, gradient and two moments of AdamW, all float32."""
+
+
+def moved_forward(config: Fm4nppModel, precision: str = "float32") -> float:
+    """Return the bytes per point that a forward pass reads and writes."""
+    constant, slope, _, _ = MOVED_REST[precision]
+    return config.depth * config.width * MOVED[precision][0] + constant + slope * config.width
+
+
+def moved_training(config: Fm4nppModel, precision: str = "float32") -> float:
+    """Return the bytes per point that a training step reads and writes; the optimiser's are few per point and left out."""
+    _, _, constant, slope = MOVED_REST[precision]
+    backward = config.depth * config.width * MOVED[precision][1] + constant + slope * config.width
+    return moved_forward(config, precision) + backward
+
+
+def kept(config: Fm4nppModel, precision: str = "float32", checkpointing: bool = False) -> float:
+    """Return the bytes per point that wait for the backward pass.
+
+    Args:
+        config: architecture.
+        precision: "float32" or "bfloat16".
+        checkpointing: activation checkpointing: the input of every block and the inside of one.
+    """
+    constant, slope = KEPT_REST[precision]
+    inside = KEPT[precision] * config.width
+    blocks = inside + 4 * config.width * config.depth if checkpointing else inside * config.depth
+    return blocks + constant + slope * config.width
+
+
+def training_memory(
+    config: Fm4nppModel, parameters: int, points: int, precision: str = "float32", checkpointing: bool = False
+) -> float:
+    """Return the bytes of a training with ``points`` points per micro-batch, without what the allocator wastes."""
+    return OPTIMISER_BYTES * parameters + points * kept(config, precision, checkpointing)
