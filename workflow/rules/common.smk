@@ -8,6 +8,7 @@ from snakemake.logging import logger
 from tpcfm.cli._slurm import preflight
 from tpcfm.config.load import validate as validate_config
 from tpcfm.config.plan import make_plan
+from tpcfm.config.plan_pictures import fm4npp_pictures, picture_runs
 from tpcfm.errors import TpcfmError
 
 try:
@@ -135,6 +136,33 @@ def one_container_per_node():
     return start
 
 
+def picture_caches(system):
+    """Caches that the pictures of a system read."""
+    return sorted({cache_manifest(run) for run in picture_runs(PLAN, system)})
+
+
+def picture_weights(system):
+    """Weights of the runs that the pictures of a system show."""
+    return [f"{RESULTS}/runs/{run}/model.safetensors" for run in picture_runs(PLAN, system)]
+
+
+def coherence_cache():
+    """The cache of labelled sequences whose events and box edges the serialization study takes."""
+    return PLAN.caches[fm4npp_pictures(PLAN).cache]
+
+
+def pictures():
+    """Tables behind the pictures, of each system that has any."""
+    if not CONFIG.pictures:
+        return []
+    tables = [f"{RESULTS}/pictures/polar_mae/attention.parquet"] if picture_runs(PLAN, "polar_mae") else []
+    if picture_runs(PLAN, "fm4npp"):
+        tables += [f"{RESULTS}/pictures/fm4npp/features.parquet"]
+    if (found := fm4npp_pictures(PLAN)) and found.adapters:  # then there are labels
+        tables += [f"{RESULTS}/studies/serialization/metrics.parquet"]
+    return tables
+
+
 def report_inputs(wildcards):
     """All that the report shows."""
     held = {study.experiment for study in PLAN.studies.values()}
@@ -144,7 +172,7 @@ def report_inputs(wildcards):
     wanted += [f"{RESULTS}/studies/{n}.parquet" for n in ("finetune", "ablations", "baselines") if n in held]
     wanted += [f"{RESULTS}/studies/scaling/fits.parquet"] if "scaling" in held else []
     wanted += [f"{RESULTS}/studies/tokenizer/metrics.parquet"] if WITH_TOKENIZER_STUDY else []
-    return wanted
+    return wanted + pictures()
 
 
 def stop_if_it_cannot_run():

@@ -113,3 +113,25 @@ rule tokenizer_study:
         "Comparing tokenizers"
     shell:
         "tpcfm tokenizer-study {params.tables} --config {params.settings:q} --out $(dirname {output.metrics}) >{log} 2>&1"
+
+
+# How well each order of the points keeps tracks together, on labelled events.
+rule serialization_study:
+    input:
+        tables=lambda wildcards: event_tables(coherence_cache().dataset),
+        edges=lambda wildcards: f"{RESULTS}/edges/{coherence_cache().edges}.json",
+    output:
+        ensure(f"{RESULTS}/studies/serialization/metrics.parquet", non_empty=True),
+    log:
+        f"{RESULTS}/logs/serialization_study.log",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        events=CONFIG.pictures.serialization_events if CONFIG.pictures else 0,
+    message:
+        "Comparing serializations"
+    shell:
+        "tpcfm serialization-study {input.tables} --edges {input.edges} --max-events {params.events}"
+        " --out $(dirname {output}) >{log} 2>&1"

@@ -23,17 +23,21 @@ class PolarMaePictures:
 
 @dataclass(frozen=True)
 class Fm4nppPictures:
-    """Runs behind the pictures of FM4NPP: labelled dataset, its cache, one backbone and the adapters on it by task."""
+    """Runs behind the pictures of FM4NPP: labelled dataset, its cache, one backbone and the adapters on it by task.
+
+    ``compared`` are the track finders whose answers are compared, by name (`compared_runs`).
+    """
 
     dataset: str
     cache: str
     backbone: str
     adapters: dict[str, str]
+    compared: dict[str, str]
 
     @property
     def runs(self) -> list[str]:
         """Runs that must have finished."""
-        return sorted({self.backbone, *self.adapters.values()})
+        return sorted({self.backbone, *self.adapters.values(), *self.compared.values()})
 
 
 def polar_mae_pictures(plan: Plan) -> PolarMaePictures | None:
@@ -64,7 +68,7 @@ def fm4npp_pictures(plan: Plan) -> Fm4nppPictures | None:
     backbone = max(backbones, key=lambda name: (len(chosen.get(name, {})), plan.runs[name].config["model"]["width"]))
     adapters = chosen.get(backbone, {})
     shown = plan.runs[next(iter(adapters.values()), backbone)]
-    return Fm4nppPictures(shown.dataset, shown.cache, backbone, adapters)
+    return Fm4nppPictures(shown.dataset, shown.cache, backbone, adapters, compared_runs(plan, "tracks"))
 
 
 def compared_runs(plan: Plan, task: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Tables behind the pictures of FM4NPP: features around the linear maps, paths of the serializations, box edges."""
 
+import itertools
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import pandas as pd
 from tpcfm.config.fm4npp import TargetConfig
 from tpcfm.config.plan_pictures import TASKS, Fm4nppPictures
 from tpcfm.config.workflow import PicturesConfig
-from tpcfm.errors import DataError
 from tpcfm.evaluate.clustering import feature_grouping
 from tpcfm.evaluate.projections import has_umap, project, standardise
 from tpcfm.evaluate.serialized_path import box_distributions, event_paths
+from tpcfm.evaluate.track_pairs import COLUMNS, contrasting_pairs
 from tpcfm.files import atomic
 from tpcfm.prepare.batches import Batch
 from tpcfm.prepare.sequence_cache import RawEvent
@@ -22,28 +23,34 @@ from tpcfm.prepare.serialization import BinEdges
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.backbone_features import around_linear_map, equal_mix, event_batch
 from tpcfm.recipes.groups_support import events_of, spread
-from tpcfm.recipes.predict import LABELS, load_adapter
+from tpcfm.recipes.predict import LABELS, adapter_labels, load_adapter
 from tpcfm.recipes.sequences_support import load_backbone, new_backbone
 from tpcfm.workspace import Workspace
 
 FEATURES, GROUPING, PATHS, BOXES = "features.parquet", "grouping.parquet", "paths.parquet", "boxes.parquet"
+PAIRS = "pairs.parquet"
+POINT_COLUMNS = ["label", "source", "stage", "method", "dims", "point", "value", "c1", "c2", "c3"]
+NUMBER_COLUMNS = ["label", "source", "stage", "space", "dims", "silhouette", "purity", "chance", "n", "n_labels"]
 Sources = dict[tuple[str, str], npt.NDArray[np.float32]]
 """Features by (what made them, at which point)."""
 BOX_EVENTS = 300
 NUMBER_POINTS = 2000
 PATH_POINTS = 400
+PAIR_EVENTS = 100
+CLOSE_CM = 10.0  # tracks further apart on average are no close-by pair
+KEPT_PAIRS = 2  # per direction
 
 
 def write_pictures(pictures: Fm4nppPictures, config: PicturesConfig, workspace: Workspace, out: Path) -> None:
-    """Write the four tables.
+    """Write the five tables.
 
-    `FEATURES`: one row per point of a projection: ``label source stage method dims`` and coordinates ``c1`` to ``c5``, class
+    `FEATURES`: one row per point of a projection: ``label source stage method dims`` and coordinates ``c1 c2 c3``, class
     ``value``, row of the point ``point``. `GROUPING`: ``label source stage space dims silhouette purity chance n n_labels``;
     track numbers are of one event, species and noise of several. `PATHS`: see `event_paths`, with ``event_id`` and
-    ``same_next``. `BOXES`: see `box_distributions`.
+    ``same_next``. `BOXES`: see `box_distributions`. `PAIRS`: see `close_pairs`.
 
     Raises:
-        DataError: no test events, or events without labels.
+        DataError: no test events.
         CheckpointError: a run does not fit the cache.
     """
     store = PreparedStore(workspace.cache(pictures.cache))
@@ -54,13 +61,15 @@ def write_pictures(pictures: Fm4nppPictures, config: PicturesConfig, workspace: 
     _write(out / BOXES, _boxes(store, edges))
     _write(out / PATHS, _paths(store, int(test[np.argmin(np.abs(store.lengths[test] - PATH_POINTS))]), edges))
 
+    _write(out / PAIRS, close_pairs(pictures.compared, store, workspace, spread(test, PAIR_EVENTS)))
+
     samples = {"track": [typical], "pid": list(spread(test, config.events)), "noise": list(spread(test, config.events))}
     points: list[dict[str, Any]] = []
     numbers: list[dict[str, Any]] = []
     made: dict[tuple[int, ...], tuple[Batch, Sources]] = {}
     for label, rows in samples.items():
-        if store.value(rows[0], label) is None:
-            raise DataError(f"{store.folder}: events carry no {label!r} labels; the feature pictures need them")
+        if store.value(int(rows[0]), label) is None:  # unlabelled events: nothing to colour by
+            continue
         key = tuple(int(row) for row in rows)
         if key not in made:
             batch = event_batch(store, key)
@@ -76,8 +85,41 @@ def write_pictures(pictures: Fm4nppPictures, config: PicturesConfig, workspace: 
             numbers.append({**name, "space": "features", "dims": features.shape[1], **asdict(grouping)})
             if source in (own, "random", "pretrained"):
                 _project(name, features[shown], values[shown], shown, config, points, numbers)
-    _write(out / FEATURES, pd.DataFrame(points))
-    _write(out / GROUPING, pd.DataFrame(numbers))
+    _write(out / FEATURES, pd.DataFrame(points, columns=POINT_COLUMNS))
+    _write(out / GROUPING, pd.DataFrame(numbers, columns=NUMBER_COLUMNS))
+
+
+def close_pairs(
+    compared: dict[str, str], store: PreparedStore, workspace: Workspace, rows: npt.NDArray[np.int64]
+) -> pd.DataFrame:
+    """Return close-by true tracks that one system merges and another separates, the closest first, with their events.
+
+    Args:
+        compared: run of each system by name.
+        store, workspace: the events, and where the runs lie.
+        rows: events to search.
+
+    Returns:
+        One row per pair, at most `KEPT_PAIRS` per direction: ``merging separating event_id distance closest track_a track_b`` (cm) and
+        the lists ``x y z truth merging_prediction separating_prediction`` of the event; ``searched`` (events) in every row.
+    """
+    systems = {name: load_adapter(workspace.run(run), store) for name, run in compared.items()}
+    found: list[dict[str, Any]] = []
+    for row in rows.tolist():
+        event = {name: np.asarray(store.value(row, name)) for name in ("x", "y", "z")}
+        truth = np.asarray(store.value(row, "track"))
+        xyz = np.stack(list(event.values()), 1)
+        answers = {name: adapter_labels(adapter, "tracks", store, row) for name, adapter in systems.items()}
+        for merging, separating in itertools.permutations(systems, 2):
+            pairs = contrasting_pairs(xyz, truth, answers[merging], answers[separating])
+            for pair in pairs[pairs["distance"] < CLOSE_CM].to_dict("records"):
+                common = {"merging": merging, "separating": separating, "event_id": store.value(row, "event_id")}
+                labels = {"merging_prediction": answers[merging], "separating_prediction": answers[separating]}
+                found.append({**common, **pair, **event, "truth": truth, **labels, "searched": len(rows)})
+    columns = ["merging", "separating", "event_id", *COLUMNS, "x", "y", "z", "truth"]
+    table = pd.DataFrame(found, columns=[*columns, "merging_prediction", "separating_prediction", "searched"])
+    table = table.sort_values(["distance", "event_id"], ignore_index=True)
+    return table.groupby(["merging", "separating"], sort=False).head(KEPT_PAIRS).reset_index(drop=True)
 
 
 def _sources(pictures: Fm4nppPictures, store: PreparedStore, workspace: Workspace, batch: Batch) -> Sources:

@@ -65,7 +65,7 @@ def predict_event(folder: Path, store: PreparedStore, row: int) -> dict[str, Any
         task, labels, truth = "segmentation", *_segment(folder, config, store, row)
     elif kind in ADAPTERS:
         task = ADAPTERS[str(kind)]
-        labels = _adapt(load_adapter(folder, store), task, store, row)
+        labels = adapter_labels(load_adapter(folder, store), task, store, row)
         truth = store.value(row, LABELS[task])
     else:
         known = ", ".join((SEGMENTATION, *ADAPTERS))
@@ -100,7 +100,8 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
 
 
 @torch.no_grad()
-def _adapt(adapter: Adapter, task: str, store: PreparedStore, row: int) -> npt.NDArray[np.int64]:
+def adapter_labels(adapter: Adapter, task: str, store: PreparedStore, row: int) -> npt.NDArray[np.int64]:
+    """Return the label (N,) that an adapter gives each point of one event; -1 for a point on no track."""
     batch = collate_sequences(store, np.array([row]), 0)
     features, offsets = torch.from_numpy(batch["features"]), torch.from_numpy(batch["offsets"])
     answer = adapter.head(adapter.inputs(features, offsets), offsets)

@@ -68,7 +68,7 @@ def show_figure(sheet: Sheet, figure: go.Figure, picture: Figure, name: str, tit
     plt.close(picture)
     poster = base64.b64encode(stream.getvalue()).decode()
     # "</" would end the script element early.
-    spec = str(figure.to_json()).replace("</", "<\\\\/")
+    spec = str(figure.to_json()).replace("</", "<\\/")
     height = int(figure.layout.height)
     markup = (
         f'<div class="display"><div {MARK} id="display-{name}" style="height:{height}px" role="img" aria-label="{html.escape(title)}">'

@@ -1,29 +1,32 @@
 """Section "Events": displays of ingested events and of predictions."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pyarrow.parquet as pq
 
 from tpcfm.config.plan import Plan
-from tpcfm.report.displays import event_figure, prediction_figure
-from tpcfm.report.style import Item
+from tpcfm.config.plan_pictures import compared_runs
+from tpcfm.report.displays import event_figure
+from tpcfm.report.embed import show_figure, show_picture
+from tpcfm.report.pictures_fm4npp import comparison_picture, pair_picture
+from tpcfm.report.pictures_polar_mae import segmentation_picture
+from tpcfm.report.stills import still_figure
+from tpcfm.report.style import Item, Sheet
 from tpcfm.workspace import Workspace
 
+COLLIDER_TASKS = {"tracks": "Track finding", "pid": "Particle identification", "noise": "Noise tagging"}
+COLLIDER_NOTES = {
+    "tracks": "A predicted track has the colour of the true track it shares most points with. Efficiency, purity: double majority.",
+    "pid": "Above: points predicted of each species, recall and precision.",
+    "noise": "Above: points predicted of each kind, recall and precision.",
+}
 COLUMNS = {
     "pilarnet": ("semantic", "energy", "fragment", "group", "interaction", "pid"),
     "tpcpp": ("track", "energy", "pid", "noise"),
 }
-
-
-def embed(figure: go.Figure, name: str, title: str, caption: str = "") -> Item:
-    """Return a display as a page item; the page loads plotly once."""
-    html = figure.to_html(
-        full_html=False, include_plotlyjs=False, div_id=f"display-{name}", config={"displaylogo": False}
-    )
-    return Item(name, title, f'<div class="display">{html}</div>', caption, wide=True)
 
 
 def read_event(table: Path, row: int) -> dict[str, np.ndarray]:
@@ -44,7 +47,7 @@ def typical_event(table: Path) -> int:
     return int(np.argsort(points, kind="stable")[len(points) // 2])
 
 
-def event_items(plan: Plan, workspace: Workspace) -> list[Item]:
+def event_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
     """Return one typical event of every dataset with all its labels."""
     items = []
     for name, dataset in sorted(plan.datasets.items(), key=lambda item: item[1].layout):
@@ -55,33 +58,107 @@ def event_items(plan: Plan, workspace: Workspace) -> list[Item]:
         columns = [c for c in COLUMNS[dataset.layout] if c in event]
         title = f"{dataset.name}: event {event['event_id']}"
         caption = f"{len(event['x'])} points. Drag to rotate, scroll to zoom, click a legend entry to hide it; buttons choose the colour."
-        items.append(embed(event_figure(event, columns, dataset.layout), f"event-{name}", title, caption))
+        figure = event_figure(event, columns, dataset.layout)
+        picture = still_figure([(c, event, c) for c in columns[:3]], dataset.layout)
+        items.append(show_figure(sheet, figure, picture, f"event-{name}", title, caption))
     return items
 
 
-def prediction_items(plan: Plan, workspace: Workspace, each: int = 1) -> list[Item]:
-    """Return truth, prediction and difference for the best-provided run of every labelled task."""
+def segmentation_pictures(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
+    """Return truth, prediction and difference of liquid-argon events, for the best-provided pretrained run."""
+    runs = [
+        plan.runs[r]
+        for r in plan.of_stage("finetune")
+        if plan.runs[r].task == "segmentation" and plan.runs[r].pretrained and _predictions(workspace, r).exists()
+    ]
+    if not runs:
+        return []
+    # Of equals the first start of the study: PoLAr-MAE.
+    names = {
+        point.run: point.value for name in plan.studies for point in plan.studies[name].points if name == "segmentation"
+    }
+    starts = list(dict.fromkeys(names.values()))
+    best = max(
+        runs,
+        key=lambda run: (
+            run.n_labels or 0,
+            run.config.get("mode") == "full",
+            -starts.index(names[run.id]) if run.id in names else -len(starts),
+            -run.seed,
+        ),
+    )
+    frame = pd.read_parquet(_predictions(workspace, best.id))
     items = []
-    for task in ("segmentation", "tracks", "pid", "noise"):
-        runs = [
-            r
-            for r in plan.of_stage("finetune")
-            if plan.runs[r].task == task
-            and plan.runs[r].pretrained
-            and (workspace.run(r) / "predictions.parquet").exists()
-        ]
+    for number, event in enumerate(_typical(frame, 2)):
+        system = f"{names.get(best.id, best.id)}, {best.n_labels} labels"
+        caption = f"Run {best.id}, held-out event {event['event_id']}."
+        title = "Segmentation: truth, prediction and difference"
+        picture = segmentation_picture({system: event})
+        items.append(show_picture(sheet, picture, f"prediction-segmentation-{number}", title, caption))
+    return items
+
+
+def comparison_items(plan: Plan, workspace: Workspace, pictures: Path, sheet: Sheet) -> list[Item]:
+    """Return truth, adapter only and FM4NPP side by side for every task, and tracks that one merges and the other separates.
+
+    Args:
+        plan, workspace: where the predictions are.
+        pictures: folder of `tpcfm pictures --system fm4npp`.
+        sheet: keeps the stills.
+    """
+    items = []
+    for task, title in COLLIDER_TASKS.items():
+        runs = {name: run for name, run in compared_runs(plan, task).items() if _predictions(workspace, run).exists()}
         if not runs:
             continue
-        run = max(
-            runs,
-            key=lambda r: (plan.runs[r].n_labels or 0, plan.runs[r].config.get("mode") == "full", -plan.runs[r].seed),
+        frames = {
+            name: pd.read_parquet(_predictions(workspace, run)).set_index("event_id") for name, run in runs.items()
+        }
+        common = set.intersection(*(set(frame.index) for frame in frames.values()))
+        first = next(iter(frames.values()))
+        chosen = _typical(first[first.index.isin(common)].reset_index(), 1)[0]["event_id"]
+        labels = plan.runs[next(iter(runs.values()))].n_labels
+        caption = (
+            f"Held-out event {chosen} of median size, {labels} labelled events: {', '.join(runs.values())}. "
+            + COLLIDER_NOTES[task]
         )
-        frame = pd.read_parquet(workspace.run(run) / "predictions.parquet")
-        order = np.argsort(frame["x"].map(len).to_numpy(), kind="stable")
-        for row in order[len(order) // 2 :][:each]:
-            record = frame.iloc[int(row)]
-            event = {k: np.asarray(record[k]) for k in ("x", "y", "z", "truth", "prediction")}
-            title = f"{task}: truth, prediction and difference"
-            caption = f"Run {run}, event {record['event_id']}, a held-out event of median size."
-            items.append(embed(prediction_figure(event, task), f"prediction-{task}-{row}", title, caption))
+        picture = comparison_picture({name: frame.loc[chosen].to_dict() for name, frame in frames.items()}, task)
+        items.append(show_picture(sheet, picture, f"prediction-{task}", f"{title}: side by side", caption))
+    return [*items, *_pair_items(pictures / "pairs.parquet", sheet)]
+
+
+def _pair_items(path: Path, sheet: Sheet) -> list[Item]:
+    if not path.exists():
+        return []
+    frame = pd.read_parquet(path)
+    title = "Close-by tracks that one system merges and another separates"
+    if frame.empty:
+        text = (
+            "<p>There is no such pair in the held-out events searched: two true tracks, closer than 10 cm on average, that one "
+            "system puts into one predicted track and the other finds both.</p>"
+        )
+        return [Item("pairs", title, text)]
+    items = []
+    for number, pair in enumerate(frame.to_dict("records")):
+        event = {name: pair[name] for name in ("x", "y", "z", "truth")}
+        events = {
+            f"{pair[kind]} ({word})": {**event, "prediction": pair[f"{kind}_prediction"]}
+            for kind, word in (("merging", "merges"), ("separating", "separates"))
+        }
+        caption = (
+            f"Found by rule among {pair['searched']} held-out events: {pair['event_id']}, true tracks {pair['track_a']} and "
+            f"{pair['track_b']}, {pair['distance']:.1f} cm apart on average, {pair['closest']:.1f} cm at the closest. "
+            "Merged: one predicted track holds most points of both; separated: both are found by double majority."
+        )
+        items.append(show_picture(sheet, pair_picture(events, pair), f"pair-{number}", title, caption))
     return items
+
+
+def _predictions(workspace: Workspace, run: str) -> Path:
+    return workspace.run(run) / "predictions.parquet"
+
+
+def _typical(frame: pd.DataFrame, count: int) -> list[dict[str, Any]]:
+    """Return the events of median size and above."""
+    order = np.argsort(frame["x"].map(len).to_numpy(), kind="stable")
+    return [frame.iloc[int(row)].to_dict() for row in order[len(order) // 2 :][:count]]

@@ -11,10 +11,13 @@ from tpcfm.config.plan import Plan
 from tpcfm.files import write_text
 from tpcfm.report.ablations import ablation_items
 from tpcfm.report.data import data_items
-from tpcfm.report.events import event_items, prediction_items
+from tpcfm.report.embed import MARK, SCRIPT
+from tpcfm.report.events import comparison_items, event_items, segmentation_pictures
+from tpcfm.report.features import feature_items
 from tpcfm.report.labels import SYSTEMS, adapter_items, segmentation_items
-from tpcfm.report.representations import confusion_items, token_items
+from tpcfm.report.representations import attention_items, confusion_items, reconstruction_items, token_items
 from tpcfm.report.scaling import scaling_items
+from tpcfm.report.serialization import serialization_items
 from tpcfm.report.style import Item, Sheet
 from tpcfm.report.tokenizers import tokenizer_items
 from tpcfm.report.training import training_items
@@ -50,15 +53,37 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "Raw files as ingested, beside the published aggregates.",
             data_items(plan, workspace, sheet),
         ),
-        Section("events", "Events", "A typical event of each dataset.", event_items(plan, workspace)),
+        Section("events", "Events", "A typical event of each dataset.", event_items(plan, workspace, sheet)),
         Section(
             "tokenizers", "Tokenizers", "How an event becomes tokens.", tokenizer_items(studies / "tokenizer", sheet)
+        ),
+        Section(
+            "serialization",
+            "Serialization",
+            "How an event becomes a sequence.",
+            serialization_items(workspace.pictures("fm4npp"), studies / "serialization", sheet),
         ),
         Section(
             "pretraining",
             "Pretraining",
             "Learning without labels.",
-            [*training_items(plan, workspace, sheet), *token_items(plan, workspace)],
+            training_items(plan, workspace, sheet),
+        ),
+        Section(
+            "representations",
+            "What PoLAr-MAE has learned",
+            "Features, attention and completed events of the frozen networks.",
+            [
+                *token_items(plan, workspace, sheet),
+                *attention_items(workspace.pictures("polar_mae"), sheet),
+                *reconstruction_items(plan, workspace, sheet),
+            ],
+        ),
+        Section(
+            "features",
+            "What FM4NPP has learned",
+            "Features of points before and after the adapters' linear maps.",
+            feature_items(workspace.pictures("fm4npp"), sheet),
         ),
         Section(
             "scaling",
@@ -74,7 +99,15 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             [*segmentation_items(plan, sheet), *confusion_items(plan, sheet)],
         ),
         Section("adapters", "Few labels: adapters", "Collider TPC.", adapter_items(plan, sheet)),
-        Section("predictions", "Predictions", "Held-out events.", prediction_items(plan, workspace)),
+        Section(
+            "predictions",
+            "Predictions",
+            "Held-out events: drag one view and the others turn with it.",
+            [
+                *segmentation_pictures(plan, workspace, sheet),
+                *comparison_items(plan, workspace, workspace.pictures("fm4npp"), sheet),
+            ],
+        ),
     ]
     return [section for section in found if section.items]
 
@@ -114,7 +147,7 @@ def write_report(plan: Plan, out: Path) -> list[Section]:
     sheet = Sheet(out.parent / "figures", scale)
     parts = sections(plan, workspace, sheet)
     environment = Environment(loader=PackageLoader("tpcfm.report"), autoescape=select_autoescape(["html"]))
-    has_displays = any("plotly-graph-div" in item.html for section in parts for item in section.items)
+    has_displays = any(MARK in item.html for section in parts for item in section.items)
     page = environment.get_template("page.html").render(
         sections=parts,
         scale=scale,
@@ -124,6 +157,7 @@ def write_report(plan: Plan, out: Path) -> list[Section]:
         plan=plan.hash,
         runs=len(plan.runs),
         plotly=plotly.offline.get_plotlyjs() if has_displays else "",
+        displays=SCRIPT if has_displays else "",
     )
     write_text(out, page)
     return parts

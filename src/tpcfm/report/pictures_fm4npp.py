@@ -11,7 +11,6 @@ from scipy.optimize import linear_sum_assignment
 
 from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.classification import class_scores, confusion_matrix
-from tpcfm.evaluate.track_pairs import COLUMNS, contrasting_pairs
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.report.displays import DETECTORS, PALETTE
 from tpcfm.report.panels import Cloud, Panel, Picture
@@ -21,7 +20,6 @@ COLLIDER = DETECTORS["tpcpp"]
 CLASSES = {"pid": PID, "noise": NOISE}
 UNASSIGNED = "#c9c9c9"
 NEAR_CM = 6.0
-CLOSE_CM = 10.0  # tracks further apart on average are no close-by pair
 Labels = npt.NDArray[np.integer]
 
 
@@ -92,29 +90,6 @@ def track_colours(truth: Labels, labels: Labels) -> list[str]:
         colour[column], free = free, free + 1
     table = [PALETTE[c % len(PALETTE)] if c >= 0 else UNASSIGNED for c in colour]
     return [table[column] for column in where]
-
-
-def find_pairs(events: Mapping[str, pd.DataFrame], merging: str, separating: str) -> pd.DataFrame:
-    """Return close-by true tracks that one system merges and the other separates, over the events both have predicted.
-
-    Args:
-        events: by system, its predictions table (``event_id x y z truth prediction``).
-
-    Returns:
-        The columns of `contrasting_pairs` and ``event_id``, for pairs closer than `CLOSE_CM` on average; the closest first.
-    """
-    one, other = (events[name].set_index("event_id") for name in (merging, separating))
-    parts = []
-    for event_id in one.index.intersection(other.index):
-        a, b = one.loc[event_id], other.loc[event_id]
-        found = contrasting_pairs(
-            points(a), np.asarray(a["truth"]), np.asarray(a["prediction"]), np.asarray(b["prediction"])
-        )
-        if len(found := found[found["distance"] < CLOSE_CM]):
-            parts.append(found.assign(event_id=event_id))
-    if not parts:
-        return pd.DataFrame(columns=[*COLUMNS, "event_id"])
-    return pd.concat(parts, ignore_index=True).sort_values(["distance", "event_id"], ignore_index=True)
 
 
 def pair_picture(events: Mapping[str, Mapping[str, Any]], pair: Mapping[str, Any], title: str = "") -> Picture:

@@ -1,70 +1,80 @@
-"""Section "Representations": token features as colours, confusion matrices."""
+"""Section "Representations": token features as colours, attention, reconstruction, confusion matrices."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from tpcfm.config.plan import Plan
+from tpcfm.config.plan_pictures import polar_mae_pictures
 from tpcfm.detectors.pilarnet import SEGMENTATION_CLASSES
 from tpcfm.evaluate.study import collect_studies
-from tpcfm.report.displays import DETECTORS
-from tpcfm.report.events import embed
+from tpcfm.report.embed import show_picture
+from tpcfm.report.pictures_polar_mae import NAMES, attention_picture, feature_picture, plain, reconstruction_picture
 from tpcfm.report.style import Item, Sheet
 from tpcfm.workspace import Workspace
 
 
-def token_items(plan: Plan, workspace: Workspace) -> list[Item]:
-    """Return one event whose tokens are coloured by their features, a button per backbone (arXiv 2502.02558, App. D)."""
+def token_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
+    """Return tokens of one event coloured by their features, one panel per encoder (arXiv 2502.02558, App. D)."""
     study = plan.studies.get("probe")
-    if not study:
-        return []
-    tables = {}
-    for point in study.points:
+    tables: dict[str, pd.DataFrame] = {}
+    for point in study.points if study else []:
         path = workspace.run(point.run) / "tokens.parquet"
         if path.exists() and point.value not in tables:
             tables[point.value] = pd.read_parquet(path)
     if not tables:
         return []
-    outline = DETECTORS["pilarnet"].outline()
-    figure, traces = go.Figure(), []
     chosen = next(iter(tables.values()))["event_id"].value_counts().index[0]
-    for table in tables.values():
-        tokens = table[table["event_id"] == chosen]
-        rgb = (255 * tokens[["r", "g", "b"]].clip(0, 1).to_numpy()).astype(int)
-        colours = [f"rgb({r},{g},{b})" for r, g, b in rgb]
-        traces.append(
-            go.Scatter3d(
-                x=tokens["x"], y=tokens["y"], z=tokens["z"], mode="markers", marker={"size": 3.5, "color": colours}, showlegend=False
-            )
-        )  # fmt: skip
-    figure.add_traces([*outline, *traces])
-    buttons: list[dict[str, Any]] = []
-    for index, name in enumerate(tables):
-        flags = [True] * len(outline) + [i == index for i in range(len(tables))]
-        buttons.append({"label": name, "method": "update", "args": [{"visible": flags}]})
-    for trace, flag in zip(figure.data, buttons[0]["args"][0]["visible"], strict=True):
-        trace.visible = flag
-    row_of_buttons = {
-        "type": "buttons",
-        "direction": "right",
-        "x": 0.005,
-        "y": 1.0,
-        "xanchor": "left",
-        "yanchor": "bottom",
-    }
-    figure.update_layout(
-        height=520,
-        margin={"l": 0, "r": 0, "t": 44, "b": 0},
-        scene={"aspectmode": "data", **{f"{a}axis": {"title": {"text": f"{a} (voxel)"}, "backgroundcolor": "white"} for a in "xyz"}},
-        updatemenus=[{**row_of_buttons, "buttons": buttons}],
-    )  # fmt: skip
+    order = sorted(tables, key=lambda name: list(NAMES).index(name) if name in NAMES else len(NAMES))
+    picture = feature_picture({name: tables[name][tables[name]["event_id"] == chosen] for name in order})
     caption = (
-        f"Tokens of event {chosen}: features of the frozen encoder, their linear dependence on position taken out, first three principal "
-        "components as red, green, blue. Equal colours mean equal features; compare the pretrained encoders with random weights."
+        f"Event {chosen}. Tokens of the frozen encoder; what a linear map of the position explains is removed, the first three principal "
+        "components are red, green and blue. Equal colours mean equal features; compare the pretrained encoders with random weights."
     )
-    return [embed(figure, "tokens", "What the tokens encode", caption)]
+    return [show_picture(sheet, picture, "tokens", "What the tokens encode", caption)]
+
+
+def attention_items(folder: Path, sheet: Sheet) -> list[Item]:
+    """Return the attention of one token per class, a menu of layers and heads, for each pretrained encoder (Fig. 9)."""
+    if not (folder / "attention.parquet").exists():
+        return []
+    tokens, attention = (
+        pd.read_parquet(folder / "attention_tokens.parquet"),
+        pd.read_parquet(folder / "attention.parquet"),
+    )
+    items = []
+    for start in sorted(
+        attention["start"].unique(), key=lambda name: -(list(NAMES).index(name) if name in NAMES else 0)
+    )[:1]:
+        picture = attention_picture(tokens, attention[attention["start"] == start])
+        caption = (
+            f"Event {tokens['event_id'].iloc[0]}, encoder of {plain(start)}, nothing masked. 1 is what even attention to all "
+            f"{len(tokens)} tokens would give. The menu holds every layer and head; {picture.first} has most contrast."
+        )
+        items.append(show_picture(sheet, picture, f"attention-{start}", "Where a token looks", caption))
+    return items
+
+
+def reconstruction_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
+    """Return one validation event as each masked autoencoder sees and completes it."""
+    pictures = polar_mae_pictures(plan)
+    items = []
+    for start, run in pictures.pretrained.items() if pictures else []:
+        path = workspace.run(run) / "reconstruction.parquet"
+        if not path.exists():
+            continue
+        frame = pd.read_parquet(path)
+        event = frame.iloc[int(frame["masked_x"].map(len).argmax())]
+        caption = (
+            f"Validation event {event['event_id']}, run {run}. Grey: visible points. Of each masked group as many predicted points are "
+            "drawn as it has true ones; a point in several groups is drawn several times."
+        )
+        title = f"Masked groups, completed by {plain(start)}"
+        items.append(
+            show_picture(sheet, reconstruction_picture(event.to_dict()), f"reconstruction-{start}", title, caption)
+        )
+    return items
 
 
 def confusion_items(plan: Plan, sheet: Sheet) -> list[Item]:

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tpcfm.files import atomic
 from tpcfm.report.displays import DETECTORS, PALETTE
@@ -37,13 +38,17 @@ def draw_event(
     values = event[column]
     if column == "energy":
         shown = np.log10(np.clip(values, 1e-3, None))
-        drawn = axes.scatter(view[order, 0], view[order, 1], s=size, c=shown[order], cmap="viridis", linewidths=0)
+        drawn = axes.scatter(
+            view[order, 0], view[order, 1], s=size, c=shown[order], cmap="viridis", linewidths=0, rasterized=True
+        )
         axes.figure.colorbar(drawn, ax=axes, shrink=0.6, label=f"log10 {detector.energy_label}")
     else:
         names, colours = detector.names.get(column, {}), detector.colours.get(column, {})
         labels, inverse = np.unique(values, return_inverse=True)
         table = [colours.get(int(v), PALETTE[i % len(PALETTE)] if v >= 0 else "#c9c9c9") for i, v in enumerate(labels)]
-        axes.scatter(view[order, 0], view[order, 1], s=size, c=np.array(table)[inverse[order]], linewidths=0)
+        axes.scatter(
+            view[order, 0], view[order, 1], s=size, c=np.array(table)[inverse[order]], linewidths=0, rasterized=True
+        )
         if names:
             for value, colour in zip(labels.tolist(), table, strict=True):
                 axes.scatter([], [], s=24, c=colour, label=names.get(value, str(value)))
@@ -62,12 +67,18 @@ def save_still(path: Path, event: Event, columns: Sequence[str], layout: str, ti
     _save(path, [(column, event, column) for column in columns], layout, title)
 
 
-def _save(path: Path, panels: Sequence[tuple[str, Event, str]], layout: str, title: str) -> None:
+def still_figure(panels: Sequence[tuple[str, Event, str]], layout: str, title: str = "") -> Figure:
+    """Return a figure with one panel per (heading, event, column)."""
     figure, grid = plt.subplots(1, len(panels), figsize=(6.2 * len(panels), 5.6), layout="constrained", squeeze=False)
     for axes, (name, event, column) in zip(grid[0], panels, strict=True):
         draw_event(axes, event, column, layout)
         axes.set_title(name, color=INK)
     figure.suptitle(title, fontsize=9, color=MUTED)
+    return figure
+
+
+def _save(path: Path, panels: Sequence[tuple[str, Event, str]], layout: str, title: str) -> None:
+    figure = still_figure(panels, layout, title)
     with atomic(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=160)
     plt.close(figure)
