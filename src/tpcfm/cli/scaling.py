@@ -1,10 +1,10 @@
-"""``tpcfm scaling``: fit scaling laws to the runs of the scaling studies."""
+"""``tpcfm scaling``: fit scaling laws to the runs of the scaling studies, and draw them."""
 
 from pathlib import Path
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Fit scaling laws.")
+app = typer.Typer(no_args_is_help=True, help="Fit and draw scaling laws.")
 
 
 @app.callback()
@@ -41,3 +41,17 @@ def fit(
             note,
         )
     Console(width=140).print(table)
+
+
+@app.command()
+def draw(
+    plan: Path = typer.Option(..., help="Plan file."),
+    folder: Path = typer.Option(..., help="Folder that `tpcfm scaling fit` wrote."),
+    out: Path = typer.Option(..., help="Page to write (HTML); the figures lie beside it as PNG and SVG."),
+) -> None:
+    """Draw the scaling studies: laws, downstream metrics, coordinate check and learning-rate transfer."""
+    from tpcfm.config.plan import Plan
+    from tpcfm.report.scaling_page import write_scaling_page
+
+    items = write_scaling_page(Plan.read(plan), folder, out)
+    print(f"{out}: {', '.join(item.name for item in items)}")

@@ -59,12 +59,13 @@ class Room:
         budget = [f"steps{steps}"] * (steps not in (None, full))
         steps = max(1, round((steps or full) * compute))
         rate = learning_rate or self.system.pretrain.learning_rate
+        micro_batch = self.system.max_points_by_size.get(size, self.system.pretrain.max_points)  # type: ignore[call-overload]
         warmup = min(self.system.pretrain.warmup_steps, steps // 5)
         block = NeighbourPretraining(
             model=self.model(size, mixer, parameterization),
             targets=self.system.targets.model_copy(update=targets),
             train=self.system.pretrain.model_copy(
-                update={"steps": steps, "warmup_steps": warmup, "learning_rate": rate}
+                update={"steps": steps, "warmup_steps": warmup, "learning_rate": rate, "max_points": micro_batch}
             ),
             data_fraction=fraction,
             validation_events=self.system.validation_events,

@@ -1,6 +1,6 @@
 """The whole configuration: ``config.yaml`` with a scale laid over it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -133,6 +133,9 @@ class Fm4nppSystem(Block):
     sizes: list[Size] = Field(default=["m1", "m2", "m3"], min_length=1)
     pretrain: TrainConfig
     steps_by_size: dict[Size, int] = Field(default_factory=dict)
+    max_points_by_size: dict[Size, Annotated[int, Field(gt=0)]] = Field(
+        default_factory=dict, description="points per micro-batch of a size, as `tpcfm ladder plan` finds room for"
+    )
     validation_events: int = Field(1000, gt=0, description="events of every fixed validation set")
     seeds: list[int] = Field(default=[0], min_length=1)
     scaling: ScalingStudy = ScalingStudy()
