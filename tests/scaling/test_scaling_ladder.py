@@ -1,0 +1,92 @@
+"""The ladder before anything is spent: parameters and operations of the formulas, hours that follow the device, memory that fits."""
+
+from pathlib import Path
+
+import pytest
+
+from tpcfm.config.load import load
+from tpcfm.config.plan import make_plan
+from tpcfm.errors import ConfigError
+from tpcfm.scaling import parameters as count
+from tpcfm.scaling.devices import DEVICES, Assumptions, device
+from tpcfm.scaling.ladder import ladder
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSUMED = Assumptions()
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return make_plan(load(ROOT / "config.yaml", ROOT / "workflow/scales/paper.yaml"))
+
+
+@pytest.fixture(scope="module")
+def rungs(paper):
+    return {row.run: row for row in ladder(paper, device("h100"), ASSUMED)}
+
+
+def of_size(rungs, size):
+    (row,) = (r for r in rungs.values() if r.size == size and "scaling_size" in r.studies)
+    return row
+
+
+def test_every_pretraining_of_the_scaling_studies_is_listed_once(paper, rungs):
+    wanted = {r for r in paper.of_experiment("scaling") if paper.runs[r].recipe == "pretrain_fm4npp"}
+    assert set(rungs) == wanted
+    assert any("lr_transfer" in r.studies for r in rungs.values())
+
+
+def test_parameters_points_and_operations_are_those_of_the_formulas(paper, rungs):
+    row = of_size(rungs, "m6")
+    assert row.parameters == 174_685_722
+    train = paper.runs[row.run].config["train"]
+    assert row.points == pytest.approx(train["steps"] * train["batch_size"] * 880)
+    # Six operations per parameter and point, and the scan.
+    assert row.flops == pytest.approx(6 * row.parameters * row.points, rel=0.08)
+
+
+def test_a_share_of_the_steps_costs_that_share(rungs):
+    full, half = of_size(rungs, "m2"), next(r for r in rungs.values() if "m2-compute0.5" in r.run)
+    assert half.flops == pytest.approx(full.flops / 2)
+    assert half.hours == pytest.approx(full.hours / 2, rel=0.02)
+    # A share of the events changes what is seen, not how often.
+    data = next(r for r in rungs.values() if "data0.01" in r.run)
+    assert data.flops == of_size(rungs, "m3").flops
+
+
+def test_a_given_utilisation_sets_the_hours(paper, rungs):
+    chosen = device("h100")
+    row = of_size(rungs, "m6")
+    given = {r.run: r for r in ladder(paper, chosen, Assumptions(utilisation=0.1))}[row.run]
+    assert given.hours == pytest.approx(row.flops / (0.1 * chosen.half) / 3600, rel=0.01)
+    assert given.utilisation == pytest.approx(0.1, rel=0.01)
+
+
+def test_small_models_use_less_of_the_peak_and_slow_devices_take_longer(paper, rungs):
+    shares = [of_size(rungs, f"m{i}").utilisation for i in range(1, 7)]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] < 0.5
+    slower = {r.run: r for r in ladder(paper, device("a100"), ASSUMED)}
+    assert all(slower[run].hours > row.hours for run, row in rungs.items())
+
+
+def test_the_paper_scale_fits_into_80_gb_and_says_what_would(paper, rungs):
+    assert all(row.fits for row in rungs.values())
+    small = {r.run: r for r in ladder(paper, device("a30"), ASSUMED)}
+    for run, row in small.items():
+        assert row.fits == (row.micro_batch <= row.largest)
+        assert row.largest < rungs[run].largest
+    assert not all(row.fits for row in small.values())
+
+
+def test_unknown_devices_are_named_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"'k80': known are .*h100"):
+        device("k80")
+    assert {"h100", "h200", "a100", "cpu"} <= set(DEVICES)
+
+
+def test_parameters_are_counted_as_elsewhere(paper, rungs):
+    from tpcfm.config.fm4npp import Fm4nppModel
+
+    for row in rungs.values():
+        assert row.parameters == count.backbone(Fm4nppModel.model_validate(paper.runs[row.run].config["model"]))
