@@ -63,7 +63,9 @@ def wheel_command(variant: image.Variant, wheelhouse: Path) -> list[str]:
     ]
     for lock in variant.locks:
         command += ["--requirement", str(lock)]
-    for index in variant.indexes if variant.name == "cuda" else ():
+    # As in the Makefile: a CPU build of torch comes from its own index on most machines, and pip takes it before the plain one.
+    own = [os.environ["TORCH_INDEX"]] if os.environ.get("TORCH_INDEX") else []
+    for index in variant.indexes if variant.name == "cuda" else own:
         command += ["--extra-index-url", index]
     return command
 

@@ -88,6 +88,22 @@ def test_local_base_and_wheelhouse_need_no_network(tmp_path: Path) -> None:
     assert "--no-index --find-links /mnt" in (CONTAINERS / "install.sh").read_text()
 
 
+def test_wheels_come_from_the_index_that_the_makefile_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    variant = image.Variant("cpu", f"{sys.version_info.major}.{sys.version_info.minor}", "base", ())
+    monkeypatch.delenv("TORCH_INDEX", raising=False)
+    assert "--extra-index-url" not in build.wheel_command(variant, tmp_path)
+    monkeypatch.setenv("TORCH_INDEX", f"{image.INDEX}/cpu")
+    command = build.wheel_command(variant, tmp_path)
+    assert command[command.index("--extra-index-url") + 1] == f"{image.INDEX}/cpu"
+
+
+@pytest.mark.usefixtures("program")
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_compression_is_said(compression: str) -> None:
+    command = build.build_command(image.VARIANTS["cpu"], Path("o.sif"), "base", None, compression)
+    assert f"-comp {compression}" in command[command.index("--mksquashfs-args") + 1]
+
+
 @pytest.mark.usefixtures("program")
 def test_driver_is_passed_through_for_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     run = ["tpcfm", "doctor"]
