@@ -68,12 +68,12 @@ def _costs(plan: "Plan", gpu: str, gpus: int, cores: int, utilisation: float | N
     for name in ("stage", "jobs", "GPU-hours", "core-hours", "disk", "scratch", "wall time"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for row in rows:
-        hours = [f"{row.device_hours:,.1f}", f"{row.core_hours:,.1f}"]
+        hours = [_hours(row.device_hours), _hours(row.core_hours)]
         table.add_row(row.stage, str(row.jobs), *hours, _size(row.disk), _size(row.scratch), _time(row.wall))
     sums = [sum(r.device_hours for r in rows), sum(r.core_hours for r in rows)]
     disk, wall = sum(r.disk for r in rows), sum(r.wall for r in rows)
     highest = max(r.scratch for r in rows)
-    table.add_row("all", str(len(jobs)), *(f"{h:,.1f}" for h in sums), _size(disk), _size(highest), _time(wall))
+    table.add_row("all", str(len(jobs)), *map(_hours, sums), _size(disk), _size(highest), _time(wall))
     console = Console(width=120)
     console.print(table)
     where = f"{gpus} x {chosen.name}, {cores} CPU cores" if chosen.gpu else f"{cores} CPU cores"
@@ -89,6 +89,10 @@ def _costs(plan: "Plan", gpu: str, gpus: int, cores: int, utilisation: float | N
     )
     for recipe, number in unknown.items():
         console.print(f"  no estimate for the {number} runs of {recipe}: counted as jobs only", highlight=False)
+
+
+def _hours(value: float) -> str:
+    return f"{value:,.1f}" if value >= 10 or value == 0 else f"{value:.2f}"
 
 
 def _size(value: float) -> str:

@@ -39,7 +39,7 @@ def _gpu(name: str, half: float, single: float, bandwidth: float, memory: float,
 
 
 # Dense rates, largest memory of each model. The host link is what PCIe 4 (5 for Hopper) carries in practice. The CPU core has two
-# 8-wide fused multiply-adds at 2.5 GHz and a bandwidth that includes its caches; it has no faster half precision.
+# 8-wide fused multiply-adds at 3 GHz and a bandwidth that includes its caches; it has no faster half precision.
 DEVICES = {
     device.name: device
     for device in (
@@ -51,7 +51,7 @@ DEVICES = {
         _gpu("h200", 989, 67, 4800, 141, 50),
         _gpu("l40s", 362, 91.6, 864, 48),
         _gpu("rtx4090", 165, 82.6, 1008, 24),
-        Device("cpu", 80 * GIGA, 80 * GIGA, 25 * GIGA, float("inf"), float("inf"), gpu=False),
+        Device("cpu", 100 * GIGA, 100 * GIGA, 32 * GIGA, float("inf"), float("inf"), gpu=False),
     )
 }
 
