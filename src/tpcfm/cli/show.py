@@ -1,5 +1,6 @@
 """``tpcfm show``."""
 
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -7,20 +8,67 @@ import typer
 COLOURS = ("energy", "semantic", "fragment", "group", "interaction", "pid", "track", "noise")
 
 
+class PictureKind(StrEnum):
+    """What to draw of an event that a trained model has seen."""
+
+    prediction = "prediction"
+    segmentation = "segmentation"
+    attention = "attention"
+    reconstruction = "reconstruction"
+    features = "features"
+    order = "order"
+
+
+MODEL = "With --run"
+ATTENTION = "With --picture attention"
+MASKED = "With --picture reconstruction"
+
+
 def command(
     file: Path = typer.Argument(
-        ..., help="Raw file (.h5, spacepoints*.npz), event table or predictions table (.parquet)."
+        ..., help="Raw file (.h5, spacepoints*.npz), event table, predictions table (.parquet) or folder of a cache."
     ),
     event: int = typer.Option(0, help="Row of the event in the file."),
     color: list[str] = typer.Option(
-        [], help=f"{', '.join(COLOURS)}; several become buttons; default: all that are there."
+        [], help=f"{', '.join(COLOURS)}; several become buttons; default: all that are there. Without --run."
     ),
+    run: list[Path] = typer.Option(
+        [],
+        help="Model directory (results/runs/<id>); give it several times to see runs side by side.",
+        rich_help_panel=MODEL,
+    ),
+    picture: PictureKind | None = typer.Option(
+        None,
+        help="prediction (or segmentation): truth, prediction, difference; attention, reconstruction of masked groups, "
+        "features as colours: pretrained runs; order: the serializations. Default: what fits the run.",
+        rich_help_panel=MODEL,
+    ),
+    layer: int | None = typer.Option(None, help="Layer, from 1; default: a menu of all.", rich_help_panel=ATTENTION),
+    head: int | None = typer.Option(None, help="Head, from 1; default: a menu of all.", rich_help_panel=ATTENTION),
+    token: list[int] = typer.Option(
+        [], help="Query token, from 0; may be repeated; default: one per class.", rich_help_panel=ATTENTION
+    ),
+    mask_ratio: float = typer.Option(0.6, help="Share of the groups that is masked.", rich_help_panel=MASKED),
+    seed: int = typer.Option(0, help="Draws the masked groups.", rich_help_panel=MASKED),
     out: Path = typer.Option(
         Path("event.html"), help="HTML (rotatable, opens without a network), or .png, .svg, .pdf for a still."
     ),
 ) -> None:
-    """Write a rotatable 3-D display of one event."""
-    from tpcfm.report.show import show_event
+    """Draw one event: its labels, or with --run what trained models make of it."""
+    from tpcfm.errors import ConfigError
+    from tpcfm.report.show import check_output, show_event, show_model
 
-    title, points = show_event(file, event, color, out)
-    print(f"{out}: {title}, {points} points")
+    check_output(out)
+    if not run:
+        asked = [n for n, v in (("--picture", picture), ("--layer", layer), ("--head", head)) if v is not None]
+        if asked or token:
+            raise ConfigError(f"{(asked or ['--token'])[0]} needs a model: give its directory with --run")
+        title, points = show_event(file, event, color, out)
+        print(f"{out}: {title}, {points} points")
+        return
+    from tpcfm.recipes.picture_data import Choice, picture_data
+
+    choice = Choice(layer, head, token, mask_ratio, seed)
+    data = picture_data(file, event, run, picture.value if picture else "", choice)
+    show_model(data, out)
+    print(f"{out}: {data['picture']} of {data['event_id']}, {data['points']} points")

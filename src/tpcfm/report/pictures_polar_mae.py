@@ -29,18 +29,20 @@ def points(event: Mapping[str, Any], prefix: str = "") -> npt.NDArray[np.float32
     return np.stack([np.asarray(event[prefix + axis], dtype=np.float32) for axis in "xyz"], axis=1)
 
 
-def feature_picture(tokens: Mapping[str, pd.DataFrame], title: str = "") -> Picture:
+def feature_picture(tokens: Mapping[str, pd.DataFrame], title: str = "", layout: str = "pilarnet") -> Picture:
     """Return tokens coloured by three principal components of their features, one panel per encoder.
 
     Args:
         tokens: by start: ``x y z`` (voxel) and ``r g b`` in [0, 1], one row per token.
+        title: of the picture.
+        layout: the detector; for ``tpcpp`` one row per point, in cm.
     """
     panels = []
     for name, table in tokens.items():
         rgb = (255 * table[["r", "g", "b"]].clip(0, 1).to_numpy()).round().astype(int)
         colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rgb]
         panels.append(Panel(plain(name), [Cloud(points(table), colours, size=3.6)]))
-    return Picture(panels, LIQUID_ARGON, title=title)
+    return Picture(panels, DETECTORS[layout], title=title)
 
 
 def attention_picture(tokens: pd.DataFrame, attention: pd.DataFrame, title: str = "") -> Picture:
@@ -63,7 +65,7 @@ def attention_picture(tokens: pd.DataFrame, attention: pd.DataFrame, title: str 
             Cloud(xyz, values=values, size=3.4),
             Cloud(xyz[token : token + 1], WRONG, name="query token", size=8),
         ]
-        panels.append(Panel(f"query in a {name} token" if name else f"query token {token}", clouds))
+        panels.append(Panel(f"query: {name}" if name.startswith("token") else f"query in a {name} token", clouds))
     bar = "attention × number of tokens"
     found = {name: np.concatenate([p.clouds[0].version(name) for p in panels]) for name in versions}
     # The range of all maps, so that heads can be compared; the one with most contrast is shown first.

@@ -1,7 +1,7 @@
-"""One event of any file as a stand-alone display."""
+"""One event of any file as a stand-alone display, alone or as trained models see it."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,57 @@ import pyarrow.parquet as pq
 
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.files import write_text
-from tpcfm.report.displays import event_figure, prediction_figure
+from tpcfm.report.displays import CONFIG, event_figure, prediction_figure
 from tpcfm.report.events import COLUMNS, read_event
-from tpcfm.report.stills import save_panels, save_still
+from tpcfm.report.panels import save_picture
+from tpcfm.report.pictures_fm4npp import comparison_picture, path_picture
+from tpcfm.report.pictures_polar_mae import (
+    attention_picture,
+    feature_picture,
+    reconstruction_picture,
+    segmentation_picture,
+)
+from tpcfm.report.stills import save_still
 
 STILLS = (".png", ".svg", ".pdf")
 FORMATS = (
     "a PILArNet-M file (.h5), a TPCpp-10M file (spacepoints*.npz), an event table or a predictions table (.parquet)"
 )
+
+
+def check_output(out: Path) -> None:
+    """Make sure that a picture can be written.
+
+    Raises:
+        ConfigError: an ending that is not known.
+    """
+    if out.suffix not in (".html", *STILLS):
+        raise ConfigError(
+            f"--out {out}: ends in {out.suffix!r}; allowed: .html (rotatable), {', '.join(STILLS)} (still)"
+        )
+
+
+def show_model(data: Mapping[str, Any], out: Path) -> None:
+    """Write the picture of an event as trained models see it.
+
+    Args:
+        data: from `tpcfm.recipes.picture_data.picture_data`.
+        out: HTML or a still.
+    """
+    kind, title = data["picture"], str(data["event_id"])
+    if kind == "prediction" and data["task"] == "segmentation":
+        picture = segmentation_picture(data["events"], title)
+    elif kind == "prediction":
+        picture = comparison_picture(data["events"], data["task"], title)
+    elif kind == "attention":
+        picture = attention_picture(data["tokens"], data["attention"], title)
+    elif kind == "reconstruction":
+        picture = reconstruction_picture(data["event"], title)
+    elif kind == "features":
+        picture = feature_picture(data["tables"], title, data["layout"])
+    else:
+        picture = path_picture(data["paths"], title)
+    save_picture(picture, out)
 
 
 def show_event(file: Path, row: int, colours: Sequence[str], out: Path) -> tuple[str, int]:
@@ -31,10 +74,7 @@ def show_event(file: Path, row: int, colours: Sequence[str], out: Path) -> tuple
     """
     if not file.exists():
         raise DataError(f"{file}: no such file")
-    if out.suffix not in (".html", *STILLS):
-        raise ConfigError(
-            f"--out {out}: ends in {out.suffix!r}; allowed: .html (rotatable), {', '.join(STILLS)} (still)"
-        )
+    check_output(out)
     if file.suffix == ".parquet":
         return _from_table(file, row, colours, out)
     if file.suffix in (".h5", ".npz"):
@@ -80,14 +120,15 @@ def _show_prediction(record: "pd.Series[Any]", out: Path) -> tuple[str, int]:
     if out.suffix == ".html":
         _write_html(prediction_figure(event, task, title), out)
     else:
-        column, layout = ("semantic", "pilarnet") if task == "segmentation" else (task, "tpcpp")
-        panels = {k: {**event, column: event[k]} for k in ("truth", "prediction")}
-        save_panels(out, panels, column, layout, title)
+        one = {"prediction": event}
+        save_picture(
+            segmentation_picture(one, title) if task == "segmentation" else comparison_picture(one, task, title), out
+        )
     return title, len(event["x"])
 
 
 def _write_html(figure: go.Figure, out: Path) -> None:
-    write_text(out, figure.to_html(include_plotlyjs=True, config={"displaylogo": False}))
+    write_text(out, figure.to_html(include_plotlyjs=True, config=CONFIG))
 
 
 def _guess_task(event: dict[str, np.ndarray]) -> str:

@@ -57,11 +57,6 @@ def draw_event(
     axes.axis("off")
 
 
-def save_panels(path: Path, panels: Mapping[str, Event], column: str, layout: str, title: str = "") -> None:
-    """Write a PNG, SVG or PDF with one panel per event of ``panels`` (its key is the heading), coloured by one column."""
-    _save(path, [(name, event, column) for name, event in panels.items()], layout, title)
-
-
 def save_still(path: Path, event: Event, columns: Sequence[str], layout: str, title: str = "") -> None:
     """Write a PNG, SVG or PDF with one panel per column of one event."""
     _save(path, [(column, event, column) for column in columns], layout, title)

@@ -1,0 +1,205 @@
+"""What `tpcfm show --run` draws: one event of any file seen by trained models, as plain arrays and tables."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tpcfm.config.fm4npp import Fm4nppModel, TargetConfig
+from tpcfm.errors import CheckpointError, ConfigError, DataError
+from tpcfm.evaluate.embeddings import component_colours
+from tpcfm.evaluate.serialized_path import event_paths
+from tpcfm.models.token_encoder import TokenEncoder
+from tpcfm.prepare.sequence_cache import RawEvent
+from tpcfm.prepare.serialization import BinEdges
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.attention_map import attention_maps, typical_queries
+from tpcfm.recipes.backbone_features import equal_mix, event_batch
+from tpcfm.recipes.group_batches import GroupBatches
+from tpcfm.recipes.groups_support import load_encoder, pretrained_model_config
+from tpcfm.recipes.one_event import prepared_event
+from tpcfm.recipes.predict import ADAPTERS, SEGMENTATION, predict_event
+from tpcfm.recipes.probe_tokens import encode
+from tpcfm.recipes.reconstruction import load_autoencoder, reconstruct_event
+from tpcfm.recipes.sequences_support import load_backbone, new_backbone
+from tpcfm.train import load_config
+
+AUTOENCODERS = ("polar_mae", "point_mae")
+PICTURES = {
+    "prediction": (SEGMENTATION, *ADAPTERS),
+    "attention": AUTOENCODERS,
+    "reconstruction": AUTOENCODERS,
+    "features": (*AUTOENCODERS, "fm4npp"),
+    "order": ("fm4npp", *ADAPTERS),
+}
+"""Pictures and the architectures that can make them."""
+MASK_RATIO = 0.6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to look at: layer and head from 1 and tokens from 0 (attention); masked share and seed (reconstruction)."""
+
+    layer: int | None = None
+    head: int | None = None
+    tokens: Sequence[int] = ()
+    mask_ratio: float = MASK_RATIO
+    seed: int = 0
+
+
+def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choice: Choice) -> dict[str, Any]:
+    """Return what a picture shows.
+
+    Args:
+        file: raw file, event table or folder of a prepared cache.
+        row: event.
+        runs: model directories; ``prediction`` and ``features`` take several, the others one.
+        picture: one of `PICTURES`, ``segmentation`` (another name of ``prediction``), or "" for what fits the first run.
+        choice: what to look at.
+
+    Returns:
+        ``picture event_id points`` and what the picture needs: ``events task``, ``tokens attention``, ``event``, ``tables`` or ``paths``.
+
+    Raises:
+        ConfigError: a picture that does not exist, or a layer, head, token or mask ratio out of range.
+        CheckpointError: a run that cannot make this picture, or runs whose events are prepared differently.
+        DataError: no such file or event.
+    """
+    configs = [_config(run) for run in runs]
+    picture = _chosen(picture, runs, configs)
+    if len(runs) > 1 and picture not in ("prediction", "features"):
+        raise ConfigError(f"--run: {len(runs)} runs; the picture {picture!r} shows one")
+    made = [{k: c.get(k) for k in ("tokenizer", "serialization", "edges")} for c in configs]
+    for run, other in zip(runs[1:], made[1:], strict=True):
+        if other != made[0]:
+            raise CheckpointError(f"{run}: prepares events in another way than {runs[0]}; show them one by one")
+    with tempfile.TemporaryDirectory() as folder:
+        store, at = prepared_event(file, row, configs[0], Path(folder))
+        makers = {
+            "prediction": _prediction,
+            "attention": _attention,
+            "reconstruction": _reconstruction,
+            "features": _features,
+            "order": _order,
+        }
+        found = makers[picture](store, at, runs, configs, choice)
+        return {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at]), **found}
+
+
+def _config(run: Path) -> dict[str, Any]:
+    if not run.is_dir():
+        raise DataError(f"--run {run}: no such folder; a run lies in results/runs/<id>")
+    return load_config(run)
+
+
+def _chosen(picture: str, runs: Sequence[Path], configs: Sequence[dict[str, Any]]) -> str:
+    picture = {"segmentation": "prediction"}.get(picture, picture)
+    kinds = [str(config.get("architecture")) for config in configs]
+    if not picture:
+        fitting = [name for name, architectures in PICTURES.items() if kinds[0] in architectures]
+        picture = fitting[0] if fitting else "prediction"
+    if picture not in PICTURES:
+        raise ConfigError(f"--picture {picture!r}; allowed: {', '.join(PICTURES)}")
+    for run, kind in zip(runs, kinds, strict=True):
+        if kind not in PICTURES[picture]:
+            possible = ", ".join(name for name, known in PICTURES.items() if kind in known) or "none"
+            raise CheckpointError(
+                f"{run}: a model of architecture {kind!r} makes no picture {picture!r}; it makes: {possible}"
+            )
+    return picture
+
+
+def _prediction(
+    store: PreparedStore, row: int, runs: Sequence[Path], configs: Sequence[dict[str, Any]], choice: Choice
+) -> dict[str, Any]:
+    events = {run.name: predict_event(run, store, row) for run in runs}
+    tasks = {event["task"] for event in events.values()}
+    if len(tasks) > 1:
+        raise ConfigError(
+            f"--run: the runs predict different things ({', '.join(sorted(tasks))}); show them one by one"
+        )
+    return {"events": events, "task": tasks.pop()}
+
+
+def _attention(
+    store: PreparedStore, row: int, runs: Sequence[Path], configs: Sequence[dict[str, Any]], choice: Choice
+) -> dict[str, Any]:
+    model = pretrained_model_config(runs[0], store)
+    for name, value, count in (("layer", choice.layer, model.depth), ("head", choice.head, model.heads)):
+        if value is not None and not 1 <= value <= count:
+            raise ConfigError(f"--{name} {value}: this model has 1 to {count}")
+    count = len(store.value(row, "group_offset")) - 1
+    for token in choice.tokens:
+        if not 0 <= token < count:
+            raise ConfigError(f"--token {token}: this event has tokens 0 to {count - 1}")
+    queries = {f"token {token}": token for token in choice.tokens} or typical_queries(store, row) or {"token 0": 0}
+    found = attention_maps(
+        runs[0],
+        store,
+        row,
+        queries=list(queries.values()),
+        layers=None if choice.layer is None else [choice.layer - 1],
+        heads=None if choice.head is None else [choice.head - 1],
+    )
+    rows = [
+        {"query": name, "token": token, "layer": layer + 1, "head": head + 1, "weight": found["weight"][q, i, k]}
+        for q, (name, token) in enumerate(queries.items())
+        for i, layer in enumerate(found["layers"])
+        for k, head in enumerate(found["heads"])
+    ]
+    return {"tokens": pd.DataFrame({axis: found[axis] for axis in "xyz"}), "attention": pd.DataFrame(rows)}
+
+
+def _reconstruction(
+    store: PreparedStore, row: int, runs: Sequence[Path], configs: Sequence[dict[str, Any]], choice: Choice
+) -> dict[str, Any]:
+    if not 0 < choice.mask_ratio < 1:
+        raise ConfigError(f"--mask-ratio {choice.mask_ratio}: must lie between 0 and 1")
+    model = load_autoencoder(runs[0], store)
+    collate = GroupBatches(mask_ratio=choice.mask_ratio)
+    return {"event": reconstruct_event(model, store, row, collate, choice.seed)}
+
+
+def _features(
+    store: PreparedStore, row: int, runs: Sequence[Path], configs: Sequence[dict[str, Any]], choice: Choice
+) -> dict[str, Any]:
+    """Colours of the features of every run, after those of random weights of the first run's architecture."""
+    torch.manual_seed(0)
+    if configs[0]["architecture"] == "fm4npp":
+        model = Fm4nppModel.model_validate(configs[0]["model"])
+        batch = event_batch(store, [row])
+        xyz = batch["xyz"]
+        features = {"random": equal_mix(new_backbone(model, TargetConfig(), 0), batch)}
+        features |= {run.name: equal_mix(load_backbone(run, store), batch) for run in runs}
+        return {"tables": {name: _coloured(xyz, values) for name, values in features.items()}, "layout": "tpcpp"}
+    centre = np.asarray(store.value(row, "centre_xyz")).reshape(-1, 3)
+    encoders = {"random": TokenEncoder(pretrained_model_config(runs[0], store))}
+    for run in runs:
+        encoders[run.name] = TokenEncoder(pretrained_model_config(run, store))
+        load_encoder(encoders[run.name], run)
+    rows = np.array([row])
+    tables = {name: _coloured(centre, encode(one.eval(), store, rows).features) for name, one in encoders.items()}
+    return {"tables": tables, "layout": "pilarnet"}
+
+
+def _coloured(xyz: np.ndarray, features: np.ndarray) -> pd.DataFrame:
+    colours = component_colours(features, xyz)
+    return pd.DataFrame({**dict(zip("xyz", xyz.T, strict=True)), **dict(zip("rgb", colours.T, strict=True))})
+
+
+def _order(
+    store: PreparedStore, row: int, runs: Sequence[Path], configs: Sequence[dict[str, Any]], choice: Choice
+) -> dict[str, Any]:
+    if not store.manifest.get("edges"):
+        raise DataError(f"{store.folder}: holds no box edges, so the raster order cannot be drawn")
+    event = store[row]
+    columns = {name: np.asarray(event[name]) for name in ("energy", "x", "y", "z")}
+    raw = RawEvent(event["event_id"], event["split"], row, **columns, labels={"track": event["track"]})
+    table = event_paths(raw, BinEdges.from_dict(store.manifest["edges"], source=str(store.folder)))
+    same = table.attrs["same_next"] if event["track"] is not None else {}
+    return {"paths": table.assign(same_next=table["order"].map(same).astype(float))}
