@@ -19,7 +19,12 @@ PALETTE = (
 AXIS: dict[str, Any] = {"backgroundcolor": "white", "gridcolor": GRID, "zerolinecolor": GRID, "color": MUTED}
 FONT: dict[str, Any] = {"family": "system-ui, sans-serif", "size": 12, "color": INK}
 CAMERA: dict[str, Any] = {"eye": {"x": 1.55, "y": 1.55, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.12}}
-MODEBAR: dict[str, Any] = {"orientation": "v", "bgcolor": "rgba(255,255,255,0)", "color": "#b8c0c9", "activecolor": MUTED}
+MODEBAR: dict[str, Any] = {
+    "orientation": "v",
+    "bgcolor": "rgba(255,255,255,0)",
+    "color": "#b8c0c9",
+    "activecolor": MUTED,
+}
 CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "responsive": True,

@@ -126,7 +126,12 @@ def rotatable(picture: Picture, height: int = 420) -> go.Figure:
             look: dict[str, Any] = {"color": cloud.colour}
             if cloud.values is not None:
                 low, high = picture.range()
-                look = {"color": _small(cloud.version(picture.first)), "colorscale": picture.scale, "cmin": low, "cmax": high}
+                look = {
+                    "color": _small(cloud.version(picture.first)),
+                    "colorscale": picture.scale,
+                    "cmin": low,
+                    "cmax": high,
+                }
                 if not coloured and picture.bar:
                     look |= {"colorbar": bar, "showscale": True}
                 coloured.append((len(figure.data), cloud))
