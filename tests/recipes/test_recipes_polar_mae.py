@@ -15,6 +15,7 @@ from tpcfm.models.polar_mae import make_masked_autoencoder
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes import pretrain_polar_mae, probe_tokens, segment, sparse_unet
 from tpcfm.recipes.attention_map import attention_maps, typical_queries
+from tpcfm.recipes.early_weights import keep_early, load_early
 from tpcfm.recipes.group_batches import GroupBatches
 from tpcfm.recipes.groups_support import evaluation_batches
 from tpcfm.recipes.masked_objective import MaskedObjective
@@ -202,7 +203,9 @@ def test_probe_of_pretrained_tokens_beats_random_weights(workspace: Workspace, p
         config = {"model": MODEL.model_dump(), "seeds": [0, 1], "train_events": 10, "test_events": 6}
         run = toy_run("probe_tokens", config, pretrained=start)
         probe_tokens.run(run, workspace)
-        table = metrics(workspace, run.id).set_index("class")
+        whole = metrics(workspace, run.id)
+        assert set(whole["task"]) == ({"probe"} if start is None else {"probe", "probe_fifth"})
+        table = whole[whole["task"] == "probe"].set_index("class")
         assert list(table.index) == ["", "shower", "track", "Michel", "delta"]
         assert (table["low"] <= table["value"]).all()
         means[start] = table.loc["", "value"]
@@ -211,6 +214,32 @@ def test_probe_of_pretrained_tokens_beats_random_weights(workspace: Workspace, p
         assert tokens[["r", "g", "b"]].min().min() >= 0
         assert tokens[["r", "g", "b"]].max().max() <= 1
     assert means[pretrained] > means[None] + 0.05
+    early = whole[whole["task"] == "probe_fifth"].set_index(["metric", "class"])["value"]
+    assert early["step", ""] == 20  # the first validation at or after a fifth of 40 steps
+    assert early["f1", ""] != means[pretrained]
+    scores = pd.read_parquet(workspace.run(run.id) / "event_scores.parquet")
+    for task in ("probe", "probe_fifth"):
+        sums = scores[(scores["task"] == task) & (scores["metric"] == "f1") & (scores["class"] == "track")]
+        each = sums.groupby("repeat")[["numerator", "denominator"]].sum()
+        stated = whole[(whole["task"] == task) & (whole["metric"] == "f1") & (whole["class"] == "track")][
+            "value"
+        ].item()
+        assert (each["numerator"] / each["denominator"]).mean() == pytest.approx(stated)
+
+
+def test_early_weights_are_those_of_the_first_validation_after_a_fifth(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    for step in (0, 2, 4, 6):
+        torch.nn.init.constant_(model.weight, step)
+        keep_early(model, tmp_path, step, 20)
+    other = torch.nn.Linear(2, 2)
+    assert load_early(other, tmp_path) == 4
+    assert (other.weight == 4).all()
+    keep_early(model, tmp_path, 0, 20)  # a training that starts again
+    assert load_early(other, tmp_path) is None
+    (tmp_path / "early.safetensors").write_bytes(b"no")
+    with pytest.raises(CheckpointError, match="do not load"):
+        load_early(other, tmp_path)
 
 
 def test_more_labels_than_events_is_a_config_error(workspace: Workspace) -> None:

@@ -26,10 +26,11 @@ from tpcfm.evaluate.intervals import paired_difference
 
 SCORES = {
     "probe": ("f1",),
+    "probe_fifth": ("f1",),
     "segmentation": ("f1", "precision", "recall", "iou", "f1_calibrated", "precision_calibrated", "recall_calibrated"),
     "tracks": ("ari", "efficiency", "purity"),
-    "pid": ("accuracy", "recall", "precision", "f1"),
-    "noise": ("accuracy", "recall", "precision", "f1"),
+    "pid": ("accuracy", "recall", "precision", "f1", "f1_calibrated", "recall_calibrated", "precision_calibrated"),
+    "noise": ("accuracy", "recall", "precision", "f1", "f1_calibrated", "recall_calibrated", "precision_calibrated"),
 }
 """Metrics compared per task; more is better for all of them."""
 MIN_SEEDS, MIN_EVENTS = 5, 200

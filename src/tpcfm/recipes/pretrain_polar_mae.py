@@ -9,6 +9,7 @@ from tpcfm.evaluate.table import write_metrics
 from tpcfm.models.point_mae import PointMAE
 from tpcfm.models.polar_mae import make_masked_autoencoder
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.early_weights import keep_early
 from tpcfm.recipes.group_batches import GroupBatches
 from tpcfm.recipes.groups_support import (
     evaluation_batches,
@@ -69,6 +70,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
 
     def validate(network: torch.nn.Module, step: int) -> dict[str, float]:
         assert isinstance(network, PointMAE)
+        keep_early(network.encoder, workspace.run(run.id), step, block.train.steps)
         return losses(network) | (probe(network.encoder) if probe else {})
 
     result = fit(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -19,6 +20,7 @@ from tpcfm.models.token_encoder import TokenEncoder
 from tpcfm.models.tokens import Tokens
 from tpcfm.prepare.batches import collate_groups
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.early_weights import load_early
 from tpcfm.recipes.group_batches import GroupBatches, labelled_subset
 from tpcfm.recipes.groups_support import (
     Rows,
@@ -41,6 +43,7 @@ COLOURED_EVENTS = 4
 def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
     """Encode training and test events, fit the probes for every seed, write F1 rows and coloured tokens.
 
+    Where the pretraining kept its weights after a fifth of the steps, they are probed in the same way (task ``probe_fifth``).
     Each seed draws its own training events, tokens and solver state; the test events are the same. ``max_seconds`` is accepted
     like in every recipe; a probe has no state to stop in.
 
@@ -59,22 +62,26 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     encoder.to(where).eval()
 
     test_rows = spread(events_of(store, "test"), block.test_events)
-    test = encode(encoder, store, test_rows)
-    counts = []
-    for seed in block.seeds:
-        key = 1000 * run.seed + seed
-        train_rows = labelled_subset(store, events_of(store, "train"), block.train_events, key)
-        train = encode(encoder, store, np.sort(train_rows)).sample(block.max_tokens, key)
-        seen = test.sample(block.max_tokens, key)
-        chosen = fit_and_predict(train, seen, components=block.components, c=block.c, seed=seed)
-        counts.append(event_counts(seen, chosen, len(test_rows)))
-    rows = probe_rows(counts, CLASSES, seed=run.seed)
+    counts = {"probe": _counts(encoder, store, test_rows, block, run.seed)}
+    rows = [{"task": "probe", **row} for row in probe_rows(counts["probe"], CLASSES, seed=run.seed)]
+    if run.pretrained is not None:
+        early = TokenEncoder(encoder.config).to(where).eval()
+        step = load_early(early, workspace.run(run.pretrained))
+        if step is not None:
+            counts["probe_fifth"] = _counts(early, store, test_rows, block, run.seed)
+            found = probe_rows(counts["probe_fifth"], CLASSES, seed=run.seed)
+            found.append({"metric": "step", "value": float(step)})
+            rows += [{"task": "probe_fifth", **row} for row in found]
 
     folder = workspace.run(run.id)
-    parts = [("probe", seed, hit_sums(found, CLASSES)) for seed, found in zip(block.seeds, counts, strict=True)]
+    parts = [
+        (task, seed, hit_sums(one, CLASSES))
+        for task, each in counts.items()
+        for seed, one in zip(block.seeds, each, strict=True)
+    ]
     write_event_scores(folder / EVENT_SCORES, store.event_ids(test_rows), parts)
     write_coloured_tokens(folder / "tokens.parquet", encoder, store, spread(test_rows, COLOURED_EVENTS))
-    scores = {f"F1 {row['class'] or 'mean'}": row["value"] for row in rows}
+    scores = {f"F1 {row['class'] or 'mean'}": row["value"] for row in rows if row["task"] == "probe"}
     start = "random weights" if run.pretrained is None else f"tokens of {run.pretrained}"
     save_model(
         folder,
@@ -89,8 +96,24 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         run={"run": run.model_dump(mode="json"), "data": store.fingerprint},
         history=[],
     )
-    common = {"run": run.id, "family": run.family, "task": "probe", "split": "test", "seed": run.seed}
+    common = {"run": run.id, "family": run.family, "split": "test", "seed": run.seed}
     write_metrics(folder / "metrics.parquet", [{**common, **row} for row in rows])
+
+
+def _counts(
+    encoder: TokenEncoder, store: PreparedStore, test_rows: Rows, block: ProbeConfig, run_seed: int
+) -> list[npt.NDArray[np.float64]]:
+    """Return the counts per event of :func:`event_counts` for every seed of the probe."""
+    test = encode(encoder, store, test_rows)
+    counts = []
+    for seed in block.seeds:
+        key = 1000 * run_seed + seed
+        train_rows = labelled_subset(store, events_of(store, "train"), block.train_events, key)
+        train = encode(encoder, store, np.sort(train_rows)).sample(block.max_tokens, key)
+        seen = test.sample(block.max_tokens, key)
+        chosen = fit_and_predict(train, seen, components=block.components, c=block.c, seed=seed)
+        counts.append(event_counts(seen, chosen, len(test_rows)))
+    return counts
 
 
 @torch.no_grad()

@@ -50,7 +50,8 @@ def mean_over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _curves(axes: object, frame: pd.DataFrame) -> None:
+def label_curves(axes: object, frame: pd.DataFrame) -> None:
+    """Draw the result of `mean_over_seeds`, one line per point, on a logarithmic axis of labelled events."""
     for index, point in enumerate(frame["point"].unique()):
         rows = frame[frame["point"] == point].sort_values("n_labels")
         if rows["n_labels"].max() < 1:  # learns nothing from labels
@@ -80,7 +81,7 @@ def adapter_items(plan: Plan, sheet: Sheet) -> list[Item]:
     for axes, task in zip(grid[0], tasks, strict=True):
         title, metrics, reference = TASKS[task]
         rows = frame[frame["study"].isin([f"adapters_{task}", f"baselines_{task}"])]
-        _curves(axes, mean_over_seeds(rows[rows["metric"] == metrics[0]]))
+        label_curves(axes, mean_over_seeds(rows[rows["metric"] == metrics[0]]))
         axes.set_title(title)
         axes.set_ylabel({"ari": "ARI, mean over events"}.get(metrics[0], metrics[0]))
         legend(axes)
@@ -163,45 +164,3 @@ def _cost(metric: str, value: float) -> object:
     if metric != "parameters":
         return value
     return f"{value / 1e6:.{2 if value >= 1e5 else 3}f} M"
-
-
-def segmentation_items(plan: Plan, sheet: Sheet) -> list[Item]:
-    """Return label-efficiency curves and the table of PILArNet segmentation."""
-    frame = collect_studies(plan, ["finetune", "baselines"])
-    frame = frame[frame["study"].isin(["segmentation", "segmentation_baselines"]) & (frame["split"] == "test")]
-    if frame.empty:
-        return []
-    panels = [
-        ("mean", "macro F1"),
-        ("track", "track F1"),
-        ("shower", "shower F1"),
-        ("delta", "delta F1"),
-        ("Michel", "Michel F1"),
-    ]
-    f1 = frame[frame["metric"] == "f1"].assign(**{"class": frame["class"].replace("", "mean")})
-    figure, grid = sheet.axes(3, 2, width=3.5, height=2.7)
-    for axes, (name, label) in zip(grid.flat, panels, strict=False):
-        rows = f1[f1["class"] == name]
-        if len(rows):
-            _curves(axes, mean_over_seeds(rows))
-        axes.set_ylabel(label)
-        axes.set_ylim(0, 1.02)
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    grid.flat[-1].axis("off")
-    grid.flat[-1].legend(handles, labels, loc="center", title="start / mode")
-    caption = (
-        "peft: encoder frozen; full: all weights trained; random/peft: frozen random encoder; "
-        "random/full: from scratch; sparse_unet: supervised baseline."
-    )
-    items = [sheet.finish(figure, "labels-polar_mae", "Segmentation F1 against labelled events", caption, wide=True)]
-    names = [name for name, _ in panels]
-    body: list[list[object]] = []
-    means = {name: mean_over_seeds(f1[f1["class"] == name]).set_index(["point", "n_labels"]) for name in names}
-    for key in means["mean"].index:
-        cells = [means[n].loc[key] if key in means[n].index else None for n in names]
-        marks = [None if c is None else Markup(with_interval(c["value"], c["low"], c["high"])) for c in cells]
-        body.append([f"{key[0]} (here)", int(key[1]), *marks])
-    for (start, mode), numbers in published.SEGMENTATION_F1.items():
-        body.append([f"{start}/{mode} (paper, PILArNet-M)", 10_000, *(numbers[n] for n in names)])
-    text = "F1 on held-out events. Paper: arXiv 2502.02558, Table 7, real data, 10,000 labelled events."
-    return [*items, table("table-segmentation", "Segmentation", ["start / mode", "labels", *names], body, text)]

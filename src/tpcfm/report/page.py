@@ -14,9 +14,12 @@ from tpcfm.report.data import data_items
 from tpcfm.report.embed import MARK, SCRIPT
 from tpcfm.report.events import comparison_items, event_items, segmentation_pictures
 from tpcfm.report.features import feature_items
-from tpcfm.report.labels import SYSTEMS, adapter_items, segmentation_items
+from tpcfm.report.labels import SYSTEMS, adapter_items
+from tpcfm.report.paired import paired_items
+from tpcfm.report.polar_studies import polar_study_items
 from tpcfm.report.representations import attention_items, confusion_items, reconstruction_items, token_items
 from tpcfm.report.scaling import scaling_items
+from tpcfm.report.segmentation import segmentation_items
 from tpcfm.report.serialization import serialization_items
 from tpcfm.report.style import Item, Sheet
 from tpcfm.report.tokenizers import tokenizer_items
@@ -91,7 +94,12 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "What more parameters, events and steps bring.",
             scaling_items(studies / "scaling", sheet),
         ),
-        Section("ablations", "Ablations", "One thing changed at a time.", ablation_items(plan, sheet)),
+        Section(
+            "ablations",
+            "Ablations",
+            "One thing changed at a time.",
+            [*ablation_items(plan, sheet), *polar_study_items(plan)],
+        ),
         Section(
             "segmentation",
             "Few labels: segmentation",
@@ -99,6 +107,12 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             [*segmentation_items(plan, sheet), *confusion_items(plan, sheet)],
         ),
         Section("adapters", "Few labels: adapters", "Collider TPC.", adapter_items(plan, sheet)),
+        Section(
+            "above",
+            "Is it above?",
+            "What the claims rest on: differences between systems, paired by seed and test event.",
+            paired_items(plan),
+        ),
         Section(
             "predictions",
             "Predictions",

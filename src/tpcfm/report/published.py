@@ -6,12 +6,47 @@ PROBE = {
     "Point-MAE, 500k steps": {"mean": 0.719, "track": 0.993, "shower": 0.967, "delta": 0.572, "Michel": 0.342},
     "PoLAr-MAE, 500k steps": {"mean": 0.732, "track": 0.994, "shower": 0.977, "delta": 0.518, "Michel": 0.440},
 }
-# arXiv 2502.02558, Table 7: segmentation with 10,000 events: F1 (mean, track, shower, delta, Michel).
-SEGMENTATION_F1 = {
-    ("polar_mae", "peft"): {"mean": 0.798, "track": 0.961, "shower": 0.990, "delta": 0.542, "Michel": 0.698},
-    ("point_mae", "peft"): {"mean": 0.772, "track": 0.965, "shower": 0.983, "delta": 0.569, "Michel": 0.572},
-    ("point_mae", "full"): {"mean": 0.831, "track": 0.963, "shower": 0.994, "delta": 0.561, "Michel": 0.807},
-    ("polar_mae", "full"): {"mean": 0.837, "track": 0.964, "shower": 0.994, "delta": 0.569, "Michel": 0.823},
+# arXiv 2502.02558, Table 7: segmentation with 10,000 labelled events: mean, track, shower, delta, Michel.
+SEGMENTATION: dict[tuple[str, str], dict[str, dict[str, float]]] = {
+    ("polar_mae", "peft"): {
+        "f1": {"mean": 0.798, "track": 0.961, "shower": 0.990, "delta": 0.542, "Michel": 0.698},
+        "precision": {"mean": 0.730, "track": 0.995, "shower": 0.997, "delta": 0.378, "Michel": 0.548},
+        "recall": {"mean": 0.958, "track": 0.929, "shower": 0.983, "delta": 0.956, "Michel": 0.963},
+    },
+    ("point_mae", "peft"): {
+        "f1": {"mean": 0.772, "track": 0.965, "shower": 0.983, "delta": 0.569, "Michel": 0.572},
+        "precision": {"mean": 0.702, "track": 0.990, "shower": 0.998, "delta": 0.413, "Michel": 0.406},
+        "recall": {"mean": 0.948, "track": 0.941, "shower": 0.968, "delta": 0.919, "Michel": 0.967},
+    },
+    ("point_mae", "full"): {
+        "f1": {"mean": 0.831, "track": 0.963, "shower": 0.994, "delta": 0.561, "Michel": 0.807},
+        "precision": {"mean": 0.771, "track": 0.996, "shower": 0.997, "delta": 0.395, "Michel": 0.697},
+        "recall": {"mean": 0.962, "track": 0.932, "shower": 0.990, "delta": 0.969, "Michel": 0.957},
+    },
+    ("polar_mae", "full"): {
+        "f1": {"mean": 0.837, "track": 0.964, "shower": 0.994, "delta": 0.569, "Michel": 0.823},
+        "precision": {"mean": 0.779, "track": 0.996, "shower": 0.997, "delta": 0.402, "Michel": 0.720},
+        "recall": {"mean": 0.964, "track": 0.934, "shower": 0.992, "delta": 0.970, "Michel": 0.959},
+    },
+}
+# arXiv 2502.02558, Sec. 5: precision with 100 labelled events, as the text gives it (Fig. 5 prints no numbers).
+PRECISION_100 = {
+    "PoLAr-MAE": {"shower": 0.995, "track": 0.993},
+    "sparse U-Net": {"shower": 0.326, "track": 0.933},
+}
+# arXiv 2502.02558, Table 4: SVM F1 after 100,000 steps; the value of f in the fourth row is read from the text around it.
+GROUPING = {
+    "FPS + kNN": {"mean": 0.469, "track": 0.840, "shower": 0.678, "delta": 0.339, "Michel": 0.022},
+    "FPS + ball query": {"mean": 0.555, "track": 0.943, "shower": 0.797, "delta": 0.417, "Michel": 0.061},
+    "FPS + C-NMS + ball query": {"mean": 0.687, "track": 0.988, "shower": 0.966, "delta": 0.449, "Michel": 0.344},
+    "FPS + C-NMS + ball query, f = 1": {
+        "mean": 0.669,
+        "track": 0.989,
+        "shower": 0.967,
+        "delta": 0.381,
+        "Michel": 0.339,
+    },
+    "C-NMS + ball query": {"mean": 0.698, "track": 0.989, "shower": 0.968, "delta": 0.454, "Michel": 0.383},
 }
 # arXiv 2508.14087, Table 2: FM4NPP m6 with 70,000 labelled events, the adapter-only control and the comparison systems; trained
 # parameters. GAT and GCN: macro means of the rows of Tables 4 and 5, which print no noise accuracy; their sizes are not published.

@@ -3,14 +3,11 @@
 import pandas as pd
 
 from tpcfm.config.plan import Plan
-from tpcfm.evaluate.study import collect_studies
 from tpcfm.files import read_json
-from tpcfm.report import published
+from tpcfm.report.probes import probe_items
 from tpcfm.report.style import Item, Sheet, colour, legend
-from tpcfm.report.tables import Markup, table, with_interval
+from tpcfm.report.tables import table
 from tpcfm.workspace import Workspace
-
-CLASSES = ("mean", "track", "shower", "delta", "Michel")
 
 
 def histories(plan: Plan, workspace: Workspace, stage: str = "pretrain") -> dict[str, pd.DataFrame]:
@@ -43,31 +40,9 @@ def training_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]
         axes.set_ylabel("validation loss")
         legend(axes)
         items.append(sheet.finish(figure, f"loss-{family}", title, caption))
-    items += probe_items(plan, sheet)
+    items += probe_items(plan, workspace, sheet)
     items.append(_runs_table(plan, workspace))
     return items
-
-
-def probe_items(plan: Plan, sheet: Sheet) -> list[Item]:
-    """Return the linear-probe table beside the published one."""
-    frame = collect_studies(plan, ["pretrain"])
-    frame = frame[(frame["study"] == "probe") & (frame["metric"] == "f1")]
-    if frame.empty:
-        return []
-    rows: list[list[object]] = []
-    for start, values in frame.groupby("point", sort=False):
-        cells: list[object] = []
-        for name in CLASSES:
-            chosen = values[values["class"].isin([name, ""] if name == "mean" else [name])]
-            cells.append(Markup(with_interval(*chosen[["value", "low", "high"]].mean())) if len(chosen) else None)
-        rows.append([f"{start} (here)", *cells])
-    for name, numbers in published.PROBE.items():
-        rows.append([f"{name} (paper, PILArNet-M)", *(numbers[c] for c in CLASSES)])
-    caption = (
-        "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals. "
-        "Rows marked paper: arXiv 2502.02558, Table 1, real data; ours are not comparable in absolute terms."
-    )
-    return [table("probe", "Linear probe of frozen tokens", ["start", *CLASSES], rows, caption)]
 
 
 def _runs_table(plan: Plan, workspace: Workspace) -> Item:
