@@ -10,6 +10,7 @@ from tpcfm import __version__
 from tpcfm.config.plan import Plan
 from tpcfm.files import write_text
 from tpcfm.report.ablations import ablation_items
+from tpcfm.report.comparison import comparison_tables
 from tpcfm.report.data import data_items
 from tpcfm.report.embed import MARK, SCRIPT
 from tpcfm.report.events import comparison_items, event_items, segmentation_pictures
@@ -106,7 +107,12 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "Liquid argon.",
             [*segmentation_items(plan, sheet), *confusion_items(plan, sheet)],
         ),
-        Section("adapters", "Few labels: adapters", "Collider TPC.", adapter_items(plan, sheet)),
+        Section(
+            "adapters",
+            "Few labels: adapters and comparison systems",
+            "Collider TPC.",
+            [*adapter_items(plan, sheet), *comparison_tables(plan)],
+        ),
         Section(
             "above",
             "Is it above?",
@@ -146,6 +152,15 @@ def left_out(plan: Plan) -> list[str]:
         missing += [f"adapter for {t}" for t in ("tracks", "pid", "noise") if not system["adapters"][t]]
         if not system["ablations"]["next_token"]:
             missing.append("next-token ablation")
+        parameterization = system["mup_study"] or {}
+        wanted = {
+            "coordinate check": parameterization.get("coordinates"),
+            "learning-rate transfer": parameterization.get("transfer"),
+            "adapter depth sweep": system["adapters"]["depth"],
+            "joint adapter": system["adapters"]["joint"],
+            "loss rescaled by difficulty": system["ablations"]["rescale"],
+        }
+        missing += [name for name, block in wanted.items() if not block]
         missing += [f"order {o}" for o in ("hilbert",) if o not in system["ablations"]["orders"]]
         point, tracks = ((system.get("baselines") or {}).get(kind) or {} for kind in ("point", "tracks"))
         trained = {*(point.get("models") or []), *(tracks.get("models") or [])}

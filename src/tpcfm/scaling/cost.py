@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tpcfm.config.fm4npp import Fm4nppModel
 from tpcfm.config.plan import Cache, Plan
+from tpcfm.config.plan_pictures import fm4npp_pictures, picture_runs
 from tpcfm.scaling import parameters as count
 from tpcfm.scaling.cost_runs import RunCost
 from tpcfm.scaling.devices import Assumptions, Device
@@ -20,6 +21,7 @@ SIMULATED_EVENTS_PER_SECOND = {"tpcpp": 20.0, "pilarnet": 100.0}
 INGESTED_POINTS_PER_SECOND = 300_000.0
 PREPARED_POINTS_PER_SECOND = {"sequences": 60_000.0, "groups": 40_000.0}
 REPORT_SECONDS = 60.0
+STUDY_SECONDS = 30.0
 GROUP_BYTES_PER_POINT = 11.0  # per point before the cuts
 CHECKPOINT_BYTES = 16  # per parameter, kept after a training: weights and two moments, and the best weights
 WEIGHT_BYTES = 4
@@ -73,7 +75,20 @@ def plan_jobs(plan: Plan, device: Device, assumed: Assumptions) -> tuple[list[Jo
     held = {study.experiment for study in plan.studies.values()}
     collected = len(held & {"finetune", "ablations", "baselines", "scaling"})
     jobs += [Job("report", SECONDS_OF_A_COMMAND)] * (collected + 2) + [Job("report", REPORT_SECONDS)]
+    jobs += [Job("report", STUDY_SECONDS)] * _picture_jobs(plan)
     return jobs, unknown
+
+
+def _picture_jobs(plan: Plan) -> int:
+    """Return the number of jobs that draw or measure without training: tokenizers, serializations, pictures."""
+    systems, number = plan.config["systems"], 0
+    if plan.config["tokenizer_study"] and "polar_mae" in systems:
+        number += 1
+    if plan.config.get("pictures"):
+        found = fm4npp_pictures(plan)
+        number += sum(bool(picture_runs(plan, system)) for system in systems)
+        number += bool(found and found.adapters)  # the study of serializations needs labels
+    return number
 
 
 def _data_jobs(plan: Plan) -> Iterable[Job]:
