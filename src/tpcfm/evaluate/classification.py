@@ -111,10 +111,10 @@ class ConfusionTally:
         columns = {"class": self.classes, **class_scores(matrix), "points": points}
         return pd.DataFrame({**columns, "share": points / max(points.sum(), 1)})
 
-    def sums(self) -> Sums:
+    def sums(self, *, suffix: str = "") -> Sums:
         """Return the scores of every event as sums that add up (see `tpcfm.evaluate.event_scores`)."""
         n = len(self.classes)
-        return confusion_sums(self.table.reshape(-1, n, n), self.classes)
+        return confusion_sums(self.table.reshape(-1, n, n), self.classes, suffix=suffix)
 
     def intervals(self, *, draws: int = 1000, level: float = 0.95, seed: int = 0) -> dict[str, tuple[float, float]]:
         """Return percentile intervals of the metrics over all classes, from a bootstrap over events."""

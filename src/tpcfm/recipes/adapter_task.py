@@ -121,26 +121,30 @@ class AdapterTask:
         )
 
     @torch.no_grad()
-    def predict(self, answer: Callable[[Any], dict[str, torch.Tensor]]) -> Iterator[tuple[Rows, Batch, dict[str, Any]]]:
-        """Yield (rows, batch, predictions) over the test split; ``answer`` turns the model's output into labels per task.
+    def predict(
+        self, answer: Callable[[Any], dict[str, torch.Tensor]], events: Rows | None = None
+    ) -> Iterator[tuple[Rows, Batch, dict[str, Any]]]:
+        """Yield (rows, batch, predictions) over some events; ``answer`` turns the model's output into what is wanted per task.
 
-        The time this takes, backbone included, is counted.
+        Without ``events`` these are the test split, and the time this takes, backbone included, is counted.
         """
         self.model.to(self.device).eval()
-        batches, at = self.batches(self.test), 0
+        chosen = self.test if events is None else events
+        batches, at = self.batches(chosen), 0
         while True:
             started = time.perf_counter()
             item = next(batches, None)
             if item is None:
                 return
             batch = item[1]
-            rows = self.test[at : at + len(batch["offsets"]) - 1]
+            rows = chosen[at : at + len(batch["offsets"]) - 1]
             at += len(rows)
             tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.block.train.precision == "bfloat16"):
                 found = answer(self.model(tensors[self.inputs], tensors["offsets"]))
             answers = {name: labels.cpu().numpy() for name, labels in found.items()}
-            self.inference_seconds += time.perf_counter() - started
+            if events is None:
+                self.inference_seconds += time.perf_counter() - started
             yield rows, batch, answers
 
     def metric_rows(

@@ -59,9 +59,31 @@ class BaselineTask:
         """Yield evaluation batches of some events in order."""
         return evaluation_batches(self.store, rows, self.collate, self.settings.max_points, self.seed)
 
-    def train(self, model: nn.Module, objective: Objective, max_seconds: float | None) -> FitResult:
-        """Train, selecting the best weights on the validation loss."""
+    def train(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        max_seconds: float | None,
+        *,
+        stage: str | None = None,
+        steps: int | None = None,
+    ) -> FitResult:
+        """Train, selecting the best weights on the validation loss.
+
+        Args:
+            model: all of a system, or a part of it.
+            objective: its loss.
+            max_seconds: as the recipe got it.
+            stage: name of a part, which is trained in a state folder of its own.
+            steps: of a part; all of the budget if not given.
+        """
         settings = self.settings
+        if steps is not None:
+            settings = settings.model_copy(
+                update={"steps": steps, "warmup_steps": min(settings.warmup_steps, steps // 5)}
+            )
+        state = self.workspace.state(self.run.id)
+        named = identity(self.run, self.store, self.workspace)
 
         def validate(network: nn.Module, step: int) -> dict[str, float]:
             batches = self.batches(self.validation)
@@ -83,8 +105,8 @@ class BaselineTask:
             objective,
             source,
             settings,
-            state=self.workspace.state(self.run.id),
-            identity=identity(self.run, self.store, self.workspace),
+            state=state / stage if stage else state,
+            identity={**named, "stage": stage} if stage else named,
             seed=self.seed,
             validate=validate,
             keep="best",
@@ -93,10 +115,14 @@ class BaselineTask:
         )
 
     @torch.no_grad()
-    def predict(self, model: nn.Module) -> Iterator[tuple[Rows, Batch, Any]]:
-        """Yield (rows, batch, answer of the model) over the test split; the time of batches and model is counted."""
+    def predict(self, model: nn.Module, events: Rows | None = None) -> Iterator[tuple[Rows, Batch, Any]]:
+        """Yield (rows, batch, answer of the model) over some events.
+
+        Without ``events`` these are the test split, and the time of batches and model is counted.
+        """
         model.to(self.device).eval()
-        batches, at = self.batches(self.test), 0
+        chosen = self.test if events is None else events
+        batches, at = self.batches(chosen), 0
         while True:
             started = time.perf_counter()
             item = next(batches, None)
@@ -107,8 +133,9 @@ class BaselineTask:
                 answer = model(to_device(batch, self.device))
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
-            self.inference_seconds += time.perf_counter() - started
-            rows = self.test[at : at + len(batch["offsets"]) - 1]
+            if events is None:
+                self.inference_seconds += time.perf_counter() - started
+            rows = chosen[at : at + len(batch["offsets"]) - 1]
             at += len(rows)
             yield rows, batch, answer
 

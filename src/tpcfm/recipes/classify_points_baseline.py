@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from tpcfm.config.baselines import PointBaselineConfig
 from tpcfm.config.run import Run
-from tpcfm.evaluate.classification import PER_CLASS, ConfusionTally
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
 from tpcfm.evaluate.event_scores import write_event_scores
 from tpcfm.losses.point_classes import PointClasses
@@ -18,6 +19,7 @@ from tpcfm.recipes.baseline_task import BaselineTask
 from tpcfm.recipes.classify_points import NAMES
 from tpcfm.recipes.groups_support import Collate
 from tpcfm.recipes.point_batches import GraphBatches, VoxelBatches
+from tpcfm.recipes.point_scores import PointScores
 from tpcfm.workspace import Workspace
 
 TITLES = {
@@ -63,18 +65,19 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     )
     result = task.train(model, PointClasses(None, {block.task: 1.0}), max_seconds)
 
-    tally = ConfusionTally(NAMES[block.task])
+    scores = PointScores(NAMES[block.task])
+    held_out = (
+        (_log_p(answer, block.task), batch[block.task]) for _, batch, answer in task.predict(model, task.validation)
+    )
+    scores.tune(held_out, int(task.store.lengths[task.validation].sum()))
     shown: list[dict[str, Any]] = []
     for rows, batch, answer in task.predict(model):
-        truth, found = batch[block.task], answer[block.task].argmax(1).cpu().numpy()
-        tally.update(truth, found, batch["offsets"])
+        truth = batch[block.task]
+        found = scores.update(truth, _log_p(answer, block.task), batch["offsets"])
         shown += shown_events(task.store, rows, batch, truth, found, SHOWN_EVENTS - len(shown))
-    parts = [(block.task, 0, tally.sums())]
+    parts = [(block.task, 0, scores.sums())]
     write_event_scores(workspace.run(run.id) / EVENT_SCORES, task.store.event_ids(task.test), parts)
-    metrics = task.metric_rows(tally.values(), tally.intervals())
-    for scores in tally.per_class().to_dict("records"):
-        values = {key: float(scores[key]) for key in (*PER_CLASS, "share")}
-        metrics += task.metric_rows(values, name=str(scores["class"]))
+    metrics = scores.rows(lambda values, intervals, name: task.metric_rows(values, intervals, name=name))
     task.finish(
         model,
         result,
@@ -84,3 +87,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         what="Comparison system, trained from scratch on the labelled events.",
         config={"architecture": f"baseline_{block.model}", "baseline": block.model_dump(mode="json")},
     )
+
+
+def _log_p(answer: dict[str, torch.Tensor], task: str) -> npt.NDArray[np.float32]:
+    values: npt.NDArray[np.float32] = answer[task].float().log_softmax(1).cpu().numpy()
+    return values
