@@ -9,7 +9,7 @@ import re
 from cluster_checkout import IMAGE, ROOT, ask, marks
 
 pytestmark = marks()
-GPU_RULES = {"rule_pretrain", "rule_finetune_run", "rule_baseline_run", "rule_probe"}
+TRAINING = ("pretrain", "finetune_run", "baseline_run", "probe")
 LOCAL = {"collect_finetune", "collect_ablations", "collect_baselines", "mlflow_init", "mlflow_sync"}
 """Rules with a command that stay on the machine one submits from; ``all`` and the other targets have none."""
 
@@ -17,6 +17,11 @@ LOCAL = {"collect_finetune", "collect_ablations", "collect_baselines", "mlflow_i
 def rules(text: str) -> list[str]:
     """Rule of every job that Snakemake reports as finished."""
     return re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.M)
+
+
+def trains(submission: str) -> bool:
+    """Whether a submission (the folder of its log) is one of trainings: ``rule_pretrain``, ``group_probe_probe``."""
+    return submission.split("_", 1)[1].startswith(TRAINING)
 
 
 def records(whole) -> dict[str, dict]:
@@ -30,19 +35,19 @@ def test_one_failing_job_does_not_keep_the_others(whole) -> None:
     assert whole.first.returncode == 1
     assert f"results/state/{whole.victim}/lock.json: cannot write the state folder" in text
     failed = set(re.findall(r"^Error in (?:local)?rule (\w+)", text, re.M))
-    assert failed == {"finetune_run"}, text[-6000:]
+    assert failed == {"pretrain"}, text[-6000:]
     stages = [run["stage"] for run in whole.plan["runs"].values()]
-    for rule, stage in {"pretrain": "pretrain", "probe": "probe", "baseline_run": "baseline"}.items():
+    for rule, stage in {"finetune_run": "finetune", "probe": "probe", "baseline_run": "baseline"}.items():
         assert rules(text).count(rule) == stages.count(stage)
-    assert rules(text).count("finetune_run") == stages.count("finetune") - 1
+    assert rules(text).count("pretrain") == stages.count("pretrain") - 1
     assert "report" not in rules(text)
 
 
 def test_the_same_command_makes_what_was_missing_and_no_more(whole) -> None:
     assert whole.second.returncode == 0, whole.second.stdout[-6000:]
     done = rules(whole.second.stdout)
-    assert done.count("finetune_run") == 1
-    assert not set(done) & {"pretrain", "probe", "baseline_run", "ingest", "prepare_groups", "prepare_sequences"}
+    assert done.count("pretrain") == 1
+    assert not set(done) & {"finetune_run", "probe", "baseline_run", "ingest", "prepare_groups", "prepare_sequences"}
     assert {"report", "mlflow_sync", "all"} <= set(done)
 
 
@@ -89,17 +94,17 @@ def test_slurm_gave_gpus_to_training_and_to_nothing_else(whole) -> None:
     failed = []
     for number, rule in jobs.items():
         partition, state, resources, node = rows[number]
-        training = rule in GPU_RULES
+        training = trains(rule)
         assert partition == ("gpu" if training else "cpu"), (rule, number)
         assert ("gres/gpu=1" in resources) == training, (rule, number, resources)
         assert node in ("local1", "local2")
         if state != "COMPLETED":
             failed.append((rule, state))
-    assert failed == [("rule_finetune_run", "FAILED")]
+    assert failed == [("rule_pretrain", "FAILED")]
     by_record = {name: record["slurm"] for name, record in records(whole).items()}
     for name, job in by_record.items():
         assert job["SLURM_JOB_PARTITION"] == "gpu", name
-        assert jobs[job["SLURM_JOB_ID"]] in GPU_RULES, name
+        assert trains(jobs[job["SLURM_JOB_ID"]]), name
 
 
 def test_short_jobs_shared_submissions(whole) -> None:

@@ -181,10 +181,21 @@ def test_short_jobs_share_submissions_without_arrays() -> None:
     assert {"ingest", "prepare_groups", "prepare_sequences"} <= grouped
     assert not grouped & GPU_RULES
     assert {g.split("=")[0] for g in read["group-components"]} == {g.split("=")[1] for g in read["groups"]}
-    assert read["set-resource-scopes"] == ["short=local"], "a limit within each submission, not over all"
+    assert set(read["set-resource-scopes"]) == {"short=local", "training=local"}, (
+        "limits within each submission, not over all"
+    )
     for rule in grouped:
         assert resources(read, rule)["short"] == 1
     assert not any("array" in key for key in read)
+
+
+def test_small_trainings_share_submissions_where_the_site_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TPCFM_SLURM_SMALL_TRAININGS_TOGETHER", "5")
+    read = profile()
+    numbers = dict(g.split("=") for g in read["group-components"])
+    assert {rule for rule in GPU_RULES if numbers.get(rule) == "5"} == GPU_RULES - {"pretrain"}
+    assert "training=1" in read["resources"], "one after the other: each has the GPU for itself"
+    assert all(resources(read, rule)["training"] == 1 for rule in GPU_RULES)
 
 
 def test_local_cluster_site_has_the_same_keys() -> None:
