@@ -11,6 +11,8 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from tpcfm.nn.sparse_backend import sparse_backend, spconv_product
+
 _SIDE = 1024  # coordinates 0..1021 leave a margin of one voxel on either side
 
 
@@ -117,8 +119,25 @@ class SparseConv(nn.Module):
 
     def forward(self, x: Tensor, pairs: Pairs) -> Tensor:
         """Map features ``(V_in, inputs)`` to ``(V_out, outputs)``."""
-        gathered = x.index_select(0, pairs.source).split(pairs.counts)
-        kernels = self.weight.to(x.dtype).unbind(0)
-        parts = [part @ kernel for part, kernel in zip(gathered, kernels) if len(part)]
-        out = x.new_zeros(pairs.outputs, self.weight.shape[2])
-        return out.index_add(0, pairs.target, torch.cat(parts).to(out.dtype)) if parts else out
+        fused = sparse_backend(x.device.type) == "spconv" and x.dtype in (torch.float32, torch.float16)
+        product = spconv_product if fused and len(pairs.source) else gather_product
+        return product(x, self.weight, pairs.source, pairs.target, pairs.counts, pairs.outputs)
+
+
+def gather_product(
+    x: Tensor, weight: Tensor, source: Tensor, target: Tensor, counts: tuple[int, ...], outputs: int
+) -> Tensor:
+    """Return the convolution in plain torch: gather, one matrix product per offset, add up.
+
+    Args:
+        x: ``(V_in, inputs)``.
+        weight: ``(offsets, inputs, outputs)``.
+        source, target: ``(P,)`` rows of input and output, grouped by offset.
+        counts: pairs per offset.
+        outputs: number of output voxels.
+    """
+    gathered = x.index_select(0, source).split(counts)
+    kernels = weight.to(x.dtype).unbind(0)
+    parts = [part @ kernel for part, kernel in zip(gathered, kernels) if len(part)]
+    out = x.new_zeros(outputs, weight.shape[2])
+    return out.index_add(0, target, torch.cat(parts).to(out.dtype)) if parts else out

@@ -1,4 +1,4 @@
-"""Section "Tokenizers": missed and duplicated points of every strategy, the Pareto front, throughput."""
+"""Section "Tokenizers": missed and duplicated points of every strategy, the Pareto front, sizes of groups, throughput."""
 
 from pathlib import Path
 
@@ -12,29 +12,66 @@ def tokenizer_items(folder: Path, sheet: Sheet) -> list[Item]:
     if not (folder / "study.parquet").exists():
         return []
     study = pd.read_parquet(folder / "study.parquet")
-    figure, (left, right) = sheet.axes(2, width=4.2, height=3.3)
-    for index, (method, rows) in enumerate(study.groupby("method", sort=False)):
-        left.plot(rows["missed"], rows["duplicated"], marker(index), color=colour(index), label=method, alpha=0.8)
-    front = study[study["pareto"]].sort_values("missed")
-    left.plot(front["missed"], front["duplicated"], color="#1c2733", linewidth=0.9, label="Pareto front")
-    left.set_xlabel("missed points (share)")
-    left.set_ylabel("duplicated points (share)")
+    figure, (left, middle, right) = sheet.axes(3, width=3.9, height=3.3)
+    for axes, suffix, title in ((left, "_before_cap", "before the cap"), (middle, "", "after the cap")):
+        missed, duplicated = f"missed{suffix}", f"duplicated{suffix}"
+        for index, (method, rows) in enumerate(study.groupby("method", sort=False)):
+            axes.plot(rows[missed], rows[duplicated], marker(index), color=colour(index), label=method, alpha=0.8)
+        front = study[study[f"pareto{suffix}"]].sort_values(missed)
+        axes.plot(front[missed], front[duplicated], color="#1c2733", linewidth=0.9, label="Pareto front")
+        axes.set_xlabel(f"missed points (share), {title}")
+        axes.set_ylabel("duplicated points (share)")
     legend(left)
     cnms = study[study["method"] == "cnms"]
     for index, (radius, rows) in enumerate(cnms.groupby("radius")):
         ordered = rows.sort_values("overlap")
-        total = ordered["missed"] + ordered["duplicated"]
-        right.plot(ordered["overlap"], total, marker(index) + "-", color=colour(index), label=f"r = {radius:g} voxels")
+        for suffix, style in (("_before_cap", "-"), ("", "--")):
+            label = f"r = {radius:g} voxels" if suffix else None
+            total = ordered[f"total{suffix}"]
+            right.plot(ordered["overlap"], total, marker(index) + style, color=colour(index), label=label)
     right.axvline(0.73, color="#6b7785", linestyle="--", linewidth=0.9, label="paper, f = 0.73")
     right.set_xlabel("overlap factor f")
     right.set_ylabel("missed + duplicated (share)")
     legend(right)
-    caption = "Missed: in no group; duplicated: in more than one; both before the cap on points per group (arXiv 2502.02558, Sec. 3 and App. B)."
+    caption = (
+        "Missed: in no group; duplicated: in more than one. The cap on points per group takes points out of groups. Right: the sweep of f for "
+        "C-NMS, before (solid) and after the cap (dashed) (arXiv 2502.02558, Sec. 3 and App. B)."
+    )
     items = [sheet.finish(figure, "tokenizers", "Missed against duplicated points", caption, wide=True)]
+    path = folder / "group_sizes.parquet"
+    if path.exists():
+        items += _sizes(pd.read_parquet(path), study, sheet)
     path = folder / "throughput.parquet"
     if path.exists():
         items += _throughput(pd.read_parquet(path), sheet)
     return items
+
+
+def _sizes(frame: pd.DataFrame, study: pd.DataFrame, sheet: Sheet) -> list[Item]:
+    """Draw group sizes and groups per event of the best tokenizer of each method (fewest missed and duplicated points)."""
+    best = study.loc[study.groupby("method", sort=False)["total"].idxmin(), "tokenizer"]
+    labels = {"size_before_cap": "points per group, before the cap", "groups_per_event": "groups per event"}
+    figure, grid = sheet.axes(len(labels), width=4.4, height=3.0)
+    for axes, (quantity, label) in zip(grid, labels.items(), strict=True):
+        for index, name in enumerate(best):
+            rows = frame[(frame["tokenizer"] == name) & (frame["quantity"] == quantity)]
+            values, counts = rows["value"].to_numpy(), rows["count"].to_numpy()
+            top = values.max() + 1 if len(values) else 1
+            bins = range(0, top + 1) if quantity == "size_before_cap" and top <= 200 else 40
+            axes.hist(
+                values,
+                bins=bins,
+                weights=counts / counts.sum(),
+                histtype="step",
+                linewidth=1.6,
+                color=colour(index),
+                label=name,
+            )
+        axes.set_xlabel(label)
+        axes.set_ylabel("share")
+    legend(grid[0])
+    caption = "Of each method the parameters with fewest missed and duplicated points after the cap (arXiv 2502.02558, App. C)."
+    return [sheet.finish(figure, "tokenizer-sizes", "Sizes of groups and groups per event", caption, wide=True)]
 
 
 def _throughput(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:

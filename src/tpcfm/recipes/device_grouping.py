@@ -1,0 +1,65 @@
+"""Groups of one event with the neighbour searches on a device; C-NMS and the reduction of groups stay on the host."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tpcfm.config.polar_mae import TokenizerConfig
+from tpcfm.errors import ConfigError
+from tpcfm.nn.neighbour_search import ball_query, farthest_points, nearest
+from tpcfm.prepare.cells import canonical_order
+from tpcfm.prepare.grouping import Groups
+from tpcfm.prepare.sampling import reduce_groups
+from tpcfm.prepare.suppression import suppress
+
+FIRST_GUESS = 256  # members per group of the first ball query; doubled until no group is full
+
+
+def group_on_device(xyz: npt.NDArray[Any], config: TokenizerConfig, device: str | torch.device) -> Groups:
+    """Divide the lattice points of one event into groups, as `tpcfm.prepare.grouping.group` does.
+
+    Equal to it wherever the backend breaks ties as we do: always with plain torch; pytorch3d promises nothing for
+    farthest point sampling and nearest neighbours at equal distances, while C-NMS with ball query has no ties.
+
+    Raises:
+        ConfigError: caps or a reduction by energy, which only `tpcfm prepare` knows.
+    """
+    if config.neighbour_cap or config.ball_cap or config.max_tokens or config.reduction != "fps":
+        raise ConfigError(
+            "grouping on a device: caps and reduction by energy are not available; use `tpcfm prepare groups`"
+        )
+    order = canonical_order(xyz)
+    host = np.ascontiguousarray(xyz[order])
+    points = torch.from_numpy(host.astype(np.float32)).to(device)
+    if config.method == "cnms":
+        centres = suppress(host, config.radius, config.overlap)
+    elif config.method == "fps_cnms":
+        seeds = np.sort(farthest_points(points, config.seeds).cpu().numpy())
+        centres = seeds[suppress(host[seeds], config.radius, config.overlap)]
+    else:
+        centres = farthest_points(points, math.ceil(len(host) * config.centres_per_point)).cpu().numpy()
+    where = points[torch.from_numpy(centres).to(device)]
+    if config.method == "fps_knn":
+        found = np.sort(nearest(points, where, config.max_points).cpu().numpy(), axis=1)
+    else:
+        k = min(FIRST_GUESS, len(host))
+        while True:
+            found = ball_query(points, where, config.radius, k).cpu().numpy()
+            if k == len(host) or (found[:, -1] < 0).all():
+                break
+            k = min(2 * k, len(host))
+    held = found >= 0
+    offset = np.concatenate([[0], held.sum(1).cumsum()]).astype(np.int32)
+    full = found[held].astype(np.int32)
+    chosen = centres.astype(np.int32)
+    kept_offset, member = offset, full
+    if config.method != "fps_knn":
+        kept_offset, member = reduce_groups(host, chosen, offset, full, config.max_points)
+    covered, kept = np.empty(len(host), np.int32), np.empty(len(host), np.int32)
+    covered[order] = np.bincount(full, minlength=len(host))
+    kept[order] = np.bincount(member, minlength=len(host))
+    rows = order.astype(np.int32)
+    return Groups(rows[chosen], kept_offset, rows[member], np.diff(offset), covered, kept, 0)
