@@ -57,7 +57,7 @@ def _sizes(frame: pd.DataFrame, study: pd.DataFrame, sheet: Sheet) -> list[Item]
             rows = frame[(frame["tokenizer"] == name) & (frame["quantity"] == quantity)]
             values, counts = rows["value"].to_numpy(), rows["count"].to_numpy()
             top = values.max() + 1 if len(values) else 1
-            bins = range(0, top + 1) if quantity == "size_before_cap" and top <= 200 else 40
+            bins = range(top + 1) if quantity == "size_before_cap" and top <= 200 else 40
             axes.hist(
                 values,
                 bins=bins,
