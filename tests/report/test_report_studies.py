@@ -12,6 +12,7 @@ from tpcfm.evaluate.table import write_metrics
 from tpcfm.report.ablations import ablation_items
 from tpcfm.report.label_sizes import ari_by_size
 from tpcfm.report.scaling import scaling_items
+from tpcfm.report.scaling_page import write_scaling_page
 from tpcfm.report.style import Sheet
 from tpcfm.scaling.study import write_scaling
 from tpcfm.workspace import Workspace
@@ -115,6 +116,18 @@ def test_scaling_section_shows_coordinates_and_transfer(plan, tmp_path):
     assert [best["maximal update", s][4] for s in ("m1", "m2", "m3")] == ["1", "1", "1"]
     assert best["standard", "m3"][4:] == ["0.01", "at the edge of the grid"]
     assert {"coordinate-check.svg", "lr-transfer.png"} <= {p.name for p in (tmp_path / "figures").iterdir()}
+
+
+def test_the_scaling_page_stands_alone_with_its_figures(plan, tmp_path):
+    folder = tmp_path / "studies" / "scaling"
+    write_scaling(plan, folder)
+    shown = {item.name for item in write_scaling_page(plan, folder, folder / "index.html")}
+    page = (folder / "index.html").read_text()
+    assert {"scaling", "scaling-downstream", "coordinate-check", "lr-transfer"} <= shown
+    assert "Transfer of the learning rate over the width" in page
+    assert plan.hash in page
+    assert not re.findall(r"""(?:src|href)=["']https?://""", page)
+    assert (folder / "figures" / "scaling-downstream.png").stat().st_size > 1000
 
 
 def test_a_plan_without_the_studies_shows_none_of_them(plan, tmp_path):
