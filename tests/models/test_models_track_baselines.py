@@ -19,6 +19,7 @@ from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
 from tpcfm.models.baselines.hept import Hept
 from tpcfm.models.baselines.rows import RowNumbers
 from tpcfm.recipes.track_systems import TrackSystem, track_inputs
+from tpcfm.train import StepInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 from fm4npp_toys import toy_event
@@ -73,7 +74,7 @@ def test_sizes_are_those_of_the_paper(network: torch.nn.Module, published: float
 
 
 @pytest.mark.parametrize(
-    ("model", "steps", "ari"), [("eggnet", 80, 0.99), ("hept", 120, 0.9), pytest.param("exatrkx", 200, 0.99, marks=pytest.mark.slow)]
+    ("model", "steps", "ari"), [("eggnet", 80, 0.99), ("hept", 120, 0.99), pytest.param("exatrkx", 200, 0.99, marks=pytest.mark.slow)]
 )  # fmt: skip
 def test_each_overfits_a_few_events(model: str, steps: int, ari: float) -> None:
     block, system = make(model)
@@ -93,6 +94,24 @@ def test_each_overfits_a_few_events(model: str, steps: int, ari: float) -> None:
         tally.update(batch["track"], found, batch["offsets"])
         reached.append(tally.values()["ari"])
     assert max(reached) > ari
+
+
+def test_a_part_of_the_edges_trains_the_filter_and_all_do_in_turn() -> None:
+    torch.manual_seed(0)
+    network = ExaTrkx(ExaTrkxConfig(**SMALL["exatrkx"], filter_edges=2))
+    objective, batch = EdgeLoss(network, "filter"), toy_batch("exatrkx", events=2)
+    edges = network.near_pairs(tensors(batch))
+    points = len(batch["track"])
+    assert edges.shape[1] > 4 * points
+    stride = -(-edges.shape[1] // (2 * points))
+    parts = [objective._part(edges, points, epoch) for epoch in range(stride)]
+    assert all(part.shape[1] <= 2 * points for part in parts)
+    pairs = [tuple(pair) for part in parts for pair in part.T.tolist()]
+    assert sorted(pairs) == sorted(map(tuple, edges.T.tolist()))
+    full = objective.sums(network.filter, tensors(batch), StepInfo(0, 0, 0, training=False))["edges"]
+    part = objective.sums(network.filter, tensors(batch), StepInfo(0, 0, 0, training=True))["edges"]
+    assert torch.isfinite(part)
+    assert part != full
 
 
 @pytest.mark.parametrize("model", ["eggnet", "hept", "exatrkx"])

@@ -6,12 +6,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tpcfm.config.baselines import GraphNetConfig
+from tpcfm.config.baselines_tracks import HeptConfig
 from tpcfm.config.load import read_yaml, validate
 from tpcfm.config.plan import make_plan
+from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.report.labels import SYSTEMS, adapter_items
+from tpcfm.report.comparison import _ended, comparison_tables, reduced
+from tpcfm.report.labels import SYSTEMS
 from tpcfm.report.page import left_out
-from tpcfm.report.style import Sheet
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +26,8 @@ VALUES = {
     "ari": 0.8,
     "efficiency": 0.7,
     "purity": 0.6,
+    "spacepoint_efficiency": 0.9,
+    "spacepoint_purity": 0.95,
 }
 COSTS = {"parameters": 1.25e6, "training_seconds": 12.0, "events_per_second": 33.0, "stopped_early": 1.0}
 
@@ -38,6 +43,9 @@ def write(plan, **costs):
         entry = plan.runs[run]
         common = {"run": run, "task": entry.task, "n_labels": entry.n_labels}
         rows = [{**common, "metric": m, "split": "test", "value": v} for m, v in VALUES.items()]
+        for name in (PID if entry.task == "pid" else NOISE).values():
+            by_class = {**common, "split": "test", "class": name}
+            rows += [{**by_class, "metric": m, "value": v} for m, v in {"recall": 0.75, "precision": 0.25}.items()]
         if entry.stage == "baseline" and entry.family == "fm4npp":
             rows += [{**common, "metric": m, "split": "", "value": v} for m, v in {**COSTS, **costs}.items()]
         space.run(run).mkdir(parents=True)
@@ -50,25 +58,63 @@ def rows_of(item):
     return pd.DataFrame([row for row in cells if row], columns=head).set_index("system")
 
 
+def rows_with_labels(item, system):
+    table = rows_of(item)
+    return table[(table.index == system) & (table["labels"] == "100")].iloc[0]
+
+
 @pytest.mark.parametrize(("stopped", "word"), [(1.0, "plateau"), (0.0, "budget")])
-def test_comparison_systems_stand_beside_the_adapters(plan, tmp_path, stopped, word):
+def test_comparison_systems_stand_beside_the_adapters_and_the_paper(plan, stopped, word):
     write(plan, stopped_early=stopped)
-    items = {item.name: item for item in adapter_items(plan, Sheet(tmp_path / "figures", "demo"))}
-    table = rows_of(items["table-pid"])
-    for system in ("SAGE", "voxel U-Net with queries"):
-        row = table.loc[f"{system} (here)"]
-        assert row["labels"] == "100"
-        assert (row["accuracy"], row["parameters"], row["events/s"]) == ("0.700", "1.25 M", "33.000")
+    items = {item.name: item for item in comparison_tables(plan)}
+    scores, costs = rows_of(items["table-pid"]), items["table-pid-cost"]
+    for system, paper, size in (("SAGE", "0.726", "0.91 M"), ("voxel U-Net with queries", "0.770", "44.95 M")):
+        row = rows_with_labels(items["table-pid"], system)
+        assert (row["accuracy"], row["accuracy, paper"], row["seeds"]) == ("0.700", paper, "1")
+        row = rows_with_labels(costs, system)
+        assert (row["parameters"], row["parameters, paper"], row["events/s"]) == ("1.25 M", size, "33.000")
         assert row["ended by"] == word
-    assert table.loc["SAGEConv (paper, TPCpp-10M)", "parameters"] == "0.91 M"
-    assert table.loc["OneFormer3D (paper, TPCpp-10M)", "parameters"] == "44.95 M"
-    assert {"adapter only (here)", "m1 pretrained (here)", "majority class (here)"} <= set(table.index)
+    assert rows_with_labels(costs, "SAGE")["reduced"] == "width 64 (256)"
+    assert rows_with_labels(items["table-pid"], "adapter only")["accuracy, paper"] == "0.663"
+    assert {"m1 pretrained", "FM4NPP m6 (paper)", "GATConv (paper)"} <= set(scores.index)
+    assert "SAGEConv (paper)" not in scores.index  # stands beside ours
+    floor = scores.loc["majority class"]
+    assert (floor["accuracy"], floor["accuracy, paper"]) == ("0.600", "0.583")
+    assert rows_of(items["table-noise"]).loc["majority class", "accuracy, paper"] == "0.887"
+
+
+def test_tables_by_class_and_of_points(plan):
+    write(plan)
+    items = {item.name: item for item in comparison_tables(plan)}
+    table = rows_of(items["table-pid-classes"])
+    row = table[(table.index == "SAGE") & (table.iloc[:, 1] == "precision")].iloc[0]
+    assert row["proton"].startswith("0.250")
+    assert "paper 0.707" in row["proton"]
+    points = rows_of(items["table-tracks-points"])
+    assert points.loc["EggNet", "spacepoint efficiency, paper"] == "0.930"
+    assert points.loc["EggNet", "spacepoint efficiency"] == "0.900"
+
+
+def test_a_clustering_at_the_edge_of_its_grid_is_marked(plan):
+    write(plan, tuned_at_edge=1.0)
+    items = {item.name: item for item in comparison_tables(plan)}
+    assert rows_with_labels(items["table-tracks-cost"], "EggNet")["clustering"] == "tuned at the edge of the grid"
+
+
+def test_the_ending_counts_seeds():
+    assert _ended(2 / 3, 3) == "budget (1 of 3)"
+    assert (_ended(1.0, 3), _ended(0.0, 3)) == ("plateau", "budget")
+
+
+def test_sizes_of_the_paper_are_not_reduced():
+    assert reduced({"graph": GraphNetConfig().model_dump(mode="json")}) == ""
+    changed = HeptConfig(heads=4, min_cluster=[5]).model_dump(mode="json")
+    assert reduced({"hept": changed}) == "heads 4 (8)"
 
 
 def test_left_out_names_the_systems_that_are_not_trained(plan):
     missing = left_out(plan)
     assert "comparison system GCN" in missing
     assert "comparison system SAGE" not in missing
-    assert "noise with comparison systems" in missing
     plan.config["fm4npp"]["baselines"] = None
     assert all(f"comparison system {name}" in left_out(plan) for name in SYSTEMS.values())

@@ -68,6 +68,7 @@ class PointBaselines(Block):
     """Which networks classify points, at which label counts; data, subsets and selection are those of the adapters."""
 
     models: list[PointModel] = Field(default=["sage", "graph_conv", "gcn", "gat", "voxel_unet"], min_length=1)
+    noise_models: list[PointModel] | None = Field(None, description="for noise, in place of `models`")
     graph: GraphNetConfig = GraphNetConfig()
     voxel: VoxelUNetConfig = VoxelUNetConfig()
     learning_rates: dict[PointModel, float] = Field(

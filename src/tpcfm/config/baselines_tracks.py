@@ -41,6 +41,9 @@ class ExaTrkxConfig(Block):
     neighbours: int = Field(100, gt=0, description="edges per point at most")
     filter_width: int = Field(512, gt=0)
     filter_layers: int = Field(3, gt=0, description="hidden layers")
+    filter_edges: int = Field(
+        0, ge=0, description="edges per point in a training step of the filter, others in later epochs; 0 takes all"
+    )
     filter_threshold: float = Field(0.675, gt=0, lt=1, description="score above which an edge passes the filter")
     width: int = Field(128, gt=0, description="channels of the interaction network")
     passings: int = Field(8, gt=0, description="message passings, with shared weights")

@@ -21,7 +21,8 @@ def plan_point_baselines(planner: Planner, study: PointBaselines, dataset: str, 
         labelled = getattr(study, task)
         if labelled is None:
             continue
-        for model in study.models:
+        models = study.noise_models if task == "noise" and study.noise_models is not None else study.models
+        for model in models:
             for n_labels in labelled.labels:
                 for seed in labelled.seeds:
                     train = labelled.budget(n_labels)

@@ -75,8 +75,8 @@ def contrastive(
         first, second = same.nonzero(as_tuple=True)
         share = 1 / same.sum(1).clamp(min=1)[first]
         alike = squared[first, second].mul_(-0.5 / sigma**2).exp_().div_(temperature)
-        near = squared.masked_fill_(same, float("inf")).fill_diagonal_(float("inf"))
-        near = near.topk(min(negatives, len(points)), dim=1, largest=False, sorted=False)
+        squared.masked_fill_(same, float("inf")).fill_diagonal_(float("inf"))
+        near = squared.topk(min(negatives, len(points)), dim=1, largest=False, sorted=False)
         none = near.values.isinf()
         unlike = near.values.mul(-0.5 / sigma**2).exp_().div_(temperature)
         against = unlike.masked_fill(none, -_FAR)

@@ -75,6 +75,8 @@ class EdgeLoss:
         with torch.no_grad():
             edges = self.system.near_pairs(batch) if self.stage == "filter" else self.system.graph(batch)
         if self.stage == "filter":
+            if info is not None and info.training:
+                edges = self._part(edges, len(track), info.epoch)
             logits = self.system.filter_logits(batch, edges)
         else:
             logits = model(batch["track_inputs"], edges)
@@ -85,6 +87,12 @@ class EdgeLoss:
         kind = 2 * event + same
         sizes = torch.bincount(kind, minlength=2 * (len(offsets) - 1))
         return {"edges": 0.5 * (loss / sizes[kind]).sum()}
+
+    def _part(self, edges: Tensor, points: int, epoch: int) -> Tensor:
+        """Return every n-th edge, beginning elsewhere in each epoch, so that about ``filter_edges`` are left per point."""
+        wanted = self.system.config.filter_edges * points
+        stride = -(-edges.shape[1] // wanted) if wanted else 1
+        return edges[:, epoch % stride :: stride] if stride > 1 else edges
 
 
 class HeptLoss:

@@ -5,6 +5,7 @@ blocks of the sorted order, under the kernel exp(-|q - k|^2 / 2); several hashes
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,12 +33,13 @@ class Regions:
         eta = self._strip(first + 1e-4 * inputs[:, 7], lengths, offsets, strips)
         phi = self._strip(azimuth + 1e-4 * inputs[:, 7], lengths, offsets, cells)
         self.region = self.event * (strips * cells) + eta * cells + phi
-        # Every event starts a new block: place of the sorted rows in a table of whole blocks.
+        # Every event starts a new block: which sorted row fills each place of a table of whole blocks (-1: none).
         blocks = (lengths + block - 1) // block
         starts = F.pad(blocks.cumsum(0), (1, 0))
-        self.rows = int(starts[-1]) * block
         rank = torch.arange(self.points, device=inputs.device)
         self.place = starts[self.event] * block + rank - offsets[self.event]
+        self.filled = torch.full((int(starts[-1]) * block,), -1, dtype=torch.int64, device=inputs.device)
+        self.filled[self.place] = rank
 
     def _strip(self, value: Tensor, lengths: Tensor, offsets: Tensor, count: int) -> Tensor:
         order = torch.argsort(value, stable=True)
@@ -46,10 +48,38 @@ class Regions:
         rank[order] = torch.arange(len(order), device=order.device) - offsets[self.event[order]]
         return rank * count // lengths[self.event]
 
-    def order(self, code: Tensor) -> Tensor:
-        """Return the rows sorted by event, region and code, (..., N)."""
+    def order(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Sort the rows by event, region and code (H, N).
+
+        Returns:
+            ``row`` (H, places): row at each place of the blocks, N for none; ``place`` (H, N): place of each row.
+        """
         low, high = code.amin(-1, keepdim=True), code.amax(-1, keepdim=True)
-        return torch.argsort(self.region + ((code - low) / (high - low + 1e-6)).double() * 0.999, dim=-1)
+        order = torch.argsort(self.region + ((code - low) / (high - low + 1e-6)).double() * 0.999, dim=-1)
+        row = order[:, self.filled.clamp(min=0)].masked_fill_(self.filled < 0, self.points)
+        return row, torch.empty_like(order).scatter_(1, order, self.place.expand_as(order))
+
+
+class _Arrange(torch.autograd.Function):
+    """Take rows where each is taken once at most, so that the gradient is taking the other way round."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return _take(table, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return _take(gradients[0], back), None, None
+
+
+def _take(table: Tensor, rows: Tensor) -> Tensor:
+    """Return the rows (H, M) of a table (H, R, D), zeros for the row number R: (H, M, D)."""
+    heads, count, size = table.shape
+    table = F.pad(table, (0, 0, 0, 1))
+    flat = rows + torch.arange(heads, device=rows.device)[:, None] * (count + 1)
+    return table.flatten(0, 1).index_select(0, flat.flatten()).view(heads, -1, size)
 
 
 class HashedAttention(nn.Module):
@@ -67,39 +97,36 @@ class HashedAttention(nn.Module):
 
     def forward(self, x: Tensor, coordinates: Tensor, regions: Regions) -> Tensor:
         """Map (N, W) to (N, W)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self._forward(x.float(), coordinates.float(), regions)
+
+    def _forward(self, x: Tensor, coordinates: Tensor, regions: Regions) -> Tensor:
         heads, block = self.config.heads, self.config.block
-        place = coordinates[:, None, :] * F.softplus(self.scale)[None] * 4
+        place = coordinates[None] * F.softplus(self.scale)[:, None, :] * 4  # (H, N, 4)
         query, key = (
-            torch.cat([net(x).unflatten(1, (heads, -1)) / self.config.width**0.25, place.to(x.dtype)], dim=2).float()
+            torch.cat([net(x).unflatten(1, (heads, -1)).transpose(0, 1) / self.config.width**0.25, place], dim=2)
             for net in (self.query, self.key)
         )
-        value = self.value(x).unflatten(1, (heads, -1)).float()
+        value = self.value(x).unflatten(1, (heads, -1)).transpose(0, 1)
         with torch.no_grad():
-            codes = [torch.einsum("nhd,thd->thn", side, self.directions) for side in (query, key)]
-            q_order, k_order = (regions.order(code) for code in codes)  # (T, H, N)
-        top = value.new_zeros(len(x), heads, value.shape[2])
-        bottom = value.new_zeros(len(x), heads, 1)
-        head = torch.arange(heads, device=x.device)[:, None]
-        valid = torch.zeros(regions.rows, dtype=torch.bool, device=x.device)
-        valid[regions.place] = True
-        valid = valid.view(-1, 1, block)
-        for turn in range(self.config.hashes):
-            to, of = q_order[turn], k_order[turn]
-            q, k, v = (_table(side[rows, head], regions, block) for side, rows in ((query, to), (key, of), (value, of)))
-            near = torch.exp(-0.5 * torch.cdist(q, k).square()) * valid
-            total, norm = near @ v, near.sum(-1, keepdim=True)
-            total, norm = (part.flatten(1, 2)[:, regions.place] for part in (total, norm))
-            top = top.index_put((to, head), total, accumulate=True)
-            bottom = bottom.index_put((to, head), norm, accumulate=True)
-        mixed: Tensor = self.out((top / (bottom + 1e-6)).flatten(1).to(x.dtype))
+            codes = [torch.einsum("hnd,thd->thn", side, self.directions) for side in (query, key)]
+        # exp(-|q - k|^2 / 2) = exp(q k - q^2 / 2 - k^2 / 2): two columns more make it one product. A one beside the values
+        # makes numerator and denominator one product, too; in empty places it is zero, so that they count for nothing.
+        one = torch.ones_like(query[:, :, :1])
+        query = torch.cat([query, -0.5 * query.square().sum(2, keepdim=True), one], dim=2)
+        key_value = torch.cat([key, one, -0.5 * key.square().sum(2, keepdim=True), value, one], dim=2)
+        size, total = query.shape[2], torch.zeros((), device=x.device)
+        for q_code, k_code in zip(*codes, strict=True):
+            (q_row, q_place), (k_row, k_place) = regions.order(q_code), regions.order(k_code)
+            q = _Arrange.apply(query, q_row, q_place).view(-1, block, size)
+            k, v = _Arrange.apply(key_value, k_row, k_place).view(-1, block, key_value.shape[2]).split(
+                [size, key_value.shape[2] - size], dim=2
+            )  # fmt: skip
+            near = torch.bmm(q, k.transpose(1, 2)).exp()
+            found = torch.bmm(near, v).view(heads, -1, v.shape[2])
+            total = total + _Arrange.apply(found, q_place, q_row)
+        mixed: Tensor = self.out((total[:, :, :-1] / (total[:, :, -1:] + 1e-6)).transpose(0, 1).flatten(1))
         return mixed
-
-
-def _table(sorted_rows: Tensor, regions: Regions, block: int) -> Tensor:
-    """Put sorted rows (H, N, D) into blocks (H, blocks, block, D), empty places zero."""
-    table = sorted_rows.new_zeros(len(sorted_rows), regions.rows, sorted_rows.shape[2])
-    table[:, regions.place] = sorted_rows
-    return table.unflatten(1, (-1, block))
 
 
 class HeptLayer(nn.Module):
