@@ -93,6 +93,15 @@ def test_groups_that_do_not_match_are_refused(second, message):
         compare(table("a", {0: 0.5, 1: 0.6}), second())
 
 
+def test_only_common_seeds_if_asked():
+    found = compare(table("a", {0: 0.5, 1: 0.7, 2: 0.9}), table("b", {1: 0.6, 2: 0.6, 7: 0.0}), common_seeds=True).iloc[
+        0
+    ]
+    assert (found["seeds"], found["difference"]) == (2, pytest.approx(0.2))
+    with pytest.raises(DataError, match="no task and label count in common"):
+        compare(table("a", {0: 0.5}), table("b", {1: 0.6}), common_seeds=True)
+
+
 def test_label_counts_are_compared_each_with_its_own():
     a = pd.concat([table("a", {0: 0.5, 1: 0.6}), table("a1", {0: 0.7, 1: 0.8}, n_labels=1000)])
     b = pd.concat(

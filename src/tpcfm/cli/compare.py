@@ -22,6 +22,9 @@ def command(
         Path | None,
         typer.Option(help="Folder of the runs (their event_scores.parquet); default: found beside the tables."),
     ] = None,
+    common_seeds: Annotated[
+        bool, typer.Option(help="Compare the seeds both groups have; else different seeds are refused.")
+    ] = False,
     test_events: Annotated[int, typer.Option(help="Number of test events, if there are no scores per event.")] = -1,
     out: Annotated[
         Path | None,
@@ -42,7 +45,7 @@ def command(
 
         frame = compare_plan(Plan.read(plan))
     else:
-        frame = _groups(tables or [], first, second, runs, test_events)
+        frame = _groups(tables or [], first, second, runs, test_events, common_seeds)
     if out is None:
         print(markdown(frame), end="")
         return
@@ -55,7 +58,7 @@ def command(
     print(f"{out}: {len(frame)} differences: {verdicts}")
 
 
-def _groups(tables: list[Path], first: str, second: str, runs: Path | None, test_events: int):  # type: ignore[no-untyped-def]
+def _groups(tables: list[Path], first: str, second: str, runs: Path | None, test_events: int, common_seeds: bool):  # type: ignore[no-untyped-def]
     import pandas as pd
 
     from tpcfm.errors import ConfigError
@@ -74,7 +77,7 @@ def _groups(tables: list[Path], first: str, second: str, runs: Path | None, test
             files = {str(run): folder / str(run) / NAME for run in frame["run"].unique()}
             events |= {run: file for run, file in files.items() if file.is_file()}
     groups = [_choose(frame, text) for text in (first, second)]
-    found = compare(*groups, events=events, test_events=test_events)
+    found = compare(*groups, events=events, test_events=test_events, common_seeds=common_seeds)
     found.insert(0, "comparison", f"{first} against {second}")
     return found
 

@@ -47,7 +47,7 @@ def standard_pairs(plan: Plan) -> list[Pair]:
 def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
     """Compare the pairs whose runs all have metrics; see `tpcfm.evaluate.paired.compare` for the columns, before them ``study name``.
 
-    Test events without scores per event are counted by the manifest of the cache.
+    Systems are compared on the seeds both have. Test events without scores per event are counted by the manifest of the cache.
 
     Raises:
         DataError: seeds, runs or test events of a pair do not match.
@@ -59,12 +59,12 @@ def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
         if not all(path.exists() for paths in tables for path in paths):
             continue
         first, second = (read_metrics(paths) for paths in tables)
-        if set(zip(first["task"], first["n_labels"], strict=True)).isdisjoint(
-            zip(second["task"], second["n_labels"], strict=True)
-        ):
-            continue
         events = {r: workspace.run(r) / EVENT_SCORES for r in (*pair.first_runs, *pair.second_runs)}
-        found = compare(first, second, events=events, test_events=_test_events(plan, workspace, pair))
+        seeds = [set(zip(t["task"], t["n_labels"], t["seed"], strict=True)) for t in (first, second)]
+        if not seeds[0] & seeds[1]:
+            continue
+        count = _test_events(plan, workspace, pair)
+        found = compare(first, second, events=events, test_events=count, common_seeds=True)
         frames.append(found.assign(study=pair.study, comparison=pair.name))
     head = ["study", "comparison"]
     return pd.concat(frames, ignore_index=True)[head + COLUMNS] if frames else pd.DataFrame(columns=head + COLUMNS)

@@ -57,6 +57,7 @@ def compare(
     *,
     events: EventFiles | None = None,
     test_events: int = -1,
+    common_seeds: bool = False,
     metrics: Mapping[str, Iterable[str]] | None = None,
     level: float = 0.95,
     draws: int = 2000,
@@ -68,6 +69,7 @@ def compare(
             counts that only one group has are left out.
         events: run to its ``event_scores.parquet``; used where every run of a comparison is in it.
         test_events: their number, where there are no scores per event to count them by; -1 if not known.
+        common_seeds: compare the seeds both groups have; otherwise groups of different seeds are refused.
         metrics: metrics per task; default `SCORES`.
         level: probability content of the intervals.
         draws: of the bootstrap over events.
@@ -88,6 +90,11 @@ def compare(
     rows: list[dict[str, Any]] = []
     for task, n_labels in both[["task", "n_labels"]].drop_duplicates().itertuples(index=False):
         pair = [t[(t["task"] == task) & (t["n_labels"] == n_labels)] for t in tables]
+        if common_seeds:
+            shared = set(pair[0]["seed"]) & set(pair[1]["seed"])
+            pair = [t[t["seed"].isin(shared)] for t in pair]
+            if not shared:
+                continue
         rows += _compare_one(str(task), int(n_labels), pair, events or {}, test_events, level, draws)
     if not rows:
         counts = [sorted(set(zip(t["task"], t["n_labels"], strict=True))) for t in tables]
