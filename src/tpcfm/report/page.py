@@ -139,6 +139,10 @@ def left_out(plan: Plan) -> list[str]:
     if config.get("polar_mae") and "polar_mae" in config["systems"]:
         if not config["polar_mae"]["mask_ratios"]:
             missing.append("mask-ratio ablation")
+        if not config["polar_mae"]["grouping_study"]:
+            missing.append("pretraining with other tokenizers")
+        if not config["polar_mae"]["variants"]:
+            missing.append("variants of the masked pretraining (App. F)")
         if not config["polar_mae"]["sparse_unet"]:
             missing.append("sparse U-Net baseline")
         missing += [
