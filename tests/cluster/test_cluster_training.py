@@ -13,7 +13,7 @@ import pytest
 from cluster_checkout import Checkout, ask, marks, run_id, wait
 
 pytestmark = marks()
-LONG = {"fm4npp": {"pretrain": {"steps": 2000, "checkpoint_every": 20, "evaluate_every": 1000, "warmup_steps": 1}}}
+LONG = {"fm4npp": {"pretrain": {"steps": 2500, "checkpoint_every": 20, "evaluate_every": 1250, "warmup_steps": 1}}}
 
 
 def checkpoint(state: Path) -> int:
@@ -78,7 +78,7 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
     wait("the next job", lambda: copy.job() not in ("", job), process, said)
     # A pre-emption with a warning, or a user.
     job = further(checkpoint(state))
-    subprocess.run(["scancel", "--full", "--signal=TERM", job], check=True, timeout=60)
+    subprocess.run(["scancel", "--signal=TERM", job], check=True, timeout=60)
     wait("the next job", lambda: copy.job() not in ("", job), process, said)
     # A node that dies.
     job = further(checkpoint(state))
@@ -108,9 +108,10 @@ def test_the_weights_are_those_of_an_unbroken_training(story: Story) -> None:
 
 def test_every_interruption_was_met_and_the_log_tells_of_each(story: Story) -> None:
     assert story.log.count("SIGTERM received: saving at the next step") == 2, story.log
+    assert story.log.count("ends with Interrupted: ") == 2, "both had the time to save and to leave in order"
     assert story.log.count("continues at step") == 3, story.log
     assert story.log.count("took over the stale lock") == 1, "of the job that died with its node"
-    steps = [int(n) for n in re.findall(r"continues at step (\d+) of 2000", story.log)]
+    steps = [int(n) for n in re.findall(r"continues at step (\d+) of 2500", story.log)]
     assert steps == sorted(steps)
     assert steps[0] >= 20
 

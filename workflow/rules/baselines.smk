@@ -22,7 +22,8 @@ rule baseline_run:
     message:
         "Training {wildcards.run}"
     shell:
-        "tpcfm baseline --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        PATIENTLY
+        + "tpcfm baseline --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
 
 # Every comparison system of the papers that the scale includes.

@@ -124,6 +124,10 @@ def set_resource(rule, name, default):
 NODES = int(set_resource("pretrain", "nodes", 1))
 
 
+# A warning reaches the shell of a job too: it must not end before the trainer has saved, or what is left of the job is killed.
+PATIENTLY = "trap : TERM USR1; "
+
+
 def one_container_per_node():
     """Beginning of the command of a training over several nodes; empty on one."""
     if NODES == 1:

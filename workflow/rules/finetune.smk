@@ -22,7 +22,8 @@ rule finetune_run:
     message:
         "Fine-tuning {wildcards.run}"
     shell:
-        "tpcfm finetune --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        PATIENTLY
+        + "tpcfm finetune --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
 
 
 # Few-label segmentation and the three FM4NPP adapters, each beside its control.

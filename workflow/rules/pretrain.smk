@@ -25,7 +25,8 @@ rule pretrain:
     message:
         "Pretraining {wildcards.run}"
     shell:
-        one_container_per_node()
+        PATIENTLY
+        + one_container_per_node()
         + "tpcfm pretrain --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime}"
         " --processes {resources.processes} >{log} 2>&1"
 
@@ -53,4 +54,5 @@ rule probe:
     message:
         "Probing {wildcards.run}"
     shell:
-        "tpcfm probe --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
+        PATIENTLY
+        + "tpcfm probe --plan {resources.plan} --run {wildcards.run} --max-minutes {resources.runtime} >{log} 2>&1"
