@@ -67,6 +67,8 @@ def project(
         perplexity=min(30.0, (len(values) - 1) / 3),
         method="barnes_hut" if dims <= 3 else "exact",
         max_iter=TSNE_STEPS,
+        # The default has a floor of 50, too large a step for few points in four and five dimensions: clusters fall apart.
+        learning_rate="auto" if dims <= 3 else max(len(values) / 48, 10.0),
         init=start,
         random_state=seed,
         n_jobs=1,

@@ -58,8 +58,8 @@ def _classes(xyz: npt.NDArray[Any], labels: Labels, truth: Labels | None, task: 
 def _tracks(xyz: npt.NDArray[Any], labels: Labels, truth: Labels | None, task: str, name: str) -> Panel:
     if truth is None:
         colours = track_colours(labels, labels)
-        count = len(np.unique(labels[labels >= 0]))
-        return Panel(name, [Cloud(xyz, colours)], [f"{count} tracks, {int((labels < 0).sum())} points on none"])
+        count, lost = len(np.unique(labels[labels >= 0])), int((labels < 0).sum())
+        return Panel(name, [Cloud(xyz, colours)], [f"{count} tracks" + (f", {lost} points on none" if lost else "")])
     tally = TrackingTally()
     tally.update(truth, labels)
     values = tally.values()

@@ -1,0 +1,82 @@
+"""Projections keep what they promise: components order by variance with fixed signs, t-SNE keeps clusters apart; boxes count all points."""
+
+import numpy as np
+import pytest
+
+from tpcfm.config.fm4npp import SerializationConfig
+from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from tpcfm.errors import ConfigError, DataError
+from tpcfm.evaluate.clustering import knn_purity
+from tpcfm.evaluate.projections import project
+from tpcfm.evaluate.serialized_path import ORDERS, box_distributions, event_paths
+from tpcfm.prepare.features import point_features
+from tpcfm.prepare.sequence_cache import RawEvent
+from tpcfm.prepare.serialization import fit_bin_edges
+
+
+def clusters(n: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    label = np.repeat(np.arange(3), n)
+    return 6 * np.eye(3, 8)[label] + rng.normal(size=(3 * n, 8)), label
+
+
+def test_components_are_ordered_and_do_not_depend_on_the_sign_of_the_decomposition() -> None:
+    values, _ = clusters()
+    found = project(values, "pca", 3)
+    spread = found.std(0)
+    assert (np.diff(spread) <= 1e-6).all()
+    np.testing.assert_allclose(np.abs(project(-values, "pca", 3)), np.abs(found), atol=1e-4)
+    np.testing.assert_allclose(project(values + 5, "pca", 3), found, atol=1e-4)
+
+
+@pytest.mark.parametrize("dims", [2, 4])
+def test_tsne_keeps_clusters_apart(dims: int) -> None:
+    values, label = clusters()
+    found = project(values, "tsne", dims)
+    assert found.shape == (90, dims)
+    assert knn_purity(found, label) > 0.9
+
+
+def test_bad_requests_are_refused() -> None:
+    with pytest.raises(ConfigError, match="allowed: pca, tsne, umap"):
+        project(np.zeros((9, 3)), "isomap")
+    with pytest.raises(ConfigError, match="1 to 5"):
+        project(np.zeros((9, 3)), "tsne", 6)
+    with pytest.raises(DataError, match="finite"):
+        project(np.full((9, 3), np.nan), "pca")
+
+
+@pytest.fixture(scope="module")
+def event() -> RawEvent:
+    rng = np.random.default_rng(1)
+    n = 1200
+    radius, phi = rng.choice(LAYER_RADII_CM, n), rng.uniform(-np.pi, np.pi, n)
+    columns = {"energy": rng.exponential(200, n), "x": radius * np.cos(phi), "y": radius * np.sin(phi)}
+    columns["z"] = radius * rng.uniform(-1.5, 1.5, n)
+    columns = {name: values.astype(np.float32) for name, values in columns.items()}
+    return RawEvent("toy/a/0", "test", 0, **columns, labels={"track": rng.integers(0, 9, n)})
+
+
+def test_boxes_and_histograms_count_every_point_once(event: RawEvent) -> None:
+    features = point_features(event.energy, event.x, event.y, event.z)
+    edges = fit_bin_edges(features, SerializationConfig(), n_events=1)
+    table = box_distributions([features], edges)
+    for (_, kind), rows in table.groupby(["axis", "kind"]):
+        assert rows["count"].sum() == event.n_points
+        if kind == "box":
+            np.testing.assert_allclose(rows["right"].to_numpy()[:-1], rows["left"].to_numpy()[1:])
+    azimuth = table[(table["axis"] == "phi") & (table["kind"] == "box")]
+    np.testing.assert_allclose([azimuth["left"].min(), azimuth["right"].max()], [-np.pi, np.pi], atol=1e-6)
+    assert len(table[(table["axis"] == "r") & (table["kind"] == "box")]) == 6
+
+
+def test_paths_are_orders_of_the_same_points(event: RawEvent) -> None:
+    features = point_features(event.energy, event.x, event.y, event.z)
+    edges = fit_bin_edges(features, SerializationConfig(), n_events=1)
+    table = event_paths(event, edges)
+    assert list(table["order"].unique()) == list(ORDERS)
+    for _, rows in table.groupby("order"):
+        np.testing.assert_array_equal(np.sort(rows["x"]), np.sort(event.x))
+    radial = table[table["order"] == "radial"]
+    assert (np.diff(np.hypot(radial["x"], radial["y"]).round(3)) >= -1e-2).all()
+    assert set(table.attrs["same_next"]) == set(ORDERS)
