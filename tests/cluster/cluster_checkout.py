@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 IMAGE = Path(os.environ.get("TPCFM_IMAGE_FILE", ROOT / "containers/tpcfm-cpu-0.1.0.sif")).resolve()
-PATIENCE = 1500
+PATIENCE = 2700
 """Seconds that any wait may take; nothing waits for ever."""
 
 

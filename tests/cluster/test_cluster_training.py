@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cluster_checkout import Checkout, ask, marks, run_id, wait
+from cluster_checkout import PATIENCE, Checkout, ask, marks, run_id, wait
 
 pytestmark = marks()
 LONG = {"fm4npp": {"pretrain": {"steps": 2500, "checkpoint_every": 20, "evaluate_every": 1250, "warmup_steps": 1}}}
@@ -93,7 +93,7 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
     unbroken = other.run("--", target)
     assert unbroken.returncode == 0, unbroken.stdout[-6000:]
     assert "Trying to restart job" not in unbroken.stdout
-    code = process.wait(timeout=1500)
+    code = process.wait(timeout=PATIENCE)
     jobs.append(max(copy.jobs(), key=int))
     return Story(copy.folder / target, other.folder / target, said.read_text(), log.read_text(), jobs, code)
 
