@@ -115,7 +115,16 @@ def close_pairs(
             for pair in pairs[pairs["distance"] < CLOSE_CM].to_dict("records"):
                 common = {"merging": merging, "separating": separating, "event_id": store.value(row, "event_id")}
                 labels = {"merging_prediction": answers[merging], "separating_prediction": answers[separating]}
-                found.append({**common, **pair, **event, "truth": truth, **labels, "searched": len(rows)})
+                found.append(
+                    {
+                        **common,
+                        **{str(k): v for k, v in pair.items()},
+                        **event,
+                        "truth": truth,
+                        **labels,
+                        "searched": len(rows),
+                    }
+                )
     columns = ["merging", "separating", "event_id", *COLUMNS, "x", "y", "z", "truth"]
     table = pd.DataFrame(found, columns=[*columns, "merging_prediction", "separating_prediction", "searched"])
     table = table.sort_values(["distance", "event_id"], ignore_index=True)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
 from tpcfm.evaluate.event_scores import tracking_sums, write_event_scores
+from tpcfm.evaluate.momentum_bins import MomentumTally
 from tpcfm.evaluate.selected_tracks import SelectedTally, read_particles
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.prepare.batches import Batch
@@ -28,7 +29,7 @@ class TrackScores:
     def __init__(self, store: PreparedStore, rows: Rows, workspace: Workspace, dataset: str) -> None:
         self.store = store
         self.event_ids: list[str] = []
-        self.tally, self.selected = TrackingTally(), SelectedTally()
+        self.tally, self.selected, self.momentum = TrackingTally(), SelectedTally(), MomentumTally()
         self.particles = read_particles(workspace.events(dataset), store.event_ids(rows))
 
     def update(self, rows: Rows, batch: Batch, prediction: npt.NDArray[np.integer]) -> None:
@@ -41,12 +42,13 @@ class TrackScores:
                 self.event_ids.append(name)
                 part = slice(int(start), int(stop))
                 particles = self.particles.get(name)
-                self.selected.update(batch["track"][part], prediction[part], batch["xyz"][part], particles)
+                for tally in (self.selected, self.momentum):
+                    tally.update(batch["track"][part], prediction[part], batch["xyz"][part], particles)
 
     def values(self) -> dict[str, float]:
         """Return the metrics by name, with the numbers of events and true tracks."""
         sizes = {"test_events": float(len(self.tally)), "true_tracks": float(self.tally.counts.true)}
-        return {**self.tally.values(), **self.selected.values(), **sizes}
+        return {**self.tally.values(), **self.selected.values(), **self.momentum.values(), **sizes}
 
     def write(self, folder: Path) -> None:
         """Write the scores of every event (``event_scores.parquet``)."""
@@ -54,4 +56,4 @@ class TrackScores:
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals where there are any: bootstrap over events, Wilson for the selected tracks."""
-        return {**self.tally.intervals(), **self.selected.intervals()}
+        return {**self.tally.intervals(), **self.selected.intervals(), **self.momentum.intervals()}

@@ -139,7 +139,7 @@ def _pair_items(path: Path, sheet: Sheet) -> list[Item]:
         )
         return [Item("pairs", title, text)]
     items = []
-    for number, pair in enumerate(frame.to_dict("records")):
+    for number, pair in enumerate(_records(frame)):
         event = {name: pair[name] for name in ("x", "y", "z", "truth")}
         events = {
             f"{pair[kind]} ({word})": {**event, "prediction": pair[f"{kind}_prediction"]}
@@ -161,4 +161,8 @@ def _predictions(workspace: Workspace, run: str) -> Path:
 def _typical(frame: pd.DataFrame, count: int) -> list[dict[str, Any]]:
     """Return the events of median size and above."""
     order = np.argsort(frame["x"].map(len).to_numpy(), kind="stable")
-    return [frame.iloc[int(row)].to_dict() for row in order[len(order) // 2 :][:count]]
+    return _records(frame.iloc[order[len(order) // 2 :][:count]])
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

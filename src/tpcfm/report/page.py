@@ -16,6 +16,7 @@ from tpcfm.report.embed import MARK, SCRIPT
 from tpcfm.report.events import comparison_items, event_items, segmentation_pictures
 from tpcfm.report.features import feature_items
 from tpcfm.report.labels import SYSTEMS, adapter_items
+from tpcfm.report.momentum import momentum_items, tracking_metrics
 from tpcfm.report.paired import paired_items
 from tpcfm.report.polar_studies import polar_study_items
 from tpcfm.report.representations import attention_items, confusion_items, reconstruction_items, token_items
@@ -111,7 +112,7 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "adapters",
             "Few labels: adapters and comparison systems",
             "Collider TPC.",
-            [*adapter_items(plan, sheet), *comparison_tables(plan)],
+            [*adapter_items(plan, sheet), *comparison_tables(plan), *momentum_items(tracking_metrics(plan), sheet)],
         ),
         Section(
             "above",

@@ -24,7 +24,7 @@ def plain(name: str) -> str:
     return NAMES.get(name, name)
 
 
-def points(event: Mapping[str, Any], prefix: str = "") -> npt.NDArray[np.float32]:
+def points(event: Mapping[str, Any] | pd.DataFrame, prefix: str = "") -> npt.NDArray[np.float32]:
     """Return (N, 3) coordinates of the columns ``<prefix>x y z``."""
     return np.stack([np.asarray(event[prefix + axis], dtype=np.float32) for axis in "xyz"], axis=1)
 
@@ -55,7 +55,8 @@ def attention_picture(tokens: pd.DataFrame, attention: pd.DataFrame, title: str 
     xyz = points(tokens)
     versions = [f"layer {a}, head {b}" for a, b in attention[["layer", "head"]].drop_duplicates().to_numpy()]
     panels = []
-    for name, rows in attention.groupby("query", sort=False):
+    for key, rows in attention.groupby("query", sort=False):
+        name = str(key)
         token = int(rows["token"].iloc[0])
         values = {
             f"layer {row.layer}, head {row.head}": np.log10(np.maximum(np.asarray(row.weight) * len(xyz), 1e-3))

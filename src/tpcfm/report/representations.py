@@ -72,7 +72,13 @@ def reconstruction_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list
         )
         title = f"Masked groups, completed by {plain(start)}"
         items.append(
-            show_picture(sheet, reconstruction_picture(event.to_dict()), f"reconstruction-{start}", title, caption)
+            show_picture(
+                sheet,
+                reconstruction_picture({str(name): value for name, value in event.items()}),
+                f"reconstruction-{start}",
+                title,
+                caption,
+            )
         )
     return items
 

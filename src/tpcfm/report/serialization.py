@@ -88,9 +88,11 @@ def _coherence(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:
     items = [sheet.finish(figure, "coherence", "How orders keep tracks together", caption)]
     body: list[list[object]] = []
     for name in order[::-1]:
-        cells = [
-            Markup(with_interval(*(float(wide[m].loc[name, k]) for k in ("value", "low", "high")))) for m in MEASURES
-        ]
+        cells = [Markup(with_interval(*_triple(wide[m].loc[name]))) for m in MEASURES]
         body.append([name, *cells])
     text = "The same labelled events in every order; random order is the floor."
     return [*items, table("table-coherence", "Coherence of the orders", ["order", *MEASURES.values()], body, text)]
+
+
+def _triple(row: "pd.Series[float]") -> tuple[float, float, float]:
+    return float(row["value"]), float(row["low"]), float(row["high"])
