@@ -87,7 +87,9 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
     try:
         wait("Slurm to notice", lambda: copy.job() != job, process, said)
     finally:
-        subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=True, timeout=60)
+        # Slurm may have taken the node back by itself (ReturnToService): then there is nothing to resume.
+        subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], timeout=60)
+    wait("the node", lambda: ask("sinfo", "-h", "-n", node, "-o", "%t").strip()[:4] in ("idle", "mix", "allo"))
     # Slurm waits two minutes before it starts a requeued job again.
     subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], timeout=60)
     unbroken = other.run("--", target)
