@@ -68,10 +68,10 @@ def momentum_rows(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
     """
     pattern = rf"^{PREFIXES[kind]}_([0-9.]+)_([0-9.]+)(_tracks)?$"
     parts = metrics["metric"].str.extract(pattern)
-    rows = metrics[parts[0].notna()].assign(pt_low=parts[0].astype(float), pt_high=parts[1].astype(float))
-    counts = rows[parts[2].notna().loc[rows.index]]
+    here = parts[0].notna().to_numpy()
+    rows, parts = metrics[here].copy(), parts[here]
+    rows["pt_low"], rows["pt_high"] = parts[0].to_numpy(dtype=float), parts[1].to_numpy(dtype=float)
+    is_count = parts[2].notna().to_numpy()
     keys = [name for name in rows.columns if name not in ("metric", "value", "low", "high")]
-    efficiencies = rows[parts[2].isna().loc[rows.index]]
-    if efficiencies.empty:  # a merge of nothing has a row of missing values in some versions of pandas
-        return efficiencies.assign(tracks=efficiencies["value"])
-    return efficiencies.merge(counts[[*keys, "value"]].rename(columns={"value": "tracks"}), on=keys, how="left")
+    counts = rows[is_count][[*keys, "value"]].rename(columns={"value": "tracks"})
+    return rows[~is_count].merge(counts, on=keys, how="left")
