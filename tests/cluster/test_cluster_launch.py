@@ -125,7 +125,7 @@ def test_the_container_outlives_the_warning_and_the_command_line_hears_it(tmp_pa
     program = tmp_path / "apptainer"
     program.write_text('#!/bin/sh\nkill -TERM $$\necho "alive with $*"; exec "$@"\n')
     program.chmod(0o755)
-    listening = "import signal, tpcfm.cli.main as m; m._register = lambda: None; m.app = lambda: print(signal.getsignal(signal.SIGTERM)); m.main()"
+    listening = "import signal, tpcfm.cli.main as m; m._register = lambda: None; m.app = lambda: print(signal.getsignal(signal.SIGTERM).name); m.main()"
     path = f"{WRAPPER.parent}:{tmp_path}:{os.environ['PATH']}"
     command = ["apptainer", sys.executable, "-c", listening]
     done = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True)
