@@ -36,7 +36,7 @@ def momentum_items(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
     for index, (point, mine) in enumerate(rows.groupby("point", sort=False)):
         mine = mine.sort_values("pt_low")
         middle = (mine["pt_low"] * mine["pt_high"]) ** 0.5 * (1 + 0.012 * index)  # so that bars do not hide each other
-        error = [mine["value"] - mine["low"], mine["high"] - mine["value"]]
+        error = [(mine["value"] - mine["low"]).clip(lower=0), (mine["high"] - mine["value"]).clip(lower=0)]  # rounding
         axes.errorbar(
             middle,
             mine["value"],
