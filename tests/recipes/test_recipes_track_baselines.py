@@ -18,6 +18,7 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes import find_tracks, find_tracks_baseline
 from tpcfm.recipes.find_tracks_baseline import TrackTask
 from tpcfm.recipes.track_scores import TrackScores
+from tpcfm.train import FitResult
 from tpcfm.workspace import Workspace
 
 TRAIN = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3, "evaluate_every": 1, "log_every": 1}
@@ -66,7 +67,7 @@ def test_each_system_writes_everything(workspace, model):
     assert {"ari", "efficiency", "purity", "spacepoint_efficiency", "test_events"} <= set(scores.index)
     assert scores["test_events"] == 4
     costs = whole[whole["split"] == ""].set_index("metric")["value"]
-    assert {"parameters", "events_per_second", "tuning_seconds"} <= set(costs.index)
+    assert {"parameters", "events_per_second", "tuning_seconds", "tuned_at_edge", "tuning_choices"} <= set(costs.index)
     assert ("stopped_early" in costs.index) == (model != "kalman")
     assert set(frame["n_labels"]) == {0 if model == "kalman" else 4}
     published = frame[(frame["class"] != "") & (frame["metric"] == "ari")]
@@ -102,7 +103,8 @@ def test_the_clustering_is_chosen_on_validation_events_only(workspace, monkeypat
     seen = []
     batches = task.batches
     monkeypatch.setattr(task, "batches", lambda rows: seen.append(list(rows)) or batches(rows))
-    choice, ari = task.choose()
+    chosen = task.choose()
+    choice, ari = chosen.choice, chosen.value
     assert seen
     assert set(np.concatenate(seen)) <= set(PreparedStore(workspace.cache("toy")).rows("validation"))
     assert choice["min_points"] == 4  # 60 points have no track in the toys
@@ -116,9 +118,22 @@ def test_stages_of_exatrkx_are_trained_one_after_another_and_resumed(workspace):
     assert list(dict.fromkeys(log["stage"])) == [1, 2, 3]
     done = {stage: int(rows["step"].max()) for stage, rows in log.groupby("stage")}
     assert done == {1: 2, 2: 3, 3: 5}  # steps of all stages so far
+    frame = pd.read_parquet(workspace.run(run.id) / "metrics.parquet").set_index("metric")["value"]
+    assert frame["stopped_early"] == 0
     before = (workspace.run(run.id) / "model.safetensors").read_bytes()
     find_tracks_baseline.run(run, workspace, device="cpu")  # finds every stage complete
     assert (workspace.run(run.id) / "model.safetensors").read_bytes() == before
+
+
+def test_one_stage_on_a_plateau_is_no_plateau(workspace):
+    task = TrackTask(
+        make_run("exatrkx"), workspace, "cpu", TrackBaselineConfig.model_validate(make_run("exatrkx").config)
+    )
+    result = FitResult(4, 1, 0.5, 1.0, [])
+    for ends, stopped in (([True, False, True], 0), ([True, True, True], 1)):
+        task.plateaus = ends
+        rows = {row["metric"]: row["value"] for row in task.cost_rows(task.system.network, result)}
+        assert rows["stopped_early"] == stopped
 
 
 def test_both_paths_score_alike(workspace):

@@ -54,6 +54,7 @@ class BaselineTask:
         self.validation = spread(events_of(self.store, "validation"), validation_events)
         self.test = events_of(self.store, "test")
         self.inference_seconds = 0.0
+        self.plateaus: list[bool] = []  # of each stage: did it end before its budget
 
     def batches(self, rows: Rows) -> Iterator[tuple[StepInfo, Batch]]:
         """Yield evaluation batches of some events in order."""
@@ -100,7 +101,7 @@ class BaselineTask:
             seed=self.seed,
             workers=settings.workers,
         )
-        return fit(
+        result = fit(
             model,
             objective,
             source,
@@ -113,6 +114,8 @@ class BaselineTask:
             max_seconds=max_seconds,
             device=self.device,
         )
+        self.plateaus.append(result.steps < settings.steps)
+        return result
 
     @torch.no_grad()
     def predict(self, model: nn.Module, events: Rows | None = None) -> Iterator[tuple[Rows, Batch, Any]]:
@@ -164,13 +167,13 @@ class BaselineTask:
         ]
 
     def cost_rows(self, model: nn.Module, result: FitResult) -> list[dict[str, Any]]:
-        """Return size, training time, speed and how the training ended (``stopped_early``: 0 if the budget ended it)."""
+        """Return size, training time, speed and how it ended (``stopped_early``: 0 if the budget ended it, or one stage)."""
         best = {} if result.best_value is None else {"validation_loss": result.best_value}
         values = {
             "parameters": float(sum(p.numel() for p in model.parameters() if p.requires_grad)),
             "training_seconds": result.seconds,
             "training_steps": float(result.steps),
-            "stopped_early": float(result.steps < self.settings.steps),
+            "stopped_early": float(all(self.plateaus)),
         }
         if self.inference_seconds:
             values["events_per_second"] = len(self.test) / self.inference_seconds

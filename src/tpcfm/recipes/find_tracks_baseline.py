@@ -1,6 +1,8 @@
 """Comparison systems of track finding on the labelled events of the adapters (arXiv 2508.14087, Sec. 5 and App. C)."""
 
 import time
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,11 @@ from tpcfm.losses.track_embedding import EdgeLoss, EggNetLoss, EmbeddingLoss, He
 from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
 from tpcfm.recipes.adapter_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.baseline_task import BaselineTask
-from tpcfm.recipes.groups_support import identity, spread
+from tpcfm.recipes.clustering_choice import Choice, Chosen, choose
+from tpcfm.recipes.groups_support import spread
 from tpcfm.recipes.track_scores import TrackScores
-from tpcfm.recipes.track_systems import Choice, TrackBatches, TrackSystem
-from tpcfm.train import FitResult, Objective, PackedSource, evaluate_objective, fit, to_device
+from tpcfm.recipes.track_systems import KINDS, TrackBatches, TrackSystem
+from tpcfm.train import FitResult, Objective, to_device
 from tpcfm.workspace import Workspace
 
 TITLES = {
@@ -47,40 +50,6 @@ class TrackTask(BaselineTask):
         torch.manual_seed(block.seed)
         self.system = TrackSystem(block)
 
-    def train_stage(
-        self, network: nn.Module, objective: Objective, stage: str, steps: int, max_seconds: float | None
-    ) -> FitResult:
-        """Train a part of a system for a part of the steps, in a state folder of its own."""
-        warmup = min(self.settings.warmup_steps, steps // 5)
-        settings = self.settings.model_copy(update={"steps": steps, "warmup_steps": warmup})
-
-        def validate(part: nn.Module, step: int) -> dict[str, float]:
-            batches = self.batches(self.validation)
-            return evaluate_objective(part, objective, batches, self.device, precision=settings.precision)
-
-        source = PackedSource(
-            self.store,
-            self.training,
-            self.collate,
-            batch_size=settings.batch_size,
-            max_points=settings.max_points,
-            seed=self.seed,
-            workers=settings.workers,
-        )
-        return fit(
-            network,
-            objective,
-            source,
-            settings,
-            state=self.workspace.state(self.run.id) / stage,
-            identity={**identity(self.run, self.store, self.workspace), "stage": stage},
-            seed=self.seed,
-            validate=validate,
-            keep="best",
-            max_seconds=max_seconds,
-            device=self.device,
-        )
-
     def learn(self, max_seconds: float | None) -> FitResult | None:
         """Train the network of the system; None for the Kalman filter."""
         block, network = self.block, self.system.network
@@ -97,7 +66,7 @@ class TrackTask(BaselineTask):
             part = getattr(network, stage)
             objective = EmbeddingLoss(network.config) if stage == "embedding" else EdgeLoss(network, stage)
             left = None if max_seconds is None else max_seconds - (time.monotonic() - begun)
-            results.append(self.train_stage(part, objective, stage, max(1, steps), left))
+            results.append(self.train(part, objective, left, stage=stage, steps=max(1, steps)))
         last, history, before = results[-1], [], 0
         for number, result in enumerate(results, start=1):
             history += [{**row, "step": before + row["step"], "stage": number} for row in result.history]
@@ -105,21 +74,26 @@ class TrackTask(BaselineTask):
         return FitResult(before, last.best_step, last.best_value, sum(r.seconds for r in results), history)
 
     @torch.no_grad()
-    def choose(self) -> tuple[Choice, float]:
-        """Return the clustering with the largest ARI on validation events, and this ARI; the earlier one wins a tie."""
-        choices = self.system.choices
-        tallies = [TrackingTally() for _ in choices]
+    def choose(self) -> Chosen:
+        """Return the clustering with the largest ARI on validation events."""
         network = self.system.network.to(self.device).eval()
+        events: list[tuple[Any, Any]] = []
         for _, batch in self.batches(spread(self.validation, self.block.tuning_events)):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
                 answer = network(to_device(batch, self.device))
             bounds = batch["offsets"].tolist()
-            for start, stop, event in zip(bounds[:-1], bounds[1:], self.system.split(batch, answer), strict=True):
-                for choice, tally in zip(choices, tallies, strict=True):
-                    tally.update(batch["track"][start:stop], self.system.cluster(event, choice))
-        reached = [tally.values()["ari"] for tally in tallies]
-        best = int(np.argmax(reached))
-        return choices[best], reached[best]
+            truth = [batch["track"][start:stop] for start, stop in pairwise(bounds)]
+            events += zip(truth, self.system.split(batch, answer), strict=True)
+
+        def score(choices: Iterable[Choice]) -> list[float]:
+            tallies = []
+            for choice in choices:
+                tallies.append(TrackingTally())
+                for truth, event in events:
+                    tallies[-1].update(truth, self.system.cluster(event, choice))
+            return [tally.values()["ari"] for tally in tallies]
+
+        return choose(self.system.values, KINDS, score)
 
     def cost_rows(self, model: nn.Module, result: FitResult) -> list[dict[str, Any]]:
         """Return the costs; without those of a training for the Kalman filter."""
@@ -142,7 +116,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     system = task.system
     result = task.learn(max_seconds)
     started = time.monotonic()
-    choice, reached = task.choose()
+    chosen = task.choose()
+    choice = chosen.choice
     tuning_seconds = time.monotonic() - started
 
     scores = TrackScores(task.store, task.test, workspace, run.dataset)
@@ -162,9 +137,10 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     metrics = task.metric_rows(scores.values(), scores.intervals())
     for name, (_, tally) in others.items():
         metrics += task.metric_rows(tally.values(), tally.intervals(), name=name)
-    metrics += task.metric_rows({"ari": reached}, split="validation")
+    metrics += task.metric_rows({"ari": chosen.value}, split="validation")
     metrics += task.metric_rows({f"clustering_{key}": float(value) for key, value in choice.items()}, split="")
-    metrics += task.metric_rows({"tuning_seconds": tuning_seconds}, split="")
+    tuning = {"tuning_seconds": tuning_seconds, "tuned_at_edge": float(chosen.at_edge), "tuning_choices": chosen.tried}
+    metrics += task.metric_rows(tuning, split="")
     if block.kalman:
         _keep(system.network, choice)
     task.finish(

@@ -1,6 +1,7 @@
 """Packed batches of the comparison systems that classify points: neighbour graphs, or voxels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from tpcfm.prepare.batches import Batch, collate_sequences
 from tpcfm.prepare.features import comparison_features, cylindrical
 from tpcfm.prepare.neighbour_graph import neighbour_graph
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.event_cache import EventCache
 from tpcfm.train import StepInfo
 
 ETA_RANGE = (-2.0, 4.0)  # lower edge and width of the voxel grid, as the features of the backbone are scaled
@@ -17,24 +19,33 @@ RADIUS_RANGE = (30.0, 48.0)  # cm
 Rows = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
 class GraphBatches:
-    """Collate function: ``point_features`` (N, 5), ``edge_source`` (E,) int64 grouped by target, ``edge_bounds`` (N+1,)."""
+    """Collate function: ``point_features`` (N, 5), ``edge_source`` (E,) int64 grouped by target, ``edge_bounds`` (N+1,).
 
-    config: GraphNetConfig
+    The graph of an event is made once and kept.
+    """
+
+    def __init__(self, config: GraphNetConfig) -> None:
+        self.config = config
+        self.graphs = EventCache(self._graph)
+
+    def _graph(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
+        """Return ``source`` (E,), rows within the event, and ``degree`` (N,) of an event."""
+        event = collate_sequences(store, [row], 0)
+        place = comparison_features(event["energy"], event["xyz"])[:, 1:]
+        graph = neighbour_graph(place, self.config.neighbours, max_distance=self.config.max_distance)
+        held = graph.index >= 0
+        return [graph.index[held], held.sum(1, dtype=np.int32)]
 
     def __call__(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
         """Return the packed batch; edges lead from the neighbours to a point."""
         batch = collate_sequences(store, rows, 0)
+        sources, degrees = zip(*(self.graphs(store, int(row)) for row in rows), strict=True)
+        shifted = [source + start for source, start in zip(sources, batch["offsets"][:-1], strict=True)]
+        bounds = np.zeros(len(batch["xyz"]) + 1, np.int64)
+        np.cumsum(np.concatenate(degrees), out=bounds[1:])
         features = comparison_features(batch["energy"], batch["xyz"])
-        graph = neighbour_graph(
-            features[:, 1:], self.config.neighbours, max_distance=self.config.max_distance, offsets=batch["offsets"]
-        )
-        held = graph.index >= 0
-        bounds = np.zeros(len(features) + 1, np.int64)
-        np.cumsum(held.sum(1), out=bounds[1:])
-        source = graph.index[held].astype(np.int64)
-        return {**batch, "point_features": features, "edge_source": source, "edge_bounds": bounds}
+        return {**batch, "point_features": features, "edge_source": np.concatenate(shifted), "edge_bounds": bounds}
 
 
 @dataclass(frozen=True)

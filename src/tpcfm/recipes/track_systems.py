@@ -1,8 +1,6 @@
 """The comparison systems of track finding as the recipe sees them: inputs, network, clusterings to choose from."""
 
-import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -21,27 +19,44 @@ from tpcfm.prepare.batches import Batch, collate_sequences
 from tpcfm.prepare.features import comparison_features
 from tpcfm.prepare.neighbour_graph import neighbour_graph
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.clustering_choice import Choice, Kind, grid
+from tpcfm.recipes.event_cache import EventCache
 from tpcfm.train import StepInfo
 
 Rows = npt.NDArray[np.int64]
-Choice = dict[str, float]
-"""Parameters of a clustering."""
+KINDS: dict[str, tuple[Kind, float]] = {
+    "eps": ("scale", 0.0),
+    "min_samples": ("count", 1.0),
+    "threshold": ("score", 0.0),
+    "min_cluster": ("count", 2.0),
+    "gate": ("scale", 0.0),
+    "min_points": ("count", 3.0),
+    "pick_up": ("scale", 0.0),
+    "merge": ("scale", 0.0),
+}
+"""How the parameters of clusterings are varied, and their natural lower limits."""
 
 
-@dataclass(frozen=True)
 class TrackBatches:
     """Collate function: a batch with ``track_inputs`` (N, C) float32 of a system (arXiv 2508.14087, App. C).
 
     EggNet: eta, cos phi, sin phi and layer of the point and of its two nearest neighbours (C = 12); Exa.TrkX: energy and
-    these four (5); HEPT: energy, x, y, z, eta, cos phi, sin phi, r (8); Kalman filter: none (0).
+    these four (5); HEPT: energy, x, y, z, eta, cos phi, sin phi, r (8); Kalman filter: none (0). Made once per event.
     """
 
-    model: str
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.inputs = EventCache(self._inputs)
+
+    def _inputs(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
+        event = collate_sequences(store, [row], 0)
+        return [track_inputs(self.model, event["energy"], event["xyz"], event["offsets"])]
 
     def __call__(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
         """Return the packed batch."""
         batch = collate_sequences(store, rows, 0)
-        return {**batch, "track_inputs": track_inputs(self.model, batch["energy"], batch["xyz"], batch["offsets"])}
+        inputs = [array for row in rows for array in self.inputs(store, int(row))]
+        return {**batch, "track_inputs": np.concatenate(inputs)}
 
 
 def track_inputs(
@@ -79,7 +94,8 @@ class TrackSystem:
     def __init__(self, block: TrackBaselineConfig) -> None:
         self.block = block
         self.network: nn.Module = _network(block)
-        self.choices = _choices(block)
+        self.values = _values(block)
+        self.choices = grid(self.values)
         self.published = self.choices[: 2 if block.exatrkx else 1]
 
     def split(self, batch: Batch, answer: Any) -> Iterator[Any]:
@@ -116,16 +132,15 @@ def _network(block: TrackBaselineConfig) -> nn.Module:
     return Hept(block.hept) if block.hept else KalmanFilter()
 
 
-def _choices(block: TrackBaselineConfig) -> list[Choice]:
-    """Return the clusterings to choose from, the published first."""
+def _values(block: TrackBaselineConfig) -> dict[str, list[float]]:
+    """Return what to try of each parameter of the clustering, the published value first."""
     if block.eggnet:
-        return [{"eps": eps, "min_samples": block.eggnet.min_samples} for eps in block.eggnet.eps]
+        return {"eps": block.eggnet.eps, "min_samples": [float(block.eggnet.min_samples)]}
     if block.exatrkx:
-        return [{"threshold": threshold} for threshold in block.exatrkx.thresholds]
+        return {"threshold": block.exatrkx.thresholds}
     if block.hept:
-        pairs = itertools.product(block.hept.min_cluster, block.hept.min_samples)
-        return [{"min_cluster": cluster, "min_samples": samples} for cluster, samples in pairs]
+        return {name: [float(v) for v in getattr(block.hept, name)] for name in ("min_cluster", "min_samples")}
     kalman = block.kalman or KalmanConfig()
-    names = ("gate", "min_points", "pick_up", "merge")
-    lists = (getattr(kalman, name) for name in names)
-    return [dict(zip(names, values, strict=True)) for values in itertools.product(*lists)]
+    return {
+        name: [float(value) for value in getattr(kalman, name)] for name in ("gate", "min_points", "pick_up", "merge")
+    }
