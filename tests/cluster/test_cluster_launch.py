@@ -3,10 +3,7 @@
 A real step over two nodes is in test_cluster_nodes.py.
 """
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -116,33 +113,3 @@ def test_several_tasks_per_node_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_first_host_of_a_node_list(nodes: str, first: str) -> None:
     assert _launch.first_host(nodes) == first
-
-
-WRAPPER = Path(__file__).resolve().parents[2] / "workflow/bin/apptainer"
-
-
-def test_the_container_outlives_the_warning_and_the_command_line_hears_it(tmp_path: Path) -> None:
-    program = tmp_path / "apptainer"
-    program.write_text('#!/bin/sh\nkill -TERM $$\necho "alive with $*"; exec "$@"\n')
-    program.chmod(0o755)
-    listening = "import signal, tpcfm.cli.main as m; m._register = lambda: None; m.app = lambda: print(signal.getsignal(signal.SIGTERM).name); m.main()"
-    path = f"{WRAPPER.parent}:{tmp_path}:{os.environ['PATH']}"
-    command = ["apptainer", sys.executable, "-c", listening]
-    done = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "alive with" in done.stdout
-    assert "SIG_DFL" in done.stdout
-
-
-def test_the_wrapper_takes_singularity_or_says_what_is_missing(tmp_path: Path) -> None:
-    def call(path: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([WRAPPER, "--version"], env={"PATH": path}, capture_output=True, text=True)
-
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("sh", "dirname", "tr", "grep", "paste"):
-        (tools / name).symlink_to(next(p for d in ("/usr/bin", "/bin") if (p := Path(d) / name).exists()))
-    assert call(f"{WRAPPER.parent}:{tools}").returncode == 127
-    (tmp_path / "singularity").write_text("#!/bin/sh\necho singularity $1\n")
-    (tmp_path / "singularity").chmod(0o755)
-    assert call(f"{WRAPPER.parent}:{tools}:{tmp_path}").stdout == "singularity --version\n"

@@ -104,7 +104,7 @@ def test_training_goes_to_gpus_and_nothing_else_does() -> None:
 @pytest.mark.parametrize("rule", sorted(GPU_RULES))
 def test_gpus_of_a_job_stay_on_one_machine_and_the_trainer_is_warned(rule: str) -> None:
     line = sbatch(profile(), rule)
-    for needed in ("--nodes=1", "--gpus=1", "--signal=TERM@300", "--requeue", "-p gpu"):
+    for needed in ("--nodes=1", "--gpus=1", "--signal=URG@300", "--requeue", "-p gpu"):
         assert needed in line
     assert "ntasks-per-gpu" not in line, "would run the command once per GPU"
 
@@ -149,7 +149,7 @@ def test_pretraining_over_nodes_asks_for_one_task_and_the_gpus_per_node(monkeypa
         monkeypatch.setenv(f"TPCFM_SLURM_{name}", value)
     read = profile()
     line = sbatch(read, "pretrain")
-    for needed in ("--nodes=3", "--ntasks=3", "--gres=gpu:h200:4", "--signal=TERM@300"):
+    for needed in ("--nodes=3", "--ntasks=3", "--gres=gpu:h200:4", "--signal=URG@300"):
         assert needed in line
     assert "ntasks-per-gpu" not in line
     assert "--gpus" not in line

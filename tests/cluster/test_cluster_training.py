@@ -74,11 +74,11 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
     elapsed = ask("squeue", "-h", "-j", job, "-o", "%M").strip().split(":")
     limit = int(elapsed[-2]) + 4
     subprocess.run(["scontrol", "update", f"jobid={job}", f"timelimit={limit}"], check=True, timeout=60)
-    wait("the warning", lambda: "SIGTERM received" in log.read_text(), process, said)
+    wait("the warning", lambda: "SIGURG received" in log.read_text(), process, said)
     wait("the next job", lambda: copy.job() not in ("", job), process, said)
     # A pre-emption with a warning, or a user.
     job = further(checkpoint(state))
-    subprocess.run(["scancel", "--signal=TERM", job], check=True, timeout=60)
+    subprocess.run(["scancel", "--signal=URG", job], check=True, timeout=60)
     wait("the next job", lambda: copy.job() not in ("", job), process, said)
     # A node that dies.
     job = further(checkpoint(state))
@@ -109,7 +109,7 @@ def test_the_weights_are_those_of_an_unbroken_training(story: Story) -> None:
 
 
 def test_every_interruption_was_met_and_the_log_tells_of_each(story: Story) -> None:
-    assert story.log.count("SIGTERM received: saving at the next step") == 2, story.log
+    assert story.log.count("SIGURG received: saving at the next step") == 2, story.log
     assert story.log.count("ends with Interrupted: ") == 2, "both had the time to save and to leave in order"
     assert story.log.count("continues at step") == 3, story.log
     assert story.log.count("took over the stale lock") == 1, "of the job that died with its node"

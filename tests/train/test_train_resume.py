@@ -91,7 +91,7 @@ def test_a_crash_between_checkpoints_repeats_the_lost_steps_once(tmp_path):
     assert without_times(got.history) == without_times(expected.history)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGURG])
 def test_a_signal_saves_at_the_next_step(tmp_path, number):
     class Signalled(ToyObjective):
         def counts(self, batch, info):

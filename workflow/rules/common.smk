@@ -26,10 +26,6 @@ if DRY_RUN and not (shutil.which("apptainer") or shutil.which("singularity")):
     if workflow.deployment_settings.deployment_method:
         workflow.deployment_settings.deployment_method = frozenset()
         logger.warning("Apptainer is not installed here: the dry run leaves the containers out.")
-# Jobs call Apptainer through a script that lets it outlive Slurm's warning (see there).
-WRAPPER = str(Path(workflow.basedir) / "workflow/bin")
-if (shutil.which("apptainer") or shutil.which("singularity")) and WRAPPER not in os.environ["PATH"].split(":"):
-    os.environ["PATH"] = f"{WRAPPER}:{os.environ['PATH']}"
 WITH_TOKENIZER_STUDY = bool(CONFIG.tokenizer_study and "polar_mae" in CONFIG.systems)
 # Rules get the plan file as a resource: a param would count as changed, and rerun everything, with every new plan.
 PLAN_FILE = str(PLAN.write(f"{RESULTS}/plan"))
@@ -129,7 +125,6 @@ NODES = int(set_resource("pretrain", "nodes", 1))
 
 
 # A warning reaches the shell of a job too: it must not end before the trainer has saved, or what is left of the job is killed.
-# (In a container the signal is ignored by all but the trainer, see workflow/bin/apptainer.)
 PATIENTLY = "trap : TERM USR1; "
 
 

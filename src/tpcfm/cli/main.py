@@ -2,7 +2,6 @@
 
 import importlib
 import pkgutil
-import signal
 import sys
 
 import typer
@@ -48,9 +47,6 @@ def main() -> None:
     """Run the command line; errors a user can mend are printed without a traceback."""
     from tpcfm.errors import TpcfmError
 
-    # Containers are started with this signal ignored (workflow/bin/apptainer), which is not meant for us.
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _register()
     try:
         app()

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 _log = logging.getLogger("tpcfm.train")
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
+"""SIGURG is what the Slurm profile asks for: Slurm signals every process of a job, and this one ends nobody who does not listen. SIGTERM
+ends the process that mounts a container image, which takes the image away below a trainer that is about to save."""
 
 
 class StopRequest:
@@ -37,7 +39,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
-        """Catch SIGTERM and SIGUSR1 (in the main thread only, where Python delivers signals), then put the handlers
+        """Catch SIGTERM, SIGUSR1 and SIGURG (in the main thread only, where Python delivers signals), then put the handlers
         back."""
         if threading.current_thread() is not threading.main_thread():
             yield self
