@@ -22,7 +22,10 @@ SCRIPT = (
     + """
 (function () {
   const canvas = document.createElement("canvas");
-  if (!(canvas.getContext("webgl2") || canvas.getContext("webgl"))) return;  // the stills stay
+  if (!(canvas.getContext("webgl2") || canvas.getContext("webgl"))) {  // the stills stay, in their own shape
+    document.querySelectorAll(".plot").forEach(plot => { plot.style.height = "auto"; });
+    return;
+  }
   const kept = new Map();
   function draw(plot) {
     if (plot.dataset.drawn) return;
