@@ -11,14 +11,15 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from tpcfm import __version__
 from tpcfm.config.plan import Plan
-from tpcfm.evaluate.comparisons import compare_plan
+from tpcfm.evaluate.comparisons import Pair, compare_plan, standard_pairs
 from tpcfm.evaluate.paired import SCORES
 from tpcfm.workspace import Workspace
 
@@ -29,6 +30,25 @@ def finished(plan: Plan, workspace: Workspace) -> pd.DataFrame:
     """Return the metrics of all finished runs."""
     frames = [pd.read_parquet(p) for run in plan.runs if (p := workspace.run(run) / "metrics.parquet").exists()]
     return pd.concat(frames, ignore_index=True)
+
+
+def finished_pairs(plan: Plan, workspace: Workspace) -> list[Pair]:
+    """Return the standard comparisons with the label counts at which all runs of both groups are finished."""
+
+    def complete(runs: Iterable[str]) -> set[int | None]:
+        missing = {plan.runs[r].n_labels for r in runs if not (workspace.run(r) / "metrics.parquet").exists()}
+        return {plan.runs[r].n_labels for r in runs} - missing
+
+    pairs = []
+    for pair in standard_pairs(plan):
+        first, second = complete(pair.first_runs), complete(pair.second_runs)
+        kept = [
+            tuple(r for r in runs if plan.runs[r].n_labels in first & second)
+            for runs in (pair.first_runs, pair.second_runs)
+        ]
+        if all(kept):
+            pairs.append(replace(pair, first_runs=kept[0], second_runs=kept[1]))
+    return pairs
 
 
 def means(frame: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +104,9 @@ def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, 
     if fits.exists():
         yield "\n## Scaling laws\n"
         yield markdown(pd.read_parquet(fits))
-    cost = sum(json.loads(p.read_text())["seconds"] for run in done if (p := workspace.run(run) / "run.json").exists())
+    cost = sum(
+        json.loads(p.read_text()).get("seconds", 0.0) for run in done if (p := workspace.run(run) / "run.json").exists()
+    )
     yield f"\nTraining took {cost / 3600:.1f} hours of one core, all finished runs together."
 
 
@@ -98,7 +120,7 @@ def main() -> None:
     plan = Plan.read(given.plan)
     workspace = Workspace(Path(plan.config["results"]))
     table = finished(plan, workspace)
-    compared = compare_plan(plan)
+    compared = compare_plan(plan, finished_pairs(plan, workspace))
     given.out.mkdir(parents=True, exist_ok=True)
     compared.to_csv(given.out / "comparisons.csv", index=False, float_format="%.5g")
     means(table).to_csv(given.out / "scores.csv", index=False, float_format="%.5g")
