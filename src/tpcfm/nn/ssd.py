@@ -34,7 +34,7 @@ def ssd(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, where
     kind = torch.promote_types(x.dtype, torch.float32)
     # Under autocast the matrix products below would round to 16 bits whatever the type of their inputs.
     with torch.autocast(x.device.type, enabled=False):
-        return _scan(*(t.to(kind) for t in (x, dt, a, b, c, d)), where)
+        return _scan(x.to(kind), dt.to(kind), a.to(kind), b.to(kind), c.to(kind), d.to(kind), where)
 
 
 def _scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, where: Segments) -> Tensor:
