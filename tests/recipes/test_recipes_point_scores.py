@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tpcfm.evaluate.classification import overall_scores
 from tpcfm.recipes.point_scores import PointScores
 
@@ -26,7 +27,8 @@ def test_a_rare_class_below_one_half_is_found_after_calibration():
     assert overall["recall"] == pytest.approx(0.5)
     assert overall["recall_calibrated"] > 0.75
     assert overall["f1_calibrated"] > overall["f1"] + 0.2
-    assert "majority" in overall and "majority_calibrated" not in overall
+    assert "majority" in overall
+    assert "majority_calibrated" not in overall
     assert {row["class"] for row in rows if "decision_offset" in row} == {"signal", "noise"}
 
 
