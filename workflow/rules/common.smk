@@ -120,7 +120,7 @@ def set_resource(rule, name, default):
     return getattr(value, "raw", value)
 
 
-# Over several nodes a rule cannot be in a container as a whole: there is no srun inside. It runs outside then, and starts one per node.
+# Over several nodes a job cannot be in one container: there is no srun inside. It starts outside, and one container per node.
 NODES = int(set_resource("pretrain", "nodes", 1))
 
 
