@@ -130,7 +130,8 @@ def _scores(
 def _costs(name: str, title: str, plan: Plan, rows: pd.DataFrame, reference: Reference) -> Item:
     sizes = _means(rows, "parameters")
     seconds, speed = _means(rows, "training_seconds"), _means(rows, "events_per_second")
-    stopped = rows[rows["metric"] == "stopped_early"].groupby(["point", "n_labels"])["value"].agg(["mean", "size"])
+    stopped = rows[rows["metric"] == "stopped_early"].groupby(["point", "n_labels"])["value"]
+    plateaus, seeds = stopped.mean().to_dict(), stopped.size().to_dict()
     edge = rows[rows["metric"] == "tuned_at_edge"].groupby(["point", "n_labels"])["value"].mean()
     runs = rows.groupby(["point", "n_labels"])["run"].first()
     workspace = Workspace(Path(plan.config["results"]))
@@ -144,12 +145,12 @@ def _costs(name: str, title: str, plan: Plan, rows: pd.DataFrame, reference: Ref
                 _labels(key),
                 _millions(sizes[key].value),
                 _millions(paper),
-                reduced(plan.runs[run].config),
                 seconds[key].value if key in seconds else None,
                 device(workspace.run(run) / "run.json"),
                 speed[key].value if key in speed else None,
-                _ended(stopped.loc[key, "mean"], stopped.loc[key, "size"]) if key in stopped.index and key[1] else "",
+                _ended(plateaus[key], seeds[key]) if key in plateaus and key[1] else "",
                 "tuned at the edge of the grid" if edge.get(key, 0) > 0 else "",
+                reduced(plan.runs[run].config),
             ]
         )
     caption = (
