@@ -140,6 +140,9 @@ def test_what_is_not_above_is_named(plan, space):
         "Segmentation with few labels, F1: polar_mae/peft against sparse_unet", "10"
     ]
     assert (above, below, zero, single) == ("mean, shower, track, delta", "–", "Michel", "–")
+    assert "Segmentation with few labels, F1, decision weights tuned: polar_mae/peft against sparse_unet" in {
+        n for n, _ in rows
+    }
     assert enough == "no"  # three seeds, unknown number of events
     single = rows["Probe of frozen tokens, F1: polar_mae against random", ""][3]
     assert single == "mean, shower, track, Michel, delta"

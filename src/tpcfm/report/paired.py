@@ -14,7 +14,7 @@ from tpcfm.report.tables import Markup, table, with_interval
 SHOWN = {
     "probe": ("f1",),
     "probe_fifth": ("f1",),
-    "segmentation": ("f1",),
+    "segmentation": ("f1", "f1_calibrated"),
     "tracks": ("ari", "efficiency", "purity"),
     "pid": ("accuracy", "recall", "precision"),
     "noise": ("accuracy", "recall", "precision"),
@@ -31,6 +31,7 @@ TITLES = {
     "variants_probe": "Variants of the pretraining: probe F1 against the unchanged one",
     "mask_ratio_probe": "Mask ratio: probe F1 against the default",
 }
+NOTES = {"probe_fifth": ", after a fifth of the steps", "tuned": ", decision weights tuned"}
 SIGNS = {"above": "▲", "below": "▼", "zero inside": "○", "no interval": "?"}
 
 
@@ -44,6 +45,9 @@ def paired_items(plan: Plan) -> list[Item]:
     frame = frame[(frame["class"] == "") | frame["task"].isin(["probe", "probe_fifth", "segmentation"])]
     if frame.empty:
         return []
+    # Systems trained with different class weights decide differently between classes: tuned decisions are rows of their own.
+    tuned = frame["metric"] == "f1_calibrated"
+    frame = frame.assign(task=frame["task"].mask(tuned, "tuned"), metric=frame["metric"].mask(tuned, "f1"))
     items = [_open_questions(frame)]
     for study, rows in frame.groupby("study", sort=False):
         items.append(_table(str(study), rows))
@@ -55,7 +59,7 @@ def _table(study: str, rows: pd.DataFrame) -> Item:
     one_metric = len({m for m, _ in scores}) == 1
     body: list[list[object]] = []
     for (name, task, _), part in rows.groupby(["comparison", "task", "n_labels"], sort=False):
-        label = f"{name}, after a fifth of the steps" if task == "probe_fifth" else str(name)
+        label = f"{name}{NOTES.get(str(task), '')}"
         cells: list[object] = []
         for score in scores:
             found = part[(part["metric"] == score[0]) & (part["class"] == score[1])]
@@ -93,7 +97,7 @@ def _open_questions(frame: pd.DataFrame) -> Item:
             verdict: ", ".join(_name(row) for row in part[part["verdict"] == verdict].to_dict("records"))
             for verdict in SIGNS
         }
-        where = TITLES.get(str(study), str(study)) + (", after a fifth of the steps" if task == "probe_fifth" else "")
+        where = TITLES.get(str(study), str(study)) + NOTES.get(str(task), "")
         enough = "yes" if part["enough"].all() else "no"
         body.append([f"{where}: {name}", _labels(part), *(said[v] or "–" for v in SIGNS), enough])
     caption = (
