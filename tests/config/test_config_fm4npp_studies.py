@@ -23,12 +23,12 @@ def planned(values: dict[str, Any], **blocks: Any) -> Plan:
     changed = copy.deepcopy(values)
     for block, content in blocks.items():
         target = changed["fm4npp"]["adapters"] if block in ("depth", "joint") else changed["fm4npp"]
-        target[block] = {**(target.get(block) or {}), **content}
+        target[block] = None if content is None else {**(target.get(block) or {}), **content}
     return make_plan(validate(changed))
 
 
 def test_the_studies_leave_the_other_runs_as_they_are(values: dict[str, Any]) -> None:
-    before = planned(values)
+    before = planned(values, mup_study=None)
     after = planned(
         values,
         mup_study={"coordinates": {}, "transfer": {"learning_rates": [1e-4, 3e-3]}},

@@ -92,7 +92,7 @@ class EdgeLoss:
         """Return every n-th edge, beginning elsewhere in each epoch, so that about ``filter_edges`` are left per point."""
         wanted = self.system.config.filter_edges * points
         stride = -(-edges.shape[1] // wanted) if wanted else 1
-        return edges[:, epoch % stride :: stride] if stride > 1 else edges
+        return edges[:, epoch % stride :: stride].contiguous()
 
 
 class HeptLoss:

@@ -5,19 +5,12 @@ import torch
 from tpcfm.config.polar_mae import SegmentationConfig
 from tpcfm.config.run import Run
 from tpcfm.errors import ConfigError
-from tpcfm.evaluate.table import write_metrics
 from tpcfm.models.segmentation import SegmentationModel
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.group_batches import GroupBatches
-from tpcfm.recipes.groups_support import identity, load_encoder, model_card, pretrained_model_config
-from tpcfm.recipes.segmentation_task import (
-    CLASSES,
-    PointwiseObjective,
-    SegmentationTask,
-    class_weights,
-    labelled_rows,
-)
-from tpcfm.train import PackedSource, fit, save_model
+from tpcfm.recipes.groups_support import load_encoder, pretrained_model_config
+from tpcfm.recipes.segmentation_task import CLASSES, PointwiseObjective, class_weights, labelled_rows
+from tpcfm.recipes.segmentation_training import train_segmentation
 from tpcfm.workspace import Workspace
 
 
@@ -55,56 +48,23 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     objective = PointwiseObjective(weights, block.gamma)
     trained_depth = 0 if block.mode == "peft" else architecture.depth
     collate = GroupBatches(points=True, drop_path=architecture.drop_path, depth=trained_depth)
-    source = PackedSource(
+    train_segmentation(
+        run,
+        workspace,
         store,
-        rows,
-        collate,
-        batch_size=block.train.batch_size,
-        max_points=block.train.max_points,
-        seed=block.seed,
-        workers=block.train.workers,
-    )
-    task = SegmentationTask(
-        store,
-        collate,
-        objective,
-        max_points=block.train.max_points,
-        seed=block.seed,
-        precision=block.train.precision,
-    )
-    result = fit(
         model,
-        objective,
-        source,
-        block.train,
-        state=workspace.state(run.id),
-        identity=identity(run, store, workspace),
-        seed=block.seed,
-        validate=task.validate,
-        monitor="-f1",
-        keep="best",
-        max_seconds=max_seconds,
-        device=device,
-    )
-    folder = workspace.run(run.id)
-    table = task.score(model, run, folder, calibrate=block.calibrate)
-    macro = {f"test {r['metric']}": r["value"] for r in table if r["class"] == "" and r["metric"].startswith("f1")}
-    save_model(
-        folder,
-        model,
+        block,
+        rows=rows,
+        objective=objective,
+        collate=collate,
+        title=f"Semantic segmentation, {block.mode}",
         config={
             "architecture": "polar_mae_segmentation",
             "model": architecture.model_dump(mode="json"),
             "head_hidden": model.head.conv1.out_features,
-            "classes": list(CLASSES),
             "class_weights": weights,
             "tokenizer": store.settings,
-            "detector": "pilarnet",
         },
-        card=model_card(
-            f"Semantic segmentation, {block.mode}, {block.n_labels} labelled events", run, store, model, macro
-        ),
-        run={"run": run.model_dump(mode="json"), "seconds": result.seconds, "data": store.fingerprint},
-        history=result.history,
+        max_seconds=max_seconds,
+        device=device,
     )
-    write_metrics(folder / "metrics.parquet", table)

@@ -9,14 +9,13 @@ import torch
 from tpcfm.config.polar_mae import SparseUNetConfig
 from tpcfm.config.run import Run
 from tpcfm.detectors import pilarnet
-from tpcfm.evaluate.table import write_metrics
 from tpcfm.models.baselines.sparse_unet import SparseUNet
 from tpcfm.prepare.batches import Batch, collate_groups
 from tpcfm.prepare.energy import scale_energy
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.recipes.groups_support import identity, model_card
-from tpcfm.recipes.segmentation_task import CLASSES, PointwiseObjective, SegmentationTask, labelled_rows
-from tpcfm.train import PackedSource, StepInfo, fit, save_model
+from tpcfm.recipes.segmentation_task import CLASSES, PointwiseObjective, labelled_rows
+from tpcfm.recipes.segmentation_training import train_segmentation
+from tpcfm.train import StepInfo
 from tpcfm.train.keyed import keyed_generator
 from tpcfm.workspace import Workspace
 
@@ -62,53 +61,22 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     model = SparseUNet(len(CLASSES), filters=block.filters, depth=block.depth, repetitions=block.repetitions)
     objective = PointwiseObjective([1.0] * len(CLASSES), gamma=0.0)
     collate = VoxelBatches(block.augment)
-    source = PackedSource(
+    train_segmentation(
+        run,
+        workspace,
         store,
-        rows,
-        collate,
-        batch_size=block.train.batch_size,
-        max_points=block.train.max_points,
-        seed=block.seed,
-        workers=block.train.workers,
-    )
-    task = SegmentationTask(
-        store,
-        collate,
-        objective,
-        max_points=block.train.max_points,
-        seed=block.seed,
-        precision=block.train.precision,
-    )
-    result = fit(
         model,
-        objective,
-        source,
-        block.train,
-        state=workspace.state(run.id),
-        identity=identity(run, store, workspace),
-        seed=block.seed,
-        validate=task.validate,
-        monitor="-f1",
-        keep="best",
-        max_seconds=max_seconds,
-        device=device,
-    )
-    folder = workspace.run(run.id)
-    table = task.score(model, run, folder, calibrate=block.calibrate)
-    macro = {f"test {r['metric']}": r["value"] for r in table if r["class"] == "" and r["metric"].startswith("f1")}
-    save_model(
-        folder,
-        model,
+        block,
+        rows=rows,
+        objective=objective,
+        collate=collate,
+        title="Sparse residual U-Net",
         config={
             "architecture": "sparse_unet",
             "filters": block.filters,
             "depth": block.depth,
             "repetitions": block.repetitions,
-            "classes": list(CLASSES),
-            "detector": "pilarnet",
         },
-        card=model_card(f"Sparse residual U-Net, {block.n_labels} labelled events", run, store, model, macro),
-        run={"run": run.model_dump(mode="json"), "seconds": result.seconds, "data": store.fingerprint},
-        history=result.history,
+        max_seconds=max_seconds,
+        device=device,
     )
-    write_metrics(folder / "metrics.parquet", table)

@@ -163,12 +163,12 @@ def _costs(name: str, title: str, plan: Plan, rows: pd.DataFrame, reference: Ref
         "labels",
         "parameters",
         "parameters, paper",
-        "reduced",
         "training (s)",
         "on",
         "events/s",
         "ended by",
         "clustering",
+        "reduced",
     ]
     return table(name, title, head, body, caption)
 
