@@ -42,7 +42,9 @@ def test_recipes_without_an_estimate_are_named(demo):
     _, unknown = plan_jobs(demo, device("cpu"), ASSUMED)
     assert unknown == {}
     run = next(iter(demo.runs))
-    other = demo.model_copy(update={"runs": {**demo.runs, run: demo.runs[run].model_copy(update={"recipe": "another"})}})
+    other = demo.model_copy(
+        update={"runs": {**demo.runs, run: demo.runs[run].model_copy(update={"recipe": "another"})}}
+    )
     assert plan_jobs(other, device("cpu"), ASSUMED)[1] == {"another": 1}
 
 
