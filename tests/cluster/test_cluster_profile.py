@@ -196,6 +196,7 @@ def test_small_trainings_share_submissions_where_the_site_says_so(monkeypatch: p
     assert {rule for rule in GPU_RULES if numbers.get(rule) == "5"} == GPU_RULES - {"pretrain"}
     assert "training=1" in read["resources"], "one after the other: each has the GPU for itself"
     assert all(resources(read, rule)["training"] == 1 for rule in GPU_RULES)
+    assert 5 * resources(read, "finetune_run", 9)["runtime"] <= 1440, "together within the limit of the partition"
 
 
 def test_local_cluster_site_has_the_same_keys() -> None:
