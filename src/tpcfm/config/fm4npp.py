@@ -93,6 +93,11 @@ class AdapterConfig(Block):
     raw_embedding: Literal["nerf", "linear"] = Field(
         "nerf", description="points to features for `start: none`: frozen, or trained"
     )
+    mix_embedding: bool = Field(
+        False,
+        exclude_if=lambda on: not on,  # so that runs without it keep their ids
+        description="the point embedding takes part in the learned mix, before the layers of the backbone",
+    )
     n_labels: int = Field(gt=0, description="labelled training events")
     width: int = Field(256, gt=0, description="adapter width")
     queries: int = Field(150, gt=0)
@@ -110,6 +115,11 @@ class AdapterConfig(Block):
     model: Fm4nppModel = Fm4nppModel()
     train: TrainConfig
     seed: int = 0
+
+    @property
+    def layers(self) -> int:
+        """Number of layers that the learned mix takes; one for raw points."""
+        return 1 if self.start == "none" else self.model.depth + self.mix_embedding
 
     @property
     def tasks(self) -> list[str]:

@@ -107,6 +107,7 @@ class Room:
             n_labels=n_labels,
             width=self.system.adapters.width,
             queries=self.system.adapters.queries,
+            mix_embedding=self.system.adapters.mix_embedding and start != "none",
             validation_events=self.system.validation_events,
             model=self.model(size, mixer),
             train=study.budget(n_labels),

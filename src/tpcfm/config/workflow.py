@@ -111,6 +111,11 @@ class AdapterStudy(Block):
     starts: list[Literal["pretrained", "random", "none"]] = Field(default=["pretrained", "none"], min_length=1)
     width: int = Field(256, gt=0, description="adapter width (paper: 256)")
     queries: int = Field(150, gt=0, description="track queries (paper: 150)")
+    mix_embedding: bool = Field(
+        False,
+        exclude_if=lambda on: not on,  # so that a plan without it keeps its hash
+        description="adapters on a backbone mix its point embedding with its layers (paper: the layers)",
+    )
     tracks: LabelledTraining | None = None
     pid: LabelledTraining | None = None
     noise: LabelledTraining | None = None

@@ -20,7 +20,8 @@ SOFT_MASK_FLOOR = 1e-6
 class AdapterInput(nn.Module):
     """From features to adapter width: softmax mix of the layers, norm, layer norm, linear map.
 
-    With ``start: none`` the features are an embedding of the raw points, one layer: frozen and random as the backbone's
+    With ``mix_embedding`` the backbone's point embedding is the first of the layers (one more number to learn). With ``start: none``
+    the features are an embedding of the raw points, one layer: frozen and random as the backbone's
     own, or a linear map trained with the head. (The published head sizes contain one gain per feature channel besides layer norm and
     linear map; here it is that of a root-mean-square norm of the mix.)
     """
@@ -28,12 +29,11 @@ class AdapterInput(nn.Module):
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__()
         width = config.model.width
-        layers = 1 if config.start == "none" else config.model.depth
         self.embedding: nn.Module | None = None
         if config.start == "none":
             linear = config.raw_embedding == "linear"
             self.embedding = nn.Linear(4, width) if linear else NerfEmbedding(width, config.model.frequencies)
-        self.mix = nn.Parameter(torch.zeros(layers))
+        self.mix = nn.Parameter(torch.zeros(config.layers))
         self.gain = RMSNorm(width)
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, config.width)

@@ -78,10 +78,15 @@ class Fm4npp(nn.Module):
             last = stream
         return self.head(self.norm(last[: where.n_rows])).float().unflatten(1, (self.slots, 3))
 
-    def branches(self, features: Tensor, offsets: Tensor) -> Tensor:
-        """Return the output of every residual branch, (layers, N, D): what the adapters read (arXiv 2508.14087, Sec. 4.3)."""
+    def branches(self, features: Tensor, offsets: Tensor, embedding: bool = False) -> Tensor:
+        """Return the output of every residual branch, (layers, N, D): what the adapters read (arXiv 2508.14087, Sec. 4.3).
+
+        With ``embedding``, the point embedding comes before them as one more layer.
+        """
         x, where = self._start(features, offsets)
-        return torch.stack([branch[: where.n_rows] for branch, _ in self._run(x, where)])
+        layers = [x] if embedding else []
+        layers += [branch for branch, _ in self._run(x, where)]
+        return torch.stack([layer[: where.n_rows] for layer in layers])
 
     def _start(self, features: Tensor, offsets: Tensor) -> tuple[Tensor, Segments]:
         n = len(features)

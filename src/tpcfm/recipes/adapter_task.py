@@ -73,7 +73,7 @@ class AdapterTask:
                     f"width {backbone.config.width}, depth {backbone.config.depth}"
                 )
         state = self.workspace.state(self.run.id)
-        cache = FeatureCache(backbone, self.store, state, block.train.max_points, self.device)
+        cache = FeatureCache(backbone, self.store, state, block.train.max_points, self.device, block.mix_embedding)
         cache.fill(np.concatenate([self.training, self.validation]))
         return cache
 
@@ -198,7 +198,8 @@ class AdapterTask:
                 "detector": "sphenix",
             },
             card=model_card(title, self.run, self.store, self.model, values, source),
-            run=run_record(self.run, self.store, result.seconds),
+            run=run_record(self.run, self.store, result.seconds)
+            | ({"features": self.features.record()} if self.features else {}),
             history=result.history,
         )
         write_predictions(folder / "predictions.parquet", shown)

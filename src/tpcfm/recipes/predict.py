@@ -42,7 +42,9 @@ class Adapter:
     @torch.no_grad()
     def inputs(self, features: Tensor, offsets: Tensor) -> Tensor:
         """Return what the head reads: branch outputs (layers, N, D), in half precision as in training, or the points."""
-        return features if self.backbone is None else self.backbone.branches(features, offsets).half()
+        if self.backbone is None:
+            return features
+        return self.backbone.branches(features, offsets, self.config.mix_embedding).half()
 
 
 def predict_event(folder: Path, store: PreparedStore, row: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class RunCost:
         if block.start == "none":
             return 0.0
         events = block.n_labels + block.validation_events
-        return FEATURE_BYTES * block.model.depth * block.model.width * events * self.per_event(entry.dataset)
+        return FEATURE_BYTES * block.layers * block.model.width * events * self.per_event(entry.dataset)
 
     def per_event(self, dataset: str) -> float:
         """Return the points per event of a dataset."""
@@ -109,7 +109,7 @@ class RunCost:
         train, per_event = block.train, self.per_event(run.dataset)
         seen = train.steps * train.batch_size * per_event
         checked = _validations(train) * block.validation_events * per_event
-        layers = 1 if block.start == "none" else block.model.depth
+        layers = block.layers
         tested = self._split(run.dataset, "test") * per_event
         attention = 4.0 * per_event * block.width * (block.attention_layers if block.task != "tracks" else 0)
         if block.task == "tracks":
