@@ -43,3 +43,12 @@ def test_a_mendable_error_has_no_traceback() -> None:
     assert result.returncode == 2
     assert "nowhere.h5" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_accelerators_are_chosen_before_the_verb() -> None:
+    forbidden = _tpcfm("--backend=-numba", "doctor")
+    assert forbidden.returncode == 0, forbidden.stderr
+    assert "not used (mamba_scan on cpu" in " ".join(forbidden.stdout.split())
+    unknown = _tpcfm("--backend", "fast", "doctor")
+    assert unknown.returncode == 2
+    assert "allowed: auto, torch, +NAME or -NAME" in unknown.stderr

@@ -149,6 +149,11 @@ def test_caps_are_refused_on_a_device():
         group_on_device(lattice(), TokenizerConfig(ball_cap=3), "cpu")
 
 
+def test_coordinates_off_the_lattice_are_refused_on_a_device():
+    with pytest.raises(ConfigError, match="lattice"):
+        group_on_device(lattice() * 0.3, TokenizerConfig(), "cpu")
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_installed_backends_agree_on_the_gpu():

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from tpcfm import backends
 from tpcfm.cli.prepare import app
 from tpcfm.config.polar_mae import TokenizerConfig
-from tpcfm.errors import ConfigError, DataError
+from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.files import key64, read_json
 from tpcfm.prepare.batches import collate_groups
 from tpcfm.prepare.cache import rejected_path, write_manifest
@@ -182,6 +183,32 @@ def test_the_verbs_make_a_cache(tables):
     assert manifest["settings"] == CONFIG.model_dump(mode="json")
     assert len(PreparedStore(out.parent)) == manifest["events"] == 5
     assert run.invoke(app, ["verify", str(out.parent)]).exit_code == 0
+
+
+def test_groups_made_on_a_device_are_the_same_part(tables):
+    folder, _ = tables
+    table, chosen = str(folder / "events0.parquet"), '{"max_points": 8, "min_points": 20}'
+    parts = [folder / f"device{index}" / "part.arrow" for index in range(2)]
+    for device, out in zip(
+        ("cpu", "cpu:0"), parts, strict=True
+    ):  # an index: PyTorch's searches in place of the kernels
+        made = CliRunner().invoke(app, ["groups", table, "--out", str(out), "--config", chosen, "--device", device])
+        assert made.exit_code == 0, made.output
+    assert backends.used()["neighbour_search/cpu"] == "torch"
+    assert parts[0].read_bytes() == parts[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "message"),
+    [("gpu0", ConfigError, "allowed: cpu, cuda, cuda:N"), ("cuda:99", MachineError, "CUDA devices here; use cpu")],
+)
+def test_a_device_that_is_not_there_is_named(tables, device, error, message):
+    folder, _ = tables
+    out = folder / "nowhere.arrow"
+    result = CliRunner().invoke(app, ["groups", str(folder / "events0.parquet"), "--out", str(out), "--device", device])
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert not out.exists()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,6 +1,7 @@
 """The command line ``tpcfm``: one file per verb in this folder; heavy imports happen inside the verbs."""
 
 import importlib
+import os
 import pkgutil
 import sys
 
@@ -26,8 +27,18 @@ def _version(value: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    backend: str = typer.Option(
+        "",
+        help="Accelerators, before the verb: auto, torch (none of them), or +NAME must, -NAME must not be used; several joined "
+        "by commas (tpcfm --backend=-spconv ...). The variable TPCFM_BACKEND does the same, and reaches the workflow's jobs. "
+        "Names: tpcfm doctor.",
+    ),
 ) -> None:
-    pass
+    if backend:
+        from tpcfm.backends import configure
+
+        configure(backend)
+        os.environ["TPCFM_BACKEND"] = backend  # for the processes that a training starts
 
 
 def _register() -> None:

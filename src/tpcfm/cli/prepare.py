@@ -50,12 +50,25 @@ def groups(
     events: Annotated[Path, typer.Argument(help="Event table (Parquet, PILArNet-M layout).")],
     out: Annotated[Path, typer.Option(help="Part to write (.arrow).")],
     config: Config = "{}",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="cpu: compiled kernels. cuda, cuda:N: the same groups with neighbour searches on a GPU, by pytorch3d where it is "
+            "installed and agrees, else by PyTorch."
+        ),
+    ] = "cpu",
 ) -> None:
     """Tokenize one event table into one part of a groups cache (PoLAr-MAE)."""
     from tpcfm.config.polar_mae import TokenizerConfig
     from tpcfm.prepare.group_cache import write_part
 
-    counts = write_part(events, out, _block(TokenizerConfig, config))
+    settings = _block(TokenizerConfig, config)
+    if device == "cpu":
+        counts = write_part(events, out, settings)
+    else:
+        from tpcfm.recipes.device_grouping import device_tokenizer
+
+        counts = write_part(events, out, settings, device_tokenizer(device))
     print(f"{out}: {counts['events']} events, {counts['tokens']} groups, {counts['rejected']} events rejected")
 
 

@@ -1,6 +1,6 @@
 """The groups cache of PoLAr-MAE: points after the cuts and the groups made of them, one part per event table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,12 @@ def _problem(raw: Mapping[str, Any]) -> str:
     return ""
 
 
-def write_part(events: str | Path, out: str | Path, config: TokenizerConfig) -> dict[str, int]:
+def write_part(
+    events: str | Path,
+    out: str | Path,
+    config: TokenizerConfig,
+    tokenizer: Callable[[CutEvent, TokenizerConfig], Groups] = tokenize,
+) -> dict[str, int]:
     """Tokenize one event table into one part of a groups cache, and ``<out>.rejected.parquet`` beside it.
 
     Memory is bounded by a few hundred events, whatever the size of the table.
@@ -106,6 +111,7 @@ def write_part(events: str | Path, out: str | Path, config: TokenizerConfig) -> 
         events: event table in the PILArNet-M layout.
         out: the ``.arrow`` file.
         config: cuts, method and parameters.
+        tokenizer: divides an event that passed the cuts into groups; another one must make the same groups.
 
     Returns:
         ``events``, ``points``, ``tokens`` and ``rejected`` counts.
@@ -125,7 +131,7 @@ def write_part(events: str | Path, out: str | Path, config: TokenizerConfig) -> 
             if reason:
                 rejected.append({"event_id": raw["event_id"], "file": Path(events).name, "row": row, "reason": reason})
                 continue
-            groups = tokenize(event, config)
+            groups = tokenizer(event, config)
             part.add(cache_row(raw["event_id"], raw["split"], event, groups))
             counts["events"] += 1
             counts["points"] += len(event.xyz)

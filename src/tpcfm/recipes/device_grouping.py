@@ -1,6 +1,7 @@
 """Groups of one event with the neighbour searches on a device; C-NMS and the reduction of groups stay on the host."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,35 @@ import numpy.typing as npt
 import torch
 
 from tpcfm.config.polar_mae import TokenizerConfig
-from tpcfm.errors import ConfigError
+from tpcfm.errors import ConfigError, MachineError
 from tpcfm.nn.neighbour_search import ball_query, farthest_points, nearest
 from tpcfm.prepare.cells import canonical_order
 from tpcfm.prepare.grouping import Groups
 from tpcfm.prepare.sampling import reduce_groups
 from tpcfm.prepare.suppression import suppress
+from tpcfm.prepare.tokenizer import CutEvent
 
 FIRST_GUESS = 256  # members per group of the first ball query; doubled until no group is full
+
+
+def device_tokenizer(device: str) -> Callable[[CutEvent, TokenizerConfig], Groups]:
+    """Return what `tpcfm.prepare.group_cache.write_part` needs to make groups on a device (`tpcfm prepare groups --device`).
+
+    Raises:
+        ConfigError: not the name of a device.
+        MachineError: a device that PyTorch does not find here.
+    """
+    try:
+        where = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"--device {device!r}: allowed: cpu, cuda, cuda:N") from error
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise MachineError(f"--device {device}: PyTorch finds {torch.cuda.device_count()} CUDA devices here; use cpu")
+
+    def tokenize(event: CutEvent, config: TokenizerConfig) -> Groups:
+        return group_on_device(event.xyz, config, where)
+
+    return tokenize
 
 
 def group_on_device(xyz: npt.NDArray[Any], config: TokenizerConfig, device: str | torch.device) -> Groups:
@@ -25,12 +47,14 @@ def group_on_device(xyz: npt.NDArray[Any], config: TokenizerConfig, device: str 
     farthest point sampling and nearest neighbours at equal distances, while C-NMS with ball query has no ties.
 
     Raises:
-        ConfigError: caps or a reduction by energy, which only `tpcfm prepare` knows.
+        ConfigError: caps or a reduction by energy, which only the kernels of `tpcfm.prepare` know; coordinates off the lattice.
     """
     if config.neighbour_cap or config.ball_cap or config.max_tokens or config.reduction != "fps":
         raise ConfigError(
-            "grouping on a device: caps and reduction by energy are not available; use `tpcfm prepare groups`"
+            "grouping on a device: caps (neighbour_cap, ball_cap, max_tokens) and reduction by energy are not available; use --device cpu"
         )
+    if not np.issubdtype(xyz.dtype, np.integer):
+        raise ConfigError(f"grouping on a device: needs lattice coordinates, found {xyz.dtype}; use --device cpu")
     order = canonical_order(xyz)
     host = np.ascontiguousarray(xyz[order])
     points = torch.from_numpy(host.astype(np.float32)).to(device)
