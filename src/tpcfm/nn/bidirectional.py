@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tpcfm.nn.heads import HeadedMixer
 from tpcfm.nn.mamba2 import A_RANGE, CONVOLUTION, initial_dt_bias
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.segments import Segments
@@ -16,27 +17,19 @@ from tpcfm.nn.selective import selective_scan, short_convolution
 from tpcfm.nn.self_check import scan_backend
 
 
-class BidirectionalMamba2(nn.Module):
+class BidirectionalMamba2(HeadedMixer):
     """Gate, two short convolutions and scans, gated norm; nothing crosses the border of an event.
 
     Every row sees all rows of its event, those after it too.
 
-    Args:
-        width: model width D.
-        state: states of both directions together N, an even number.
-        expand: inner width / width.
-        head_size: channels per head P.
+    Arguments are those of ``HeadedMixer``; ``state`` counts the states of both directions together, an even number.
     """
 
     def __init__(self, width: int, state: int, expand: int = 2, head_size: int = 64) -> None:
-        super().__init__()
-        inner = expand * width
-        if inner % head_size:
-            raise ValueError(f"expand x width = {inner} is not a multiple of head_size = {head_size}")
+        super().__init__(width, state, expand, head_size)
+        inner = self.inner
         if state % 2:
             raise ValueError(f"state = {state} cannot be shared by two directions; needed is an even number")
-        self.width, self.state, self.inner, self.head_size = width, state, inner, head_size
-        self.heads = inner // head_size
         self.in_proj = nn.Linear(width, 2 * inner + 2 * self.heads, bias=False)  # rows z, x, dt forwards, dt backwards
         self.lin_B = nn.Linear(width, state, bias=False)  # the first half forwards, the second backwards; so is lin_C
         self.lin_C = nn.Linear(width, state, bias=False)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpcfm.nn.cpu_mixer import mixer_core
+from tpcfm.nn.heads import HeadedMixer
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.segments import Segments
 from tpcfm.nn.selective import selective_scan, short_convolution
@@ -18,26 +19,18 @@ DT_FLOOR = 1e-4
 A_RANGE = (1.0, 16.0)
 
 
-class Mamba2(nn.Module):
+class Mamba2(HeadedMixer):
     """Gate, short convolution, selective scan, gated norm: one causal direction, state and convolution reset per event.
 
     Parameters carry the names of the released checkpoints: ``in_proj`` (rows z, x, dt), separate ``lin_B`` and
     ``lin_C``, ``conv1d`` over (x, B, C), ``dt_bias``, ``A_log``, ``D``, ``norm``, ``out_proj``.
 
-    Args:
-        width: model width D.
-        state: state size N.
-        expand: inner width / width.
-        head_size: channels per head P.
+    Arguments are those of ``HeadedMixer``.
     """
 
     def __init__(self, width: int, state: int, expand: int = 2, head_size: int = 64) -> None:
-        super().__init__()
-        inner = expand * width
-        if inner % head_size:
-            raise ValueError(f"expand x width = {inner} is not a multiple of head_size = {head_size}")
-        self.width, self.state, self.inner, self.head_size = width, state, inner, head_size
-        self.heads = inner // head_size
+        super().__init__(width, state, expand, head_size)
+        inner = self.inner
         self.in_proj = nn.Linear(width, 2 * inner + self.heads, bias=False)
         self.lin_B = nn.Linear(width, state, bias=False)
         self.lin_C = nn.Linear(width, state, bias=False)

@@ -11,31 +11,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpcfm import backends
+from tpcfm.nn.heads import HeadedMixer
 from tpcfm.nn.mamba2 import initial_dt_bias
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.segments import Segments
 from tpcfm.nn.trapezoid import phases, rotate, trapezoidal_scan
 
 
-class Mamba3(nn.Module):
+class Mamba3(HeadedMixer):
     """Gate and scan with normalised, shifted and rotated B and C: one causal direction, state reset per event.
 
     Decay rates, the weight of the trapezoidal rule and the angles come from the data. Half of the state turns.
 
-    Args:
-        width: model width D.
-        state: state size N.
-        expand: inner width / width.
-        head_size: channels per head P.
+    Arguments are those of ``HeadedMixer``.
     """
 
     def __init__(self, width: int, state: int, expand: int = 2, head_size: int = 64) -> None:
-        super().__init__()
-        inner = expand * width
-        if inner % head_size:
-            raise ValueError(f"expand x width = {inner} is not a multiple of head_size = {head_size}")
-        self.width, self.state, self.inner, self.head_size = width, state, inner, head_size
-        self.heads, self.angles = inner // head_size, turning_pairs(state)
+        super().__init__(width, state, expand, head_size)
+        inner = self.inner
+        self.angles = turning_pairs(state)
         self.in_proj = nn.Linear(width, 2 * inner + 3 * self.heads + self.angles, bias=False)
         self.B_proj = nn.Linear(width, state, bias=False)
         self.C_proj = nn.Linear(width, state, bias=False)

@@ -31,15 +31,7 @@ def sparse_backend(device: str) -> str:
 def spconv_product(
     x: Tensor, weight: Tensor, source: Tensor, target: Tensor, counts: tuple[int, ...], outputs: int
 ) -> Tensor:
-    """Return the convolution by spconv.
-
-    Args:
-        x: ``(V_in, inputs)``.
-        weight: ``(offsets, inputs, outputs)``.
-        source, target: ``(P,)`` rows of input and output, grouped by offset.
-        counts: pairs per offset.
-        outputs: number of output voxels.
-    """
+    """Return the convolution by spconv: arguments and result of ``sparse_conv.gather_product``."""
     functional = importlib.import_module("spconv.pytorch.functional")
     algorithm = importlib.import_module("spconv.pytorch").ConvAlgo.Native
     number = torch.tensor(counts, dtype=torch.int32, device=x.device)
