@@ -56,6 +56,7 @@ if [ ! -f "$source/tpcfm/__main__.py" ]; then
   echo "tpcfm: no code in $source: the image holds the dependencies only. Run from the checkout, or set TPCFM_SOURCE to its src folder (and bind it)." >&2
   exit 2
 fi
+. /opt/tpcfm/environment.sh
 PYTHONPATH=$source exec /opt/tpcfm/venv/bin/python -m tpcfm "$@"
 WRAPPER
 chmod 755 "$root/venv/bin/tpcfm"

@@ -129,15 +129,28 @@ def inside(**variables: str) -> dict[str, str]:
 def test_scratch_that_is_not_bound_is_not_used() -> None:
     found = inside(USER="me", TMPDIR="/scratch/of/a/job")
     assert found["TMPDIR"] == "/tmp"
-    assert found["TPCFM_CACHE"] == "/tmp/tpcfm-cache-me"
+    assert found["XDG_CACHE_HOME"] == "/tmp/tpcfm-cache-me"
+
+
+def test_caches_go_where_the_host_says_or_a_word_tells_where(tmp_path: Path) -> None:
+    found = inside(USER="me", TMPDIR=str(tmp_path), TPCFM_CACHE=str(tmp_path / "own"))
+    assert found["PYTHONPYCACHEPREFIX"] == f"{tmp_path}/own/pycache"
+    (tmp_path / "file").touch()
+    wrong = {"USER": "me", "TMPDIR": str(tmp_path), "TPCFM_CACHE": f"{tmp_path}/file/below"}
+    done = subprocess.run(
+        ["sh", "-c", f". {CONTAINERS}/environment.sh; echo $XDG_CACHE_HOME"], env=wrong, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == f"{tmp_path}/tpcfm-cache-me"
+    assert f"TPCFM_CACHE={tmp_path}/file/below cannot be written" in done.stderr
 
 
 def test_caches_leave_the_checkout_and_host_python_stays_out(tmp_path: Path) -> None:
-    leaked = {"PYTHONPATH": "/leaked", "PYTHONHOME": "/leaked", "VIRTUAL_ENV": "/leaked", "CUDA_VISIBLE_DEVICES": "3"}
+    host = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    leaked = dict.fromkeys(host, "/leaked") | {"CUDA_VISIBLE_DEVICES": "3"}
     found = inside(HOME=str(ROOT), USER="me", TMPDIR=str(tmp_path), **leaked)
     for name in ("TRITON_CACHE_DIR", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"):
         assert found[name].startswith(f"{tmp_path}/tpcfm-cache-me"), name
-    assert found["PYTHONPATH"] == found["PYTHONHOME"] == found["VIRTUAL_ENV"] == ""
+    assert {found[name] for name in host} == {""}
     assert found["PYTHONNOUSERSITE"] == "1"
     assert found["CUDA_VISIBLE_DEVICES"] == "3"
 
@@ -147,6 +160,7 @@ def wrapper(tmp_path: Path) -> Path:
     text = (CONTAINERS / "install.sh").read_text()
     body = text.split("<<'WRAPPER'\n", 1)[1].split("WRAPPER\n", 1)[0]
     path = tmp_path / "tpcfm"
+    body = body.replace("/opt/tpcfm/environment.sh", str(CONTAINERS / "environment.sh"))
     path.write_text(body.replace("/opt/tpcfm/venv/bin/python", sys.executable))
     path.chmod(0o755)
     return path

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cluster_checkout import BIN, IMAGE, ROOT, Checkout, environment, marks
+from cluster_checkout import BIN, IMAGE, PATIENCE, ROOT, Checkout, environment, marks
 
 pytestmark = marks()
 
@@ -72,9 +72,13 @@ def test_the_doctor_advises_what_this_cluster_has() -> None:
         assert words in said, done.stdout
 
 
-def test_image_passes_its_own_check() -> None:
-    command = [sys.executable, str(ROOT / "containers/check.py"), "--image", str(IMAGE)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
+def test_image_passes_its_own_check_and_tests_run_inside(tmp_path: Path) -> None:
+    some = f"-q -p no:cacheprovider --basetemp={tmp_path}/inside tests/losses tests/nn/test_nn_attention.py"
+    command = [sys.executable, str(ROOT / "containers/check.py"), "--image", str(IMAGE), "--tests", some]
+    host = {"TPCFM_CACHE": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment() | host, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "sha256" in done.stdout
+    assert " passed" in done.stdout
+    assert (tmp_path / "cache/pycache").is_dir(), "byte code is kept, in the folder that the host names"
     assert os.path.getsize(IMAGE) > 1 << 28
