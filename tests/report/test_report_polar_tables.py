@@ -11,11 +11,14 @@ from tpcfm.config.plan import make_plan
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.files import atomic
 from tpcfm.report import published
+from tpcfm.report.masked_losses import masked_loss_items
+from tpcfm.report.names import plain, plain_pair, tokenizer
 from tpcfm.report.paired import paired_items
 from tpcfm.report.polar_studies import polar_study_items
 from tpcfm.report.probes import probe_items
 from tpcfm.report.segmentation import segmentation_items
 from tpcfm.report.style import Sheet
+from tpcfm.report.tables import share_with_interval
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +92,7 @@ def test_every_score_of_table_7_stands_beside_the_paper(plan, space, tmp_path):
     assert {"labels-polar_mae", "precision-polar_mae", "calibration"} <= set(items)
     for metric in ("f1", "precision", "recall", "iou"):
         rows = cells(items["table-segmentation" if metric == "f1" else f"table-segmentation-{metric}"])
-        for system in ("polar_mae/peft", "random/full", "sparse_unet"):
+        for system in ("PoLAr-MAE, frozen", "from scratch", "sparse U-Net"):
             for labels in ("10", "100"):
                 plain, tuned = (
                     rows[f"{system} (here)", labels],
@@ -99,7 +102,9 @@ def test_every_score_of_table_7_stands_beside_the_paper(plan, space, tmp_path):
         paper = [values for (name, _), values in rows.items() if "(paper, PILArNet-M)" in name]
         assert len(paper) == (0 if metric == "iou" else 4)
     rows = cells(items["table-segmentation-precision"])
-    assert rows["polar_mae/full (paper, PILArNet-M)", "10 000"] == ["0.779", "0.996", "0.997", "0.402", "0.720"]
+    first, second = list(rows)[:2]  # the tuned row stands below its own
+    assert (second[0], second[1]) == (first[0].replace(" (here)", ", decision weights tuned (here)"), first[1])
+    assert rows["PoLAr-MAE, fine-tuned (paper, PILArNet-M)", "10 000"] == ["0.779", "0.996", "0.997", "0.402", "0.720"]
     gains = cells(items["calibration"])
     assert all(value.startswith("0.070") for values in gains.values() for value in values)
     assert "0.995" not in items["precision-polar_mae"].html.split("<svg")[0]
@@ -120,15 +125,15 @@ def test_probe_after_a_fifth_and_at_the_end_with_the_curve(plan, space, tmp_path
     curve, table = probe_items(plan, space, Sheet(tmp_path / "figures", "demo"))
     assert curve.name == "probe-curve"
     rows = cells(table)
-    assert rows["polar_mae (here)", "20"][0].startswith("0.650")
-    assert rows["polar_mae (here)", "60"][0].startswith("0.700")
-    assert rows["random (here)", "0"][0].startswith("0.600")
-    assert rows["Point-MAE (paper, PILArNet-M)", "100k"][0] == "0.680"
+    assert rows["PoLAr-MAE (here)", "20"][0].startswith("0.650")
+    assert rows["PoLAr-MAE (here)", "60"][0].startswith("0.700")
+    assert rows["random weights (here)", "0"][0].startswith("0.600")
+    assert rows["Point-MAE (paper, PILArNet-M)", "100 000"][0] == "0.680"
 
 
 def test_studies_name_steps_and_stand_beside_table_4(plan, space):
     items = {i.name: cells(i) for i in polar_study_items(plan)}
-    assert ("fps_knn (here)", "10") in items["grouping"]
+    assert ("FPS + kNN (here)", "10") in items["grouping"]
     assert items["grouping"]["FPS + kNN (paper, PILArNet-M)", "100 000"][0] == "0.469"
     assert set(items["variants"]) == {("base (here)", "10"), ("group_energy (here)", "10")}
 
@@ -137,15 +142,47 @@ def test_what_is_not_above_is_named(plan, space):
     items = {i.name: i for i in paired_items(plan)}
     rows = cells(items["is-it-above"])
     above, below, zero, single, enough = rows[
-        "Segmentation with few labels, F1: polar_mae/peft against sparse_unet", "10"
+        "Segmentation with few labels, F1: PoLAr-MAE, frozen against sparse U-Net", "10"
     ]
     assert (above, below, zero, single) == ("mean, shower, track, delta", "–", "Michel", "–")
-    assert "Segmentation with few labels, F1, decision weights tuned: polar_mae/peft against sparse_unet" in {
+    assert "Segmentation with few labels, F1, decision weights tuned: PoLAr-MAE, frozen against sparse U-Net" in {
         n for n, _ in rows
     }
     assert enough == "no"  # three seeds, unknown number of events
-    single = rows["Probe of frozen tokens, F1: polar_mae against random", ""][3]
+    single = rows["Probe of frozen tokens, F1: PoLAr-MAE against random weights", ""][3]
     assert single == "mean, shower, track, Michel, delta"
     probe = cells(items["above-probe"])
     assert any("after a fifth of the steps" in name for name, _ in probe)
-    assert probe["polar_mae against random", ""][2].startswith("? +0.100")
+    assert probe["PoLAr-MAE against random weights", ""][2].startswith("? +0.100")
+
+
+def test_names_are_those_people_write():
+    assert [plain(n) for n in ("polar_mae/peft", "random/full", "random", "sparse_unet, 100 labels", "0.6")] == [
+        "PoLAr-MAE, frozen",
+        "from scratch",
+        "random weights",
+        "sparse U-Net, 100 labels",
+        "0.6",
+    ]
+    assert tokenizer("fps_cnms-f0.73") == "FPS + C-NMS + ball query, f = 0.73"
+    assert tokenizer("cnms r=5 f=0.73") == "C-NMS + ball query, r = 5, f = 0.73"
+    assert tokenizer("block_masking") == "block_masking"
+    assert plain_pair("cnms-f0.73 against fps_knn") == "C-NMS + ball query, f = 0.73 against FPS + kNN"
+
+
+def test_loss_terms_have_panels_of_their_own(plan, tmp_path):
+    rows = {"step": [0, 30], "split": "validation", "chamfer": [1.0, 0.5]}
+    with_energy = pd.DataFrame(rows | {"energy": [0.4, 0.2]})
+    points = {p.value: p.run for p in plan.studies["pretrain_polar_mae"].points}
+    logs = {points["polar_mae"]: with_energy, points["point_mae"]: pd.DataFrame(rows)}
+    (item,) = masked_loss_items(plan, logs, Sheet(tmp_path, "demo"))
+    assert "chamfer loss" in item.html
+    assert "energy loss" in item.html
+    (item,) = masked_loss_items(plan, {points["point_mae"]: pd.DataFrame(rows)}, Sheet(tmp_path, "demo"))
+    assert "energy loss" not in item.html.split(">", 1)[1]
+    assert masked_loss_items(plan, {}, Sheet(tmp_path, "demo")) == []
+
+
+def test_shares_are_never_written_with_powers_of_ten():
+    assert share_with_interval(0.0004, float("nan"), float("nan")) == "0.000"
+    assert "10<sup>" not in share_with_interval(0.2, 0.0002, 0.4)

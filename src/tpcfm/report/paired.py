@@ -8,6 +8,7 @@ import pandas as pd
 from tpcfm.config.plan import Plan
 from tpcfm.evaluate.comparisons import compare_plan
 from tpcfm.evaluate.paired import MIN_EVENTS, MIN_SEEDS
+from tpcfm.report.names import plain_pair
 from tpcfm.report.style import Item
 from tpcfm.report.tables import Markup, table, with_interval
 
@@ -59,7 +60,7 @@ def _table(study: str, rows: pd.DataFrame) -> Item:
     one_metric = len({m for m, _ in scores}) == 1
     body: list[list[object]] = []
     for (name, task, _), part in rows.groupby(["comparison", "task", "n_labels"], sort=False):
-        label = f"{name}{NOTES.get(str(task), '')}"
+        label = f"{plain_pair(str(name))}{NOTES.get(str(task), '')}"
         cells: list[object] = []
         for score in scores:
             found = part[(part["metric"] == score[0]) & (part["class"] == score[1])]
@@ -99,7 +100,7 @@ def _open_questions(frame: pd.DataFrame) -> Item:
         }
         where = TITLES.get(str(study), str(study)) + NOTES.get(str(task), "")
         enough = "yes" if part["enough"].all() else "no"
-        body.append([f"{where}: {name}", _labels(part), *(said[v] or "–" for v in SIGNS), enough])
+        body.append([f"{where}: {plain_pair(str(name))}", _labels(part), *(said[v] or "–" for v in SIGNS), enough])
     caption = (
         "For each comparison the scores where the first is above, below, or where the 95 % interval of the paired difference contains zero, by "
         f"name. Enough: at least {MIN_SEEDS} seeds and {MIN_EVENTS} test events; with fewer, no claim follows."

@@ -10,18 +10,13 @@ import pandas as pd
 from tpcfm.detectors.pilarnet import SEGMENTATION_CLASSES
 from tpcfm.evaluate.classification import class_scores, confusion_matrix
 from tpcfm.report.displays import DETECTORS
+from tpcfm.report.names import plain
 from tpcfm.report.panels import Cloud, Panel, Picture
 
 LIQUID_ARGON = DETECTORS["pilarnet"]
 FAINT, WRONG = "#d3d9e0", "#d1495b"
-NAMES = {"random": "random weights", "point_mae": "Point-MAE", "polar_mae": "PoLAr-MAE"}
 ATTENTION_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 20, 50, 100)
 ENERGY_TICKS = {float(np.log10(value)): f"{value:g}" for value in (0.1, 0.2, 0.5, 1, 2, 5, 10)}
-
-
-def plain(name: str) -> str:
-    """Return the name of a start as people write it."""
-    return NAMES.get(name, name)
 
 
 def points(event: Mapping[str, Any] | pd.DataFrame, prefix: str = "") -> npt.NDArray[np.float32]:
@@ -131,11 +126,11 @@ def segmentation_picture(events: Mapping[str, Mapping[str, Any]], title: str = "
     for system, event in events.items():
         labels = np.asarray(event["prediction"])
         lines = [] if truth is None else [_f1(truth, labels)]
-        panels.append(Panel(system, classes(labels), lines))
+        panels.append(Panel(plain(system), classes(labels), lines))
     if truth is not None:
         wrong = truth != labels
         parts = [Cloud(xyz[~wrong], FAINT, name="right", size=1.8), Cloud(xyz[wrong], WRONG, name="wrong")]
-        panels.append(Panel(f"wrong: {system}", parts, [f"{int(wrong.sum())} of {len(wrong)} points"]))
+        panels.append(Panel(f"wrong: {plain(system)}", parts, [f"{int(wrong.sum())} of {len(wrong)} points"]))
     return Picture(panels, LIQUID_ARGON, title=title)
 
 

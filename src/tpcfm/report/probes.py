@@ -5,8 +5,9 @@ import pandas as pd
 from tpcfm.config.plan import Plan
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.report import published
+from tpcfm.report.names import plain
 from tpcfm.report.style import Item, Sheet, colour, legend, marker
-from tpcfm.report.tables import Markup, table, with_interval
+from tpcfm.report.tables import Markup, share_with_interval, table
 from tpcfm.workspace import Workspace
 
 CLASSES = ("mean", "track", "shower", "delta", "Michel")
@@ -36,7 +37,9 @@ def _curves(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
             continue
         for index, (objective, rows) in enumerate(frame.dropna(subset=[column]).groupby("objective", sort=False)):
             mean = rows.groupby("step")[column].mean()
-            axes.plot(mean.index, mean.to_numpy(), marker(index) + "-", color=colour(index), label=objective)
+            axes.plot(
+                mean.index, mean.to_numpy(), marker(index) + "-", color=colour(index), label=plain(str(objective))
+            )
         axes.set_title(name)
         axes.set_xlabel("pretraining step")
         axes.set_ylabel("probe F1")
@@ -66,15 +69,18 @@ def _table(plan: Plan) -> list[Item]:
         cells: list[object] = []
         for name in CLASSES:
             chosen = values[values["class"].isin([name, ""] if name == "mean" else [name])]
-            cells.append(Markup(with_interval(*chosen[["value", "low", "high"]].mean())) if len(chosen) else None)
-        rows.append([f"{start} (here)", _steps(plan, str(start), str(task), steps), *cells])
+            cells.append(Markup(share_with_interval(*chosen[["value", "low", "high"]].mean())) if len(chosen) else None)
+        rows.append([f"{plain(str(start))} (here)", _steps(plan, str(start), str(task), steps), *cells])
+    order = list(dict.fromkeys(row[0] for row in rows))
+    rows.sort(key=lambda row: (order.index(row[0]), row[1] if isinstance(row[1], int) else 0))
     for name, numbers in published.PROBE.items():
         model, _, count = name.partition(", ")
-        rows.append([f"{model} (paper, PILArNet-M)", count.removesuffix(" steps"), *(numbers[c] for c in CLASSES)])
+        thousands = int(count.removesuffix("k steps"))
+        rows.append([f"{model} (paper, PILArNet-M)", 1000 * thousands, *(numbers[c] for c in CLASSES)])
     caption = (
         "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals, after the "
-        "first validation at or behind a fifth of the steps and at the end. Rows marked paper: arXiv 2502.02558, Table 1, real data; ours come "
-        "from the events named above and are not comparable in absolute terms."
+        "first validation at or behind a fifth of the steps and at the end. Steps 0: random weights. Rows marked paper: arXiv 2502.02558, Table 1, "
+        "PILArNet-M; ours come from the dataset named under Data and are not comparable in absolute terms."
     )
     return [table("probe", "Linear probe of frozen tokens", ["start", "steps", *CLASSES], rows, caption)]
 

@@ -10,7 +10,8 @@ from tpcfm.config.plan_pictures import polar_mae_pictures
 from tpcfm.detectors.pilarnet import SEGMENTATION_CLASSES
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.report.embed import show_picture
-from tpcfm.report.pictures_polar_mae import NAMES, attention_picture, feature_picture, plain, reconstruction_picture
+from tpcfm.report.names import STARTS, plain
+from tpcfm.report.pictures_polar_mae import attention_picture, feature_picture, reconstruction_picture
 from tpcfm.report.style import Item, Sheet
 from tpcfm.workspace import Workspace
 
@@ -26,7 +27,7 @@ def token_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
     if not tables:
         return []
     chosen = next(iter(tables.values()))["event_id"].value_counts().index[0]
-    order = sorted(tables, key=lambda name: list(NAMES).index(name) if name in NAMES else len(NAMES))
+    order = sorted(tables, key=lambda name: list(STARTS).index(name) if name in STARTS else len(STARTS))
     picture = feature_picture({name: tables[name][tables[name]["event_id"] == chosen] for name in order})
     caption = (
         f"Event {chosen}. Tokens of the frozen encoder; what a linear map of the position explains is removed, the first three principal "
@@ -36,7 +37,7 @@ def token_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
 
 
 def attention_items(folder: Path, sheet: Sheet) -> list[Item]:
-    """Return the attention of one token per class, a menu of layers and heads, for each pretrained encoder (Fig. 9)."""
+    """Return the attention of one token per class, a menu of layers and heads: PoLAr-MAE, or Point-MAE without it (Fig. 9)."""
     if not (folder / "attention.parquet").exists():
         return []
     tokens, attention = (
@@ -45,7 +46,7 @@ def attention_items(folder: Path, sheet: Sheet) -> list[Item]:
     )
     items = []
     for start in sorted(
-        attention["start"].unique(), key=lambda name: -(list(NAMES).index(name) if name in NAMES else 0)
+        attention["start"].unique(), key=lambda name: -(list(STARTS).index(name) if name in STARTS else 0)
     )[:1]:
         picture = attention_picture(tokens, attention[attention["start"] == start])
         caption = (
@@ -91,9 +92,12 @@ def confusion_items(plan: Plan, sheet: Sheet) -> list[Item]:
         return []
     frame = frame[frame["n_labels"] == frame["n_labels"].max()]
     points = list(frame["point"].unique())
-    figure, grid = sheet.axes(len(points), width=2.5, height=2.7, squeeze=False)
+    columns = min(4, len(points))
+    figure, grid = sheet.axes(columns, -(-len(points) // columns), width=2.6, height=2.8, squeeze=False)
     names = list(SEGMENTATION_CLASSES)
-    for axes, point in zip(grid[0], points, strict=True):
+    for axes in grid.flat[len(points) :]:
+        axes.axis("off")
+    for index, (axes, point) in enumerate(zip(grid.flat, points, strict=False)):
         counts = frame[frame["point"] == point].groupby("class")["value"].sum()
         matrix = np.array([[counts.get(f"{t}>{p}", 0.0) for p in names] for t in names])
         share = matrix / np.maximum(matrix.sum(0, keepdims=True), 1)
@@ -108,10 +112,16 @@ def confusion_items(plan: Plan, sheet: Sheet) -> list[Item]:
                 fontsize=7,
                 color="white" if value > 0.6 else "black",
             )
-        axes.set_title(point, fontsize=8.5)
+        axes.set_title(plain(point), fontsize=8.5)
         axes.set_xticks(range(4), names, rotation=45, fontsize=7)
-        axes.set_yticks(range(4), names if axes is grid[0][0] else [""] * 4, fontsize=7)
+        axes.set_yticks(range(4), [""] * 4 if index % columns else names, fontsize=7)
+        axes.set_xlabel("prediction", fontsize=8)
+        if index % columns == 0:
+            axes.set_ylabel("truth", fontsize=8)
         axes.grid(False)
-    grid[0][0].set_ylabel("truth")
-    caption = f"Each column sums to 1 (normalised over predictions): the diagonal is precision. {int(frame['n_labels'].max())} labelled events."
+    caption = (
+        "Share of the points predicted as a class that belong to each true class: columns sum to 1 (normalised over predictions), the diagonal is "
+        f"precision; a column of zeros was never predicted. {int(frame['n_labels'].max())} labelled events, decisions as trained, points of all seeds "
+        "together (arXiv 2502.02558, Fig. 18)."
+    )
     return [sheet.finish(figure, "confusion", "Confusion of the segmentation", caption, wide=True)]

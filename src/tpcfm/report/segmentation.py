@@ -6,8 +6,9 @@ from tpcfm.config.plan import Plan
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.report import published
 from tpcfm.report.labels import label_curves, mean_over_seeds
+from tpcfm.report.names import plain
 from tpcfm.report.style import MUTED, Item, Sheet
-from tpcfm.report.tables import Markup, table, with_interval
+from tpcfm.report.tables import Markup, share_with_interval, table
 
 CLASSES = ("mean", "track", "shower", "delta", "Michel")
 METRICS = {"f1": "F1", "precision": "precision", "recall": "recall", "iou": "IoU"}
@@ -46,10 +47,10 @@ def _figure(frame: pd.DataFrame, sheet: Sheet, metric: str, name: str, title: st
     # The panel with most entries: some have published points, some none.
     handles, labels = max((a.get_legend_handles_labels() for a in grid.flat), key=lambda pair: len(pair[1]))
     grid.flat[-1].axis("off")
-    grid.flat[-1].legend(handles, labels, loc="center", title="start / mode")
+    grid.flat[-1].legend(handles, [plain(label) for label in labels], loc="center")
     caption = (
-        "peft: encoder frozen; full: all weights trained; random/peft: frozen random encoder; random/full: from scratch, the same network; "
-        "sparse_unet: supervised baseline on the same labelled events. Bands: 95 % over seeds, where there are several."
+        "Frozen: only the head is trained (PEFT); fine-tuned: all weights; random weights, frozen: the head alone learns; from scratch: the same "
+        "network, nothing pretrained; sparse U-Net: supervised baseline on the same labelled events. Bands: 95 % over seeds, where there are several."
     )
     if metric == "precision":
         caption += " Crosses: the precisions at 100 labelled events that the text of arXiv 2502.02558 gives (Fig. 5 prints no numbers)."
@@ -58,46 +59,53 @@ def _figure(frame: pd.DataFrame, sheet: Sheet, metric: str, name: str, title: st
 
 def _table(frame: pd.DataFrame, metric: str) -> Item:
     """Return one metric, mean and per class, for every system, decision weights as trained and tuned, beside Table 7."""
-    body: list[list[object]] = []
+    found: dict[tuple[str, int, str], list[object]] = {}
     for suffix, note in (("", ""), (CALIBRATED, ", decision weights tuned")):
         rows = frame[frame["metric"] == metric + suffix]
         means = {c: mean_over_seeds(rows[rows["class"] == c]).set_index(["point", "n_labels"]) for c in CLASSES}
         for key in means["mean"].index:
-            found = [means[c].loc[key] if key in means[c].index else None for c in CLASSES]
-            cells = [None if c is None else Markup(with_interval(c["value"], c["low"], c["high"])) for c in found]
-            body.append([f"{key[0]}{note} (here)", int(key[1]), *cells])
+            values = [means[c].loc[key] if key in means[c].index else None for c in CLASSES]
+            cells = [
+                None if v is None else Markup(share_with_interval(v["value"], v["low"], v["high"])) for v in values
+            ]
+            found[str(key[0]), int(key[1]), note] = [f"{plain(str(key[0]))}{note} (here)", int(key[1]), *cells]
+    systems = list(dict.fromkeys(point for point, _, _ in found))
+    body = [found[key] for key in sorted(found, key=lambda k: (systems.index(k[0]), k[1], k[2]))]
     for (start, mode), scores in published.SEGMENTATION.items():
         if metric in scores:
-            values = scores[metric]
-            body.append([f"{start}/{mode} (paper, PILArNet-M)", 10_000, *(values[c] for c in CLASSES)])
+            row: list[object] = [f"{plain(f'{start}/{mode}')} (paper, PILArNet-M)", 10_000]
+            body.append(row + [scores[metric][c] for c in CLASSES])
+    name = METRICS[metric]
     caption = (
-        f"{METRICS[metric]} of all points of the held-out test events, mean over seeds with 95 % interval. Tuned: the same networks with one offset "
-        "per class on the log-probabilities, chosen on validation events. Here: the events named under Data, simulated unless said so. "
-        "Paper: arXiv 2502.02558, Table 7, real data, 10,000 labelled events"
+        f"{name[0].upper()}{name[1:]} over all points of the held-out test events, mean over seeds with 95 % interval where there are several. Second row: "
+        "the same networks with one offset per class on the log-probabilities, chosen on validation events. Frozen: PEFT. Here: the dataset named under "
+        "Data. Paper: arXiv 2502.02558, Table 7, PILArNet-M, 10,000 labelled events"
         + ("; no IoU given." if metric == "iou" else ".")
     )
     name = "table-segmentation" if metric == "f1" else f"table-segmentation-{metric}"
     title = f"Segmentation: {METRICS[metric]}"
-    return table(name, title, ["start / mode", "labels", *CLASSES], body, caption, wide=True)
+    return table(name, title, ["network", "labelled events", *CLASSES], body, caption, wide=True)
 
 
 def _gain(frame: pd.DataFrame) -> list[Item]:
     """Return what tuned decision weights change, run by run: F1 after minus before."""
     keys = ["point", "n_labels", "run", "class"]
-    plain, tuned = (frame[frame["metric"] == m].set_index(keys)["value"] for m in ("f1", "f1" + CALIBRATED))
+    trained, tuned = (frame[frame["metric"] == m].set_index(keys)["value"] for m in ("f1", "f1" + CALIBRATED))
     if tuned.empty:
         return []
-    change = (tuned - plain).dropna().rename("value").reset_index()
+    change = (tuned - trained).dropna().rename("value").reset_index()
     body: list[list[object]] = []
     for key, rows in change.groupby(["point", "n_labels"], sort=False):
         cells: list[object] = []
         for label in CLASSES:
             of_class = mean_over_seeds(rows[rows["class"] == label])
-            cells.append(None if of_class.empty else Markup(with_interval(*of_class.iloc[0][["value", "low", "high"]])))
-        body.append([str(key[0]), int(rows["n_labels"].iloc[0]), *cells])
+            cells.append(
+                None if of_class.empty else Markup(share_with_interval(*of_class.iloc[0][["value", "low", "high"]]))
+            )
+        body.append([plain(str(key[0])), int(rows["n_labels"].iloc[0]), *cells])
     caption = (
         "F1 with tuned decision weights minus F1 as trained, the same networks and test events; 95 % over seeds. Class weights of the focal loss "
         "favour rare classes at the cost of their precision; this is what taking that back gains or loses."
     )
-    head = ["start / mode", "labels", *CLASSES]
+    head = ["network", "labelled events", *CLASSES]
     return [table("calibration", "What tuned decision weights change", head, body, caption, wide=True)]

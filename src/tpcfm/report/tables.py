@@ -31,6 +31,11 @@ def with_interval(value: float, low: float, high: float, digits: int = 3) -> str
     return f'{number(value, digits)} <span class="interval">[{number(low, digits)}, {number(high, digits)}]</span>'
 
 
+def share_with_interval(value: float, low: float, high: float) -> str:
+    """Write a score between 0 and 1, or a difference of two, with its 95 % interval: three digits, never a power of ten."""
+    return with_interval(*(round(float(v), 3) for v in (value, low, high)))
+
+
 def table(
     name: str, title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", wide: bool = False
 ) -> Item:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from tpcfm.report.names import ABBREVIATIONS, TOKENIZERS, tokenizer
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
+
+RADIUS = 5.0  # voxels, of the paper
 
 
 def tokenizer_items(folder: Path, sheet: Sheet) -> list[Item]:
@@ -16,7 +19,14 @@ def tokenizer_items(folder: Path, sheet: Sheet) -> list[Item]:
     for axes, suffix, title in ((left, "_before_cap", "before the cap"), (middle, "", "after the cap")):
         missed, duplicated = f"missed{suffix}", f"duplicated{suffix}"
         for index, (method, rows) in enumerate(study.groupby("method", sort=False)):
-            axes.plot(rows[missed], rows[duplicated], marker(index), color=colour(index), label=method, alpha=0.8)
+            axes.plot(
+                rows[missed],
+                rows[duplicated],
+                marker(index),
+                color=colour(index),
+                label=TOKENIZERS[str(method)],
+                alpha=0.8,
+            )
         front = study[study[f"pareto{suffix}"]].sort_values(missed)
         axes.plot(front[missed], front[duplicated], color="#1c2733", linewidth=0.9, label="Pareto front")
         axes.set_xlabel(f"missed points (share), {title}")
@@ -34,8 +44,9 @@ def tokenizer_items(folder: Path, sheet: Sheet) -> list[Item]:
     right.set_ylabel("missed + duplicated (share)")
     legend(right)
     caption = (
-        "Missed: in no group; duplicated: in more than one. The cap on points per group takes points out of groups. Right: the sweep of f for "
-        "C-NMS, before (solid) and after the cap (dashed) (arXiv 2502.02558, Sec. 3 and App. B)."
+        "Missed: in no group; duplicated: in more than one. The cap on points per group takes points out of groups. Every setting of radius r, "
+        "overlap factor f and number of centres is one point; no other setting beats those on the front. Right: the sweep of f for C-NMS, before "
+        f"(solid) and after the cap (dashed) (arXiv 2502.02558, Sec. 3 and App. B). {ABBREVIATIONS}"
     )
     items = [sheet.finish(figure, "tokenizers", "Missed against duplicated points", caption, wide=True)]
     path = folder / "group_sizes.parquet"
@@ -48,16 +59,20 @@ def tokenizer_items(folder: Path, sheet: Sheet) -> list[Item]:
 
 
 def _sizes(frame: pd.DataFrame, study: pd.DataFrame, sheet: Sheet) -> list[Item]:
-    """Draw group sizes and groups per event of the best tokenizer of each method (fewest missed and duplicated points)."""
-    best = study.loc[study.groupby("method", sort=False)["total"].idxmin(), "tokenizer"]
+    """Draw group sizes and groups per event of each method, of its setting with fewest missed and duplicated points at the paper's radius."""
+    at_radius = study[(study["radius"] == RADIUS) | study["radius"].isna()]
+    compared = at_radius if set(at_radius["method"]) == set(study["method"]) else study
+    best = compared.loc[compared.groupby("method", sort=False)["total"].idxmin(), "tokenizer"]
     labels = {"size_before_cap": "points per group, before the cap", "groups_per_event": "groups per event"}
     figure, grid = sheet.axes(len(labels), width=4.4, height=3.0)
     for axes, (quantity, label) in zip(grid, labels.items(), strict=True):
+        shown = frame[(frame["quantity"] == quantity) & frame["tokenizer"].isin(best)]
+        top = int(shown["value"].max()) + 1 if len(shown) else 1
+        step = 1 if quantity == "size_before_cap" and top <= 200 else -(-top // 25)
+        bins = range(0, top + step, step)
         for index, name in enumerate(best):
-            rows = frame[(frame["tokenizer"] == name) & (frame["quantity"] == quantity)]
+            rows = shown[shown["tokenizer"] == name]
             values, counts = rows["value"].to_numpy(), rows["count"].to_numpy()
-            top = values.max() + 1 if len(values) else 1
-            bins = range(top + 1) if quantity == "size_before_cap" and top <= 200 else 40
             axes.hist(
                 values,
                 bins=bins,
@@ -65,12 +80,15 @@ def _sizes(frame: pd.DataFrame, study: pd.DataFrame, sheet: Sheet) -> list[Item]
                 histtype="step",
                 linewidth=1.6,
                 color=colour(index),
-                label=name,
+                label=tokenizer(str(name)),
             )
         axes.set_xlabel(label)
-        axes.set_ylabel("share")
-    legend(grid[0])
-    caption = "Of each method the parameters with fewest missed and duplicated points after the cap (arXiv 2502.02558, App. C)."
+        axes.set_ylabel("share of the " + ("groups" if quantity == "size_before_cap" else "events"))
+    legend(grid[1])
+    caption = (
+        f"Of each method the setting with fewest missed and duplicated points after the cap, at r = {RADIUS:g} voxels where the study has it; N / n: "
+        "one centre per n points (arXiv 2502.02558, App. C)."
+    )
     return [sheet.finish(figure, "tokenizer-sizes", "Sizes of groups and groups per event", caption, wide=True)]
 
 
@@ -82,11 +100,21 @@ def _throughput(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:
         for index, (method, rows) in enumerate(frame[frame["against"] == kind].groupby("method", sort=False)):
             ordered = rows.sort_values("value")
             axes.plot(
-                ordered["value"], ordered["events_per_second"], marker(index) + "-", color=colour(index), label=method
+                ordered["value"],
+                ordered["events_per_second"],
+                marker(index) + "-",
+                color=colour(index),
+                label=TOKENIZERS[str(method)],
             )
         axes.set_xlabel(labels[kind])
         axes.set_ylabel("events per second, one core")
         log_axes(axes, x=True, y=True)
+        ticks = sorted(frame.loc[frame["against"] == kind, "value"].unique())
+        axes.set_xticks(ticks, [f"{tick // 1000}k" if tick >= 1000 else str(tick) for tick in ticks])
+        axes.minorticks_off()
     legend(grid[0][0])
-    caption = "Tokenizing on one processor core, against the size of the event and of the batch."
-    return [sheet.finish(figure, "tokenizer-throughput", "Throughput", caption, wide=True)]
+    caption = (
+        "Events per second of processor time, the median of repeated calls. Left: events of a given size, made of simulated ones side by side; right: "
+        "events of the dataset as they are, so many per call. Events are independent: more cores do more tables at a time."
+    )
+    return [sheet.finish(figure, "tokenizer-throughput", "Throughput of the tokenizers", caption, wide=True)]
