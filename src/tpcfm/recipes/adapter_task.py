@@ -1,38 +1,26 @@
-"""What the adapter recipes share: labelled events, inputs from a frozen backbone or raw points, training, outputs."""
+"""What the adapter recipes share: inputs from a frozen backbone or raw points, and the outputs of a run."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from torch import nn
 
 from tpcfm.config.fm4npp import AdapterConfig, TargetConfig
 from tpcfm.config.run import Run
-from tpcfm.errors import ConfigError, DataError
+from tpcfm.errors import ConfigError
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.files import atomic
-from tpcfm.ingest.splits import label_order
 from tpcfm.models.adapters import make_adapter
 from tpcfm.prepare.batches import Batch, collate_sequences
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.recipes.collider_task import ColliderTask, Rows, write_predictions
 from tpcfm.recipes.feature_cache import FeatureCache
-from tpcfm.recipes.groups_support import choose_device, evaluation_batches, events_of, identity, spread
 from tpcfm.recipes.sequences_support import load_backbone, model_card, new_backbone, run_record
-from tpcfm.train import FitResult, Objective, PackedSource, StepInfo, evaluate_objective, fit, save_model, to_device
+from tpcfm.train import FitResult, Objective, StepInfo, save_model, to_device
 from tpcfm.workspace import Workspace
 
-Rows = npt.NDArray[np.int64]
-SHOWN_EVENTS = 8
-LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
 
-
-class AdapterTask:
+class AdapterTask(ColliderTask):
     """One downstream run: data, head and backbone, ready to train.
 
     Raises:
@@ -42,18 +30,21 @@ class AdapterTask:
     """
 
     def __init__(self, run: Run, workspace: Workspace, device: str | None) -> None:
-        self.run, self.workspace = run, workspace
-        self.block = AdapterConfig.model_validate(run.config)
-        self.device = choose_device(device)
-        self.store = PreparedStore(workspace.cache(run.cache))
-        self.training = labelled_events(self.store, self.block.tasks, self.block.n_labels, self.block.seed)
-        self.validation = spread(events_of(self.store, "validation"), self.block.validation_events)
-        self.test = events_of(self.store, "test")
+        self.block = block = AdapterConfig.model_validate(run.config)
+        super().__init__(
+            run,
+            workspace,
+            device,
+            tasks=block.tasks,
+            settings=block.train,
+            n_labels=block.n_labels,
+            seed=block.seed,
+            validation_events=block.validation_events,
+        )
         self.features = self._features()
         self.inputs = "features" if self.features is None else "branches"
         torch.manual_seed(self.block.seed)
         self.model = make_adapter(self.block)
-        self.inference_seconds = 0.0
 
     def _features(self) -> FeatureCache | None:
         """Return the frozen backbone's features of the training and validation events; None for raw points."""
@@ -77,103 +68,35 @@ class AdapterTask:
         cache.fill(np.concatenate([self.training, self.validation]))
         return cache
 
-    def collate(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
+    def make_batch(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
         """Join events into a batch with backbone features or raw points."""
         batch = collate_sequences(store, rows, 0)
         if self.features is not None:
             batch["branches"] = self.features(rows)
         return batch
 
-    def batches(self, rows: Rows) -> Iterator[tuple[StepInfo, Batch]]:
-        """Yield evaluation batches of some events in order."""
-        return evaluation_batches(self.store, rows, self.collate, self.block.train.max_points, self.block.seed)
+    def train(self, objective: Objective, max_seconds: float | None) -> FitResult:
+        """Train the head."""
+        return self.fit(self.model, objective, self.settings, max_seconds)
 
-    def train(self, objective: Objective, max_seconds: float | None) -> Any:
-        """Train the head, selecting the best weights on the validation loss; returns the ``FitResult``."""
-        train = self.block.train
-
-        def validate(network: nn.Module, step: int) -> dict[str, float]:
-            return evaluate_objective(
-                network, objective, self.batches(self.validation), self.device, precision=train.precision
-            )
-
-        source = PackedSource(
-            self.store,
-            self.training,
-            self.collate,
-            batch_size=train.batch_size,
-            max_points=train.max_points,
-            seed=self.block.seed,
-            workers=train.workers,
-        )
-        return fit(
-            self.model,
-            objective,
-            source,
-            train,
-            state=self.workspace.state(self.run.id),
-            identity=identity(self.run, self.store, self.workspace),
-            seed=self.block.seed,
-            validate=validate,
-            keep="best",
-            max_seconds=max_seconds,
-            device=self.device,
-        )
-
-    @torch.no_grad()
     def predict(
         self, answer: Callable[[Any], dict[str, torch.Tensor]], events: Rows | None = None
     ) -> Iterator[tuple[Rows, Batch, dict[str, Any]]]:
-        """Yield (rows, batch, predictions) over some events; ``answer`` turns the model's output into what is wanted per task.
+        """Yield (rows, batch, predictions) as `answers` does; ``answer`` turns the model's output into what is wanted per task."""
 
-        Without ``events`` these are the test split, and the time this takes, backbone included, is counted.
-        """
-        self.model.to(self.device).eval()
-        chosen = self.test if events is None else events
-        batches, at = self.batches(chosen), 0
-        while True:
-            started = time.perf_counter()
-            item = next(batches, None)
-            if item is None:
-                return
-            batch = item[1]
-            rows = chosen[at : at + len(batch["offsets"]) - 1]
-            at += len(rows)
+        def found(batch: Batch) -> dict[str, Any]:
             tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.block.train.precision == "bfloat16"):
-                found = answer(self.model(tensors[self.inputs], tensors["offsets"]))
-            answers = {name: labels.cpu().numpy() for name, labels in found.items()}
-            if events is None:
-                self.inference_seconds += time.perf_counter() - started
-            yield rows, batch, answers
+            output = self.model(tensors[self.inputs], tensors["offsets"])
+            return {name: values.cpu().numpy() for name, values in answer(output).items()}
 
-    def metric_rows(
-        self, task: str, values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
-    ) -> list[dict[str, Any]]:
-        """Return rows of the metrics table for one task on the test split."""
-        common = {
-            "run": self.run.id,
-            "family": self.run.family,
-            "task": task,
-            "split": "test",
-            "n_labels": self.block.n_labels,
-            "seed": self.block.seed,
-        }
-        rows = []
-        for name, value in values.items():
-            low, high = intervals.get(name, (float("nan"), float("nan")))
-            rows.append({**common, "metric": name, "value": value, "low": low, "high": high})
-        return rows
+        return self.answers(self.model, found, events)
 
-    def finish(self, result: Any, title: str, rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
+    def finish(self, result: FitResult, title: str, rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
         """Write the model directory, metrics and predictions; give back the space of the features."""
         folder = self.workspace.run(self.run.id)
         extra = [("validation_loss", "validation", result.best_value)]
-        extra += [("parameters", "", float(sum(p.numel() for p in self.model.parameters() if p.requires_grad)))]
-        extra += [("training_seconds", "", result.seconds), ("training_steps", "", float(result.steps))]
-        extra += [("stopped_early", "", float(result.steps < self.block.train.steps))]
-        if self.inference_seconds:
-            extra += [("events_per_second", "", len(self.test) / self.inference_seconds)]
+        costs = self.costs(self.model, result, stopped_early=result.steps < self.settings.steps)
+        extra += [(name, "", value) for name, value in costs.items()]
         base = {k: v for k, v in rows[0].items() if k not in ("metric", "value", "low", "high", "class")}
         rows = rows + [{**base, "split": s, "metric": m, "value": v} for m, s, v in extra if v is not None]
         rows += [
@@ -215,46 +138,3 @@ def task_losses(result: FitResult, tasks: list[str]) -> dict[str, float]:
     """
     kept = [row for row in result.history if row["split"] == "validation" and row["step"] == result.best_step]
     return {name: float(kept[-1][name]) for name in tasks if kept and name in kept[-1]}
-
-
-def labelled_events(store: PreparedStore, tasks: list[str], n_labels: int, seed: int) -> Rows:
-    """Return ``n_labels`` training events in the order of their nested subsets: the same for every system of a seed.
-
-    Raises:
-        DataError: too few training events, or without the labels of a task.
-    """
-    rows = events_of(store, "train")
-    if n_labels > len(rows):
-        raise DataError(
-            f"{store.folder}: {n_labels} labelled events asked for, the training split holds {len(rows)}; "
-            "lower n_labels or prepare more events"
-        )
-    for name in tasks:
-        if store.value(int(rows[0]), LABELS[name]) is None:
-            raise DataError(f"{store.folder}: events carry no {LABELS[name]!r} labels, the task {name!r} needs them")
-    return rows[label_order(store.event_ids(rows), seed)[:n_labels]]
-
-
-def shown_events(
-    store: PreparedStore, rows: Rows, batch: Batch, truth: npt.NDArray[Any], prediction: npt.NDArray[Any], room: int
-) -> list[dict[str, Any]]:
-    """Return at most ``room`` events of a batch as rows of the predictions table."""
-    out = []
-    for row, start, stop in zip(rows[:room], batch["offsets"][:-1], batch["offsets"][1:]):
-        event = store[int(row)]
-        points = {name: np.asarray(event[name]) for name in ("x", "y", "z", "energy")}
-        labels = {"truth": truth[start:stop], "prediction": prediction[start:stop]}
-        out.append({"event_id": event["event_id"], **points, **labels})
-    return out
-
-
-def write_predictions(path: Path, events: list[dict[str, Any]]) -> None:
-    """Write per event ``event_id`` and lists ``x y z energy truth prediction`` (cm, ADC, labels)."""
-    kinds = {
-        **dict.fromkeys(("x", "y", "z", "energy"), pa.float32()),
-        **dict.fromkeys(("truth", "prediction"), pa.int32()),
-    }
-    columns = {"event_id": pa.array([event["event_id"] for event in events], pa.string())}
-    columns |= {name: pa.array([event[name] for event in events], pa.list_(kind)) for name, kind in kinds.items()}
-    with atomic(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")

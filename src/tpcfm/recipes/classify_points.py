@@ -10,7 +10,8 @@ from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
 from tpcfm.evaluate.event_scores import write_event_scores
 from tpcfm.losses.point_classes import PointClasses
-from tpcfm.recipes.adapter_task import SHOWN_EVENTS, AdapterTask, shown_events
+from tpcfm.recipes.adapter_task import AdapterTask
+from tpcfm.recipes.collider_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.point_scores import PointScores
 from tpcfm.workspace import Workspace
 
@@ -52,4 +53,4 @@ def _log_p(logits: dict[str, Tensor]) -> dict[str, Tensor]:
 def _rows(
     task: AdapterTask, name: str, values: dict[str, float], intervals: dict[str, tuple[float, float]], of_class: str
 ) -> list[dict[str, Any]]:
-    return [{**row, "class": of_class} for row in task.metric_rows(name, values, intervals)]
+    return task.task_rows(name, values, intervals, name=of_class)

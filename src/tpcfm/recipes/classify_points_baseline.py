@@ -14,9 +14,9 @@ from tpcfm.evaluate.event_scores import write_event_scores
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.models.baselines.point_graph_net import PointGraphNet
 from tpcfm.models.baselines.voxel_unet import VoxelUNet
-from tpcfm.recipes.adapter_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.baseline_task import BaselineTask
 from tpcfm.recipes.classify_points import NAMES
+from tpcfm.recipes.collider_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.groups_support import Collate
 from tpcfm.recipes.point_batches import GraphBatches, VoxelBatches
 from tpcfm.recipes.point_scores import PointScores

@@ -5,7 +5,8 @@ from typing import Any
 from tpcfm.config.run import Run
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.models.adapters import TrackSet, assign_points
-from tpcfm.recipes.adapter_task import SHOWN_EVENTS, AdapterTask, shown_events
+from tpcfm.recipes.adapter_task import AdapterTask
+from tpcfm.recipes.collider_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.track_scores import TrackScores
 from tpcfm.workspace import Workspace
 
@@ -27,7 +28,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         scores.update(rows, batch, found["tracks"])
         shown += shown_events(task.store, rows, batch, batch["track"], found["tracks"], SHOWN_EVENTS - len(shown))
     scores.write(workspace.run(run.id))
-    metrics = task.metric_rows("tracks", scores.values(), scores.intervals())
+    metrics = task.task_rows("tracks", scores.values(), scores.intervals())
     task.finish(result, "FM4NPP track finding", metrics, shown)
 
 

@@ -14,9 +14,9 @@ from tpcfm.config.run import Run
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.losses.track_embedding import EdgeLoss, EggNetLoss, EmbeddingLoss, HeptLoss
 from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
-from tpcfm.recipes.adapter_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.baseline_task import BaselineTask
 from tpcfm.recipes.clustering_choice import Choice, Chosen, choose
+from tpcfm.recipes.collider_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.groups_support import spread
 from tpcfm.recipes.track_scores import TrackScores
 from tpcfm.recipes.track_systems import KINDS, TrackBatches, TrackSystem
@@ -121,7 +121,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     tuning_seconds = time.monotonic() - started
 
     scores = TrackScores(task.store, task.test, workspace, run.dataset)
-    others = {_name(c): (c, TrackScores(task.store, task.test, workspace, run.dataset)) for c in system.published}
+    others = {choice_name(c): (c, TrackScores(task.store, task.test, workspace, run.dataset)) for c in system.published}
     shown: list[dict[str, Any]] = []
     for rows, batch, answer in task.predict(system.network):
         started = time.perf_counter()
@@ -149,7 +149,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         metrics,
         shown,
         title=f"{TITLES[block.model]}, track finding" + (f", {block.n_labels} labelled events" if result else ""),
-        what=f"Comparison system; clustering chosen on validation events: {_name(choice)}.",
+        what=f"Comparison system; clustering chosen on validation events: {choice_name(choice)}.",
         config={
             "architecture": f"baseline_{block.model}",
             "baseline": block.model_dump(mode="json"),
@@ -158,7 +158,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     )
 
 
-def _name(choice: Choice) -> str:
+def choice_name(choice: Choice) -> str:
+    """Return the parameters of a clustering as the metrics table names them."""
     return ", ".join(f"{key} {value:g}" for key, value in choice.items())
 
 

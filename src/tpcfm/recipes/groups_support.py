@@ -1,4 +1,4 @@
-"""What the PoLAr-MAE recipes share: choosing events, batches for evaluation, identity, model card, prediction table."""
+"""What recipes share: choosing events, batches for training and evaluation, identity; model card and prediction table of PoLAr-MAE."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,11 +13,12 @@ from torch import nn
 
 from tpcfm.config.polar_mae import PolarMaeModel
 from tpcfm.config.run import Run
+from tpcfm.config.training import TrainConfig
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.files import atomic, sha256
 from tpcfm.prepare.batches import Batch
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.train import StepInfo, load_config, load_weights
+from tpcfm.train import PackedSource, StepInfo, load_config, load_weights
 from tpcfm.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
@@ -47,6 +48,19 @@ def events_of(store: PreparedStore, split: str) -> Rows:
 def spread(rows: Rows, count: int) -> Rows:
     """Return at most ``count`` rows at even distances, so that every file contributes."""
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
+
+
+def packed_source(store: PreparedStore, rows: Rows, collate: Collate, train: TrainConfig, seed: int) -> PackedSource:
+    """Return the training batches of some events, as the settings of a training say."""
+    return PackedSource(
+        store,
+        rows,
+        collate,
+        batch_size=train.batch_size,
+        max_points=train.max_points,
+        seed=seed,
+        workers=train.workers,
+    )
 
 
 def evaluation_batches(

@@ -21,10 +21,10 @@ from tpcfm.models.fm4npp import slots_of
 from tpcfm.prepare.batches import Batch, collate_sequences
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.difficulty import error_by_difficulty
-from tpcfm.recipes.groups_support import Collate, evaluation_batches, events_of, identity, spread
+from tpcfm.recipes.groups_support import Collate, evaluation_batches, events_of, identity, packed_source, spread
 from tpcfm.recipes.sequences_support import backbone_config, model_card, new_backbone, run_record
 from tpcfm.scaling.flops import training_flops
-from tpcfm.train import PackedSource, StepInfo, evaluate_objective, fit, save_model
+from tpcfm.train import StepInfo, evaluate_objective, fit, save_model
 from tpcfm.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
@@ -55,15 +55,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
 
     model = new_backbone(block.model, targets, block.seed)
     objective = NextNeighbours(targets, _difficulty(store, spread(training, DIFFICULTY_EVENTS), collate, block))
-    source = PackedSource(
-        store,
-        training,
-        collate,
-        batch_size=train.batch_size,
-        max_points=train.max_points,
-        seed=block.seed,
-        workers=train.workers,
-    )
+    source = packed_source(store, training, collate, train, block.seed)
 
     def validate(network: nn.Module, step: int) -> dict[str, float]:
         where = next(network.parameters()).device

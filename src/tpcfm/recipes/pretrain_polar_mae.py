@@ -16,12 +16,13 @@ from tpcfm.recipes.groups_support import (
     events_of,
     identity,
     model_card,
+    packed_source,
     spread,
 )
 from tpcfm.recipes.masked_objective import MaskedObjective
 from tpcfm.recipes.probe_curve import ProbeCurve, curve_rows
 from tpcfm.recipes.reconstruction import write_reconstructions
-from tpcfm.train import PackedSource, evaluate_objective, fit, save_model
+from tpcfm.train import evaluate_objective, fit, save_model
 from tpcfm.workspace import Workspace
 
 VALIDATION_EVENTS = 256
@@ -50,15 +51,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         decoder_depth=block.model.decoder_depth,
         diffusion=block.model.decoder == "diffusion",
     )
-    source = PackedSource(
-        store,
-        events_of(store, "train"),
-        collate,
-        batch_size=block.train.batch_size,
-        max_points=block.train.max_points,
-        seed=block.seed,
-        workers=block.train.workers,
-    )
+    source = packed_source(store, events_of(store, "train"), collate, block.train, block.seed)
     held_out = spread(events_of(store, "validation"), VALIDATION_EVENTS)
 
     probe = ProbeCurve(store, block.probe_events) if block.probe_events else None

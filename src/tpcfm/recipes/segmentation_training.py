@@ -9,9 +9,9 @@ from tpcfm.config.polar_mae import SegmentationConfig, SparseUNetConfig
 from tpcfm.config.run import Run
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.recipes.groups_support import Collate, Rows, identity, model_card
+from tpcfm.recipes.groups_support import Collate, Rows, identity, model_card, packed_source
 from tpcfm.recipes.segmentation_task import CLASSES, PointwiseObjective, SegmentationTask
-from tpcfm.train import PackedSource, fit, save_model
+from tpcfm.train import fit, save_model
 from tpcfm.workspace import Workspace
 
 
@@ -47,15 +47,7 @@ def train_segmentation(
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
     train = block.train
-    source = PackedSource(
-        store,
-        rows,
-        collate,
-        batch_size=train.batch_size,
-        max_points=train.max_points,
-        seed=block.seed,
-        workers=train.workers,
-    )
+    source = packed_source(store, rows, collate, train, block.seed)
     task = SegmentationTask(
         store, collate, objective, max_points=train.max_points, seed=block.seed, precision=train.precision
     )
