@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 
 from tpcfm.config.baselines import GraphNetConfig
-from tpcfm.config.baselines_tracks import HeptConfig
+from tpcfm.config.baselines_tracks import EggNetConfig, ExaTrkxConfig, HeptConfig, TrackBaselineConfig
 from tpcfm.config.load import read_yaml, validate
 from tpcfm.config.plan import make_plan
 from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.table import write_metrics
+from tpcfm.recipes.find_tracks_baseline import choice_name
+from tpcfm.recipes.track_systems import TrackSystem
+from tpcfm.report import published
 from tpcfm.report.comparison import _ended, comparison_tables, reduced
 from tpcfm.report.labels import SYSTEMS
 from tpcfm.report.page import left_out
@@ -43,6 +46,8 @@ def write(plan, **costs):
         entry = plan.runs[run]
         common = {"run": run, "task": entry.task, "n_labels": entry.n_labels}
         rows = [{**common, "metric": m, "split": "test", "value": v} for m, v in VALUES.items()]
+        if entry.task in ("pid", "noise"):
+            rows.append({**common, "metric": "f1_calibrated", "split": "test", "value": 0.45})
         for name in (PID if entry.task == "pid" else NOISE).values():
             by_class = {**common, "split": "test", "class": name}
             rows += [{**by_class, "metric": m, "value": v} for m, v in {"recall": 0.75, "precision": 0.25}.items()]
@@ -93,6 +98,56 @@ def test_tables_by_class_and_of_points(plan):
     points = rows_of(items["table-tracks-points"])
     assert points.loc["EggNet", "spacepoint efficiency, paper"] == "0.930"
     assert points.loc["EggNet", "spacepoint efficiency"] == "0.900"
+
+
+def test_calibrated_decisions_have_a_column_without_published_values(plan):
+    write(plan)
+    items = {item.name: item for item in comparison_tables(plan)}
+    for name in ("table-pid", "table-noise"):
+        scores = rows_of(items[name])
+        assert rows_with_labels(items[name], "SAGE")["macro F1, calibrated"] == "0.450"
+        assert scores.loc["majority class", "macro F1, calibrated"] == "–"
+        assert scores.loc["FM4NPP m6 (paper)", "macro F1, calibrated"] == "–"
+    assert "macro F1, calibrated" not in rows_of(items["table-tracks"]).columns
+
+
+def test_published_clusterings_stand_beside_the_paper(plan):
+    write(plan)
+    assert "table-tracks-given" not in {item.name for item in comparison_tables(plan)}
+    for run in plan.of_experiment("baselines"):
+        if plan.runs[run].task == "tracks" and plan.runs[run].config["model"] == "eggnet":
+            path = Workspace(Path(plan.config["results"])).run(run) / "metrics.parquet"
+            given = {"run": run, "task": "tracks", "n_labels": 100, "split": "test", "class": "eps 1, min_samples 2"}
+            rows = pd.read_parquet(path).to_dict("records")
+            write_metrics(
+                path, [*rows, *({**given, "metric": m, "value": 0.3} for m in ("ari", "efficiency", "purity"))]
+            )
+    items = {item.name: item for item in comparison_tables(plan)}
+    row = rows_of(items["table-tracks-given"]).loc["EggNet"]
+    assert (row["clustering"], row["ARI"], row["ARI, paper"], row["purity, paper"]) == (
+        "eps 1, min samples 2",
+        "0.300",
+        "0.726",
+        "0.751",
+    )
+    assert rows_with_labels(items["table-tracks"], "EggNet")["ARI"] == "0.800"
+
+
+def test_every_published_clustering_is_one_that_the_systems_score():
+    train = {"steps": 1, "batch_size": 1}
+    found = set()
+    for model, block in (("eggnet", EggNetConfig()), ("exatrkx", ExaTrkxConfig()), ("hept", HeptConfig())):
+        config = {"model": model, "n_labels": 1, "train": train, model: block}
+        found |= {
+            (SYSTEMS[model], choice_name(c)) for c in TrackSystem(TrackBaselineConfig.model_validate(config)).published
+        }
+    assert found == set(published.CLUSTERINGS)
+
+
+def test_a_system_without_weights_has_no_size(plan):
+    write(plan, parameters=0.0)
+    items = {item.name: item for item in comparison_tables(plan)}
+    assert rows_of(items["table-tracks-cost"]).loc["Kalman filter", "parameters"] == "none"
 
 
 def test_a_clustering_at_the_edge_of_its_grid_is_marked(plan):

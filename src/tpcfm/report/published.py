@@ -57,6 +57,13 @@ TRACKS = {
     "Exa.TrkX": {"ari": 0.877, "efficiency": 0.918, "purity": 0.664, "parameters": 3.86e6},
     "HEPT": {"ari": 0.831, "efficiency": 0.812, "purity": 0.780, "parameters": 0.31e6},
 }
+# arXiv 2508.14087, App. C: the clustering that the paper gives for each system; two thresholds for Exa.TrkX.
+CLUSTERINGS = {
+    ("EggNet", "eps 1, min_samples 2"): TRACKS["EggNet"],
+    ("Exa.TrkX", "threshold 0.9"): {"efficiency": 0.9179, "purity": 0.6642},
+    ("Exa.TrkX", "threshold 0.8"): {"efficiency": 0.9001, "purity": 0.7672},
+    ("HEPT", "min_cluster 12, min_samples 15"): TRACKS["HEPT"],
+}
 # arXiv 2508.14087, Sec. 5 and App. C: efficiency for |eta| < 1.1, pT > 1 GeV, at least 20 points (Exa.TrkX: pT cut alone).
 SELECTED_TRACKS = {"FM4NPP m6": 0.996, "sPHENIX pipeline": 0.946, "Exa.TrkX, threshold 0.9": 0.9474}
 PID = {
