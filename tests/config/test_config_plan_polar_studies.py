@@ -7,6 +7,7 @@ import pytest
 
 from tpcfm.config.load import read_yaml, validate
 from tpcfm.config.plan import Plan, make_plan
+from tpcfm.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,3 +70,23 @@ def test_masking_and_probe_events_reach_every_pretraining() -> None:
     for point in plan.studies["pretrain_polar_mae"].points:
         config = plan.runs[point.run].config
         assert (config["masking"], config["probe_events"], config["autoencode_weight"]) == ("block", 3, 0.5)
+
+
+def test_imported_weights_are_probed_and_fine_tuned_under_their_name() -> None:
+    plan, without = planned(imported=["polarmae-released"]), planned()
+    assert set(without.runs) < set(plan.runs)
+    added = [plan.runs[name] for name in plan.runs if name not in without.runs]
+    assert {run.pretrained for run in added} == {"polarmae-released"}
+    assert {(run.recipe, run.config.get("mode")) for run in added} == {
+        ("probe_tokens", None),
+        ("segment", "peft"),
+        ("segment", "full"),
+    }
+    assert "polarmae-released" in {p.value for p in plan.studies["probe"].points}
+    assert "polarmae-released/peft" in {p.value for p in plan.studies["segmentation"].points}
+
+
+@pytest.mark.parametrize(("name", "said"), [("polar_mae", "name of a start"), ("../elsewhere", "imported")])
+def test_names_of_imported_weights_are_checked(name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        planned(imported=[name])

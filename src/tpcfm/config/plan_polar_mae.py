@@ -89,8 +89,12 @@ def plan_polar_mae(planner: Planner) -> None:
             planner.study("variants", "ablations", run, "variant", name)
             planner.study("variants_probe", "ablations", probe(run, f"polar_mae-{name}", seed), "variant", name)
 
+    for name in system.imported:
+        backbones[name] = name
+        planner.study("probe", "pretrain", probe(name, name, system.seeds[0]), "start", name)
+
     study = system.segmentation
-    for start in study.starts:
+    for start in [*study.starts, *system.imported]:
         if start not in backbones:
             continue
         for mode in study.modes:

@@ -62,12 +62,23 @@ class PolarMaeSystem(Block):
     mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
     grouping_study: GroupingStudy | None = None
     variants: PretrainingVariants | None = None
+    imported: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]] = Field(
+        default_factory=list,
+        description="model directories <results>/runs/<name> made by `tpcfm import-polar-mae`: probed, and starts of segmentation",
+    )
     seeds: list[int] = Field(default=[0], min_length=1)
     probe: ProbeConfig = ProbeConfig()
     segmentation: SegmentationStudy
     sparse_unet: LabelledTraining | None = None
     sparse_unet_filters: int = Field(32, gt=0)
     sparse_unet_depth: int = Field(5, gt=1)
+
+    @model_validator(mode="after")
+    def _imported_names_are_free(self) -> "PolarMaeSystem":
+        taken = [name for name in self.imported if name in ("polar_mae", "point_mae", "random")]
+        if taken:
+            raise ValueError(f"imported: {taken[0]!r} is the name of a start that is trained here; give another")
+        return self
 
 
 class ScalingStudy(Block):

@@ -1,6 +1,7 @@
 """Section "Tokenizers": missed and duplicated points of every strategy, the Pareto front, sizes of groups, throughput."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -63,28 +64,25 @@ def _sizes(frame: pd.DataFrame, study: pd.DataFrame, sheet: Sheet) -> list[Item]
     at_radius = study[(study["radius"] == RADIUS) | study["radius"].isna()]
     compared = at_radius if set(at_radius["method"]) == set(study["method"]) else study
     best = compared.loc[compared.groupby("method", sort=False)["total"].idxmin(), "tokenizer"]
-    labels = {"size_before_cap": "points per group, before the cap", "groups_per_event": "groups per event"}
-    figure, grid = sheet.axes(len(labels), width=4.4, height=3.0)
-    for axes, (quantity, label) in zip(grid, labels.items(), strict=True):
-        shown = frame[(frame["quantity"] == quantity) & frame["tokenizer"].isin(best)]
-        top = int(shown["value"].max()) + 1 if len(shown) else 1
-        step = 1 if quantity == "size_before_cap" and top <= 200 else -(-top // 25)
-        bins = range(0, top + step, step)
-        for index, name in enumerate(best):
-            rows = shown[shown["tokenizer"] == name]
-            values, counts = rows["value"].to_numpy(), rows["count"].to_numpy()
-            axes.hist(
-                values,
-                bins=bins,
-                weights=counts / counts.sum(),
-                histtype="step",
-                linewidth=1.6,
-                color=colour(index),
-                label=tokenizer(str(name)),
-            )
-        axes.set_xlabel(label)
-        axes.set_ylabel("share of the " + ("groups" if quantity == "size_before_cap" else "events"))
-    legend(grid[1])
+    best = sorted(best, key=lambda name: list(TOKENIZERS).index(name.split(" ")[0]))
+    figure, (sizes, groups, names) = sheet.axes(3, width=3.9, height=3.0)
+    for name in best:
+        index = list(TOKENIZERS).index(name.split(" ")[0])
+        style: dict[str, Any] = {"color": colour(index), "linewidth": 1.6, "label": tokenizer(name)}
+        for axes, quantity in ((sizes, "size_before_cap"), (groups, "groups_per_event")):
+            rows = frame[(frame["tokenizer"] == name) & (frame["quantity"] == quantity)].sort_values("value")
+            share = rows["count"] / rows["count"].sum()
+            if axes is sizes:
+                share = share.set_axis(rows["value"]).reindex(range(int(rows["value"].max()) + 2), fill_value=0.0)
+                axes.step(share.index, share, where="mid", **style)
+            else:  # few events: the cumulative distribution needs no bins
+                axes.step([0, *rows["value"]], [0.0, *share.cumsum()], where="post", **style)
+    sizes.set_xlabel("points per group, before the cap")
+    sizes.set_ylabel("share of the groups")
+    groups.set_xlabel("groups per event")
+    groups.set_ylabel("cumulative share of the events")
+    names.axis("off")
+    names.legend(*sizes.get_legend_handles_labels(), loc="center")
     caption = (
         f"Of each method the setting with fewest missed and duplicated points after the cap, at r = {RADIUS:g} voxels where the study has it; N / n: "
         "one centre per n points (arXiv 2502.02558, App. C)."
