@@ -22,6 +22,8 @@ class Accelerator:
     module: str
     devices: tuple[str, ...]
     note: str
+    by_itself: bool = True
+    """False: used only when forced."""
 
 
 ACCELERATORS = {
@@ -30,6 +32,9 @@ ACCELERATORS = {
     "causal_conv1d": Accelerator("causal-conv1d", "causal_conv1d", ("cuda",), "fused short convolution"),
     "pytorch3d": Accelerator("pytorch3d", "pytorch3d.ops", ("cuda",), "sampling and neighbour search"),
     "spconv": Accelerator("spconv", "spconv.pytorch", ("cuda",), "sparse convolution"),
+    "torch_geometric": Accelerator(
+        "torch-geometric", "torch_geometric.nn", ("cpu", "cuda"), "layers of the graph networks", by_itself=False
+    ),
 }
 PREFERENCE = {
     "mamba_scan": ("numba", "mamba_ssm"),
@@ -38,6 +43,7 @@ PREFERENCE = {
     "short_convolution": ("causal_conv1d",),
     "sparse_convolution": ("spconv",),
     "neighbour_search": ("pytorch3d",),
+    "message_passing": ("torch_geometric",),
 }
 """Operators and the accelerators that can run them, best first; ``torch`` comes last everywhere."""
 
@@ -116,12 +122,17 @@ def choose(operator: str, device: str) -> str:
         raise ConfigError(f"operator {operator!r}: unknown; allowed: {', '.join(PREFERENCE)}")
     _from_environment()
     for name in PREFERENCE[operator]:
-        if device in ACCELERATORS[name].devices and name not in _settings["forbid"] and importable(name):
+        if device in ACCELERATORS[name].devices and _allowed(name) and importable(name):
             break
     else:
         name = "torch"
     _used[f"{operator}/{device}"] = name
     return name
+
+
+def _allowed(name: str) -> bool:
+    forced = name in _settings["force"]
+    return name not in _settings["forbid"] and (forced or ACCELERATORS[name].by_itself)
 
 
 def used() -> dict[str, str]:
@@ -135,7 +146,7 @@ def report() -> list[dict[str, str]]:
     rows = []
     for name, accelerator in ACCELERATORS.items():
         operators = [operator for operator, names in PREFERENCE.items() if name in names]
-        allowed = importable(name) and name not in _settings["forbid"]
+        allowed = importable(name) and _allowed(name)
         where = f"{', '.join(operators)} on {'/'.join(accelerator.devices)}"
         rows.append(
             {"name": name, "found": found(name), "used": where if allowed else f"not used ({where}: PyTorch instead)"}

@@ -2,14 +2,21 @@
 the published ones, points may come in any order, events do not mix, and each network learns a handful of events by heart."""
 
 import sys
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from tpcfm import backends
 from tpcfm.config.baselines import GraphNetConfig, PointBaselineConfig, VoxelUNetConfig
+from tpcfm.errors import MachineError
+from tpcfm.models.baselines import geometric_layers
+from tpcfm.models.baselines.geometric_layers import KINDS, NAMES
 from tpcfm.models.baselines.graph_layers import LAYERS, Edges
 from tpcfm.models.baselines.point_graph_net import PointGraphNet
 from tpcfm.models.baselines.voxel_unet import VoxelUNet
@@ -101,22 +108,93 @@ def test_layers_equal_torch_geometric(name):
     pairs = torch.stack([edges.source, edges.target])[:, keep]
     edges = Edges(pairs[0], F.pad(torch.bincount(pairs[1], minlength=40).cumsum(0), (1, 0)))
     layer = LAYERS[name](6, 8)
-    kinds = {"sage": "SAGEConv", "graph_conv": "GraphConv", "gcn": "GCNConv", "gat": "GATConv"}
-    theirs = getattr(geometric, kinds[name])(6, 8)
-    names = {
-        "sage": {"lin_l.weight": "neighbours.weight", "lin_l.bias": "neighbours.bias", "lin_r.weight": "own.weight"},
-        "graph_conv": {
-            "lin_rel.weight": "neighbours.weight",
-            "lin_rel.bias": "neighbours.bias",
-            "lin_root.weight": "own.weight",
-        },
-        "gcn": {"lin.weight": "weight", "bias": "bias"},
-        "gat": {"lin.weight": "weight", "bias": "bias", "att_src": "source", "att_dst": "target"},
-    }[name]
+    theirs = getattr(geometric, KINDS[name])(6, 8)
     ours = layer.state_dict()
-    theirs.load_state_dict({t: ours[o].view_as(theirs.state_dict()[t]) for t, o in names.items()})
+    theirs.load_state_dict({t: ours[o].view_as(theirs.state_dict()[t]) for t, o in NAMES[name].items()})
     x = torch.randn(40, 6)
     assert torch.allclose(layer(x, edges), theirs(x, pairs), rtol=1e-5, atol=1e-6)
+    geometric_layers._verify("cpu")
+    assert torch.allclose(geometric_layers.geometric_layer(name, layer, x, edges), theirs(x, pairs), rtol=1e-6, atol=1e-7)
+
+
+class StandIn(torch.nn.Module):
+    """A layer with parameters named as torch_geometric's, which computes by full matrices."""
+
+    def __init__(self, name, inputs, outputs, fault):
+        super().__init__()
+        self.name, self.fault = name, fault
+        shapes = dict(LAYERS[name](inputs, outputs).named_parameters())
+        for theirs, ours in NAMES[name].items():
+            *path, last = theirs.split(".")
+            holder = self
+            for part in path:
+                if part not in holder._modules:
+                    holder.add_module(part, torch.nn.Module())
+                holder = holder._modules[part]
+            holder.register_parameter(last, torch.nn.Parameter(torch.full_like(shapes[ours], torch.nan)))
+
+    def forward(self, x, pairs):
+        dense = torch.zeros(len(x), len(x))
+        dense[pairs[1], pairs[0]] = 1
+        layer = SimpleNamespace(neighbours=None)
+        values = {ours: attrgetter(theirs)(self) for theirs, ours in NAMES[self.name].items()}
+        if "neighbours.weight" in values:
+            layer.neighbours = lambda rows: F.linear(rows, values["neighbours.weight"], values["neighbours.bias"])
+            layer.own = lambda rows: F.linear(rows, values["own.weight"])
+        else:
+            vars(layer).update(values)
+        return self.fault * dense_answer(self.name, layer, x, dense)
+
+
+@pytest.fixture
+def torch_geometric_stand_in(monkeypatch):
+    """Put a module in the place of torch_geometric.nn; its outputs are off by the factor given."""
+    forget = (geometric_layers._skeleton, geometric_layers._verify)
+
+    def install(fault=1.0):
+        module = ModuleType("torch_geometric.nn")
+        for name, kind in geometric_layers.KINDS.items():
+            setattr(module, kind, partial(StandIn, name, fault=fault))
+        monkeypatch.setitem(sys.modules, "torch_geometric", ModuleType("torch_geometric"))
+        monkeypatch.setitem(sys.modules, "torch_geometric.nn", module)
+        monkeypatch.setattr(backends, "importable", lambda asked: asked == "torch_geometric")
+
+    for cache in forget:
+        cache.cache_clear()
+    yield install
+    for cache in forget:
+        cache.cache_clear()
+    monkeypatch.undo()
+    backends.configure("auto")
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_torch_geometric_runs_our_weights_when_it_is_forced(name, torch_geometric_stand_in):
+    torch.manual_seed(0)
+    edges = random_edges(30, 4)
+    keep = edges.source != edges.target
+    count = torch.bincount(edges.target[keep], minlength=30)
+    edges = {"edge_source": edges.source[keep], "edge_bounds": F.pad(count.cumsum(0), (1, 0))}
+    batch = {"point_features": torch.randn(30, 5), **edges}
+    net = PointGraphNet(name, "pid", 5, GraphNetConfig(width=16, layers=2))
+    plain = net(batch)["pid"]
+    torch_geometric_stand_in()
+    backends.configure("auto")
+    assert torch.equal(net(batch)["pid"], plain)
+    assert backends.used()["message_passing/cpu"] == "torch"  # not by itself
+    backends.configure("+torch_geometric")
+    forced = net(batch)["pid"]
+    assert backends.used()["message_passing/cpu"] == "torch_geometric"
+    assert torch.allclose(forced, plain, rtol=1e-4, atol=1e-5)
+    gradients = torch.autograd.grad(forced.square().sum(), list(net.parameters()))
+    assert all(torch.isfinite(g).all() and g.abs().sum() > 0 for g in gradients)
+
+
+def test_a_torch_geometric_that_computes_otherwise_is_refused(torch_geometric_stand_in):
+    torch_geometric_stand_in(fault=1.01)
+    backends.configure("+torch_geometric")
+    with pytest.raises(MachineError, match="does not reproduce the layer"):
+        geometric_layers.message_backend("cpu")
 
 
 def test_weighted_sums_have_the_right_gradients():

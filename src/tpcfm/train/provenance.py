@@ -22,6 +22,7 @@ _PACKAGES = (
     "causal-conv1d",
     "pytorch3d",
     "spconv",
+    "torch-geometric",
 )
 
 

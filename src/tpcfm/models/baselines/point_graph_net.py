@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpcfm.config.baselines import GraphNetConfig
+from tpcfm.models.baselines.geometric_layers import geometric_layer, message_backend
 from tpcfm.models.baselines.graph_layers import LAYERS, Edges
 
 INPUTS = 5  # energy, eta, cos phi, sin phi, layer
@@ -29,7 +30,7 @@ class PointGraphNet(nn.Module):
     def __init__(self, layer: str, task: str, classes: int, config: GraphNetConfig) -> None:
         super().__init__()
         width, (first, second) = config.width, config.classifier
-        self.task = task
+        self.layer, self.task = layer, task
         self.encode = nn.Sequential(nn.Linear(INPUTS, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.layers = nn.ModuleList(LAYERS[layer](width, width) for _ in range(config.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.layers))
@@ -45,6 +46,7 @@ class PointGraphNet(nn.Module):
         """
         edges = Edges(batch["edge_source"], batch["edge_bounds"])
         x = self.encode(batch["point_features"])
+        geometric = message_backend(x.device.type) == "torch_geometric"
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = F.relu(norm(layer(x, edges)))
+            x = F.relu(norm(geometric_layer(self.layer, layer, x, edges) if geometric else layer(x, edges)))
         return {self.task: self.classify(x).float()}
