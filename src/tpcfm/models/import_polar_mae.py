@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.config.polar_mae import PolarMaeModel, TokenizerConfig
+from tpcfm.detectors import pilarnet
 from tpcfm.errors import CheckpointError
 from tpcfm.models.lightning_file import read_lightning
 from tpcfm.models.polar_mae import make_masked_autoencoder
@@ -285,7 +286,13 @@ def map_state_dict(
         work.put("head.conv3", last)
         architecture = PolarMaeModel(**common)
         model = SegmentationModel(architecture, last.shape[0], head_hidden=wide)
-        config = {"architecture": "polar_mae_segmentation", "head_hidden": wide, "classes": last.shape[0]}
+        names = pilarnet.SEMANTIC.values()
+        if last.shape[0] > len(names):
+            raise CheckpointError(
+                f"{where}: a head of {last.shape[0]} classes; semantic classes are {', '.join(names)}"
+            )
+        classes = list(names)[: last.shape[0]]
+        config = {"architecture": "polar_mae_segmentation", "head_hidden": wide, "classes": classes}
     missing, unexpected = model.load_state_dict(work.out, strict=False)
     if missing or unexpected:
         raise CheckpointError(f"{where}: not found in the file: {missing[:3]}; not in the model: {unexpected[:3]}")
