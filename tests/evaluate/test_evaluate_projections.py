@@ -1,11 +1,13 @@
 """Projections keep what they promise: components order by variance with fixed signs, t-SNE keeps clusters apart; boxes count all points."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from tpcfm.config.fm4npp import SerializationConfig
 from tpcfm.detectors.sphenix import LAYER_RADII_CM
-from tpcfm.errors import ConfigError, DataError
+from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.evaluate.clustering import knn_purity
 from tpcfm.evaluate.projections import project
 from tpcfm.evaluate.serialized_path import ORDERS, box_distributions, event_paths
@@ -35,6 +37,32 @@ def test_tsne_keeps_clusters_apart(dims: int) -> None:
     found = project(values, "tsne", dims)
     assert found.shape == (90, dims)
     assert knn_purity(found, label) > 0.9
+
+
+@pytest.mark.parametrize(("n", "neighbours"), [(90, 15), (8, 7)])
+def test_umap_is_asked_for_what_there_are_points_for(n: int, neighbours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is optional: what stands in for it here records what it is asked, and gives the first columns back."""
+    asked = {}
+
+    class Stand:
+        def __init__(self, **settings: int) -> None:
+            asked.update(settings)
+
+        def fit_transform(self, values: np.ndarray) -> np.ndarray:
+            return values[:, : asked["n_components"]]
+
+    monkeypatch.setitem(sys.modules, "umap", type("umap", (), {"UMAP": Stand}))
+    monkeypatch.setattr("tpcfm.evaluate.projections.has_umap", lambda: True)
+    values = clusters()[0][:n]
+    found = project(values, "umap", 2, seed=3)
+    assert asked == {"n_neighbors": neighbours, "n_components": 2, "random_state": 3, "n_jobs": 1}
+    np.testing.assert_allclose(found, values[:, :2], rtol=1e-6)
+
+
+def test_without_umap_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tpcfm.evaluate.projections.has_umap", lambda: False)
+    with pytest.raises(MachineError, match="umap-learn"):
+        project(clusters()[0], "umap")
 
 
 def test_bad_requests_are_refused() -> None:

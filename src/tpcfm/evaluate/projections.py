@@ -29,7 +29,7 @@ def project(
     """Return (N, dims) coordinates of features in fewer dimensions.
 
     ``pca`` keeps the units and fixes the sign of each component (its largest weight is positive); ``tsne`` starts from the
-    principal components, with perplexity 30 or a third of the points; ``umap`` uses its defaults.
+    principal components, with perplexity 30 or a third of the points; ``umap`` uses its defaults (15 neighbours, or all there are).
 
     Args:
         features: (N, D), N > 3.
@@ -55,7 +55,9 @@ def project(
             raise MachineError("projection: umap is not installed here (package umap-learn); pca and tsne are")
         from umap import UMAP
 
-        return np.asarray(UMAP(n_components=dims, random_state=seed).fit_transform(values), dtype=np.float32)
+        # Neighbours and threads are what it would fall back to by itself, with a warning.
+        model = UMAP(n_neighbors=min(15, len(values) - 1), n_components=dims, random_state=seed, n_jobs=1)
+        return np.asarray(model.fit_transform(values), dtype=np.float32)
     from sklearn.manifold import TSNE
 
     start = np.zeros((len(values), dims))

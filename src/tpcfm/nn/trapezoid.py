@@ -1,4 +1,4 @@
-"""The scan of Mamba-3 in chunks: trapezoidal rule, decay rates from the data, maps per head (arXiv 2603.15569, Sec. 3).
+"""The scan of Mamba-3 in chunks: trapezoidal rule, decay rates from the data, maps per head (arXiv 2603.15569, Sec. 3.1).
 
 Per head, with state S (P, N), input x (P), step dt > 0, decay rate A < 0 and weight w in (0, 1) of the row itself:
 
