@@ -46,7 +46,7 @@ class PackedBatchNorm(nn.Module):
     """Batch norm over packed rows ``(P, C)``: the masked batch norm of arXiv 2502.02558.
 
     Statistics are over real points only, with the biased variance in the running estimate. They
-    belong to one micro-batch on one device.
+    belong to one micro-batch on one device; the trainer shares them between ranks (`tpcfm.train.batchnorm`).
     """
 
     weight: Tensor
