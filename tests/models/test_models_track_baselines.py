@@ -114,6 +114,28 @@ def test_a_part_of_the_edges_trains_the_filter_and_all_do_in_turn() -> None:
     assert part != full
 
 
+def test_a_weak_filter_lets_most_true_edges_pass_and_a_good_one_keeps_its_threshold() -> None:
+    torch.manual_seed(0)
+    network, batch = ExaTrkx(ExaTrkxConfig(**SMALL["exatrkx"])), tensors(toy_batch("exatrkx"))
+    with torch.no_grad():
+        last = network.filter[-1]
+        last.weight.mul_(0.1)
+        last.bias.fill_(-0.5)  # all scores near 0.38: below the published threshold
+        edges = network.near_pairs(batch)
+        assert network.graph(batch).shape[1] == 0
+        true = batch["track"][edges[0]] == batch["track"][edges[1]]
+        scores = network.filter_logits(batch, edges).sigmoid()
+        network.let_pass(scores[true])
+        passed = network.graph(batch)
+    found = (batch["track"][passed[0]] == batch["track"][passed[1]]).sum() / true.sum()
+    assert 0.8 <= found < 0.82
+    assert "filter_threshold" in network.state_dict()
+    network.let_pass(torch.linspace(0.7, 0.99, 50))
+    assert float(network.filter_threshold) == pytest.approx(0.675)
+    network.let_pass(torch.empty(0))
+    assert float(network.filter_threshold) == pytest.approx(0.675)
+
+
 @pytest.mark.parametrize("model", ["eggnet", "hept", "exatrkx"])
 def test_the_order_of_the_points_does_not_matter(model: str) -> None:
     _, system = make(model)

@@ -120,6 +120,7 @@ def test_stages_of_exatrkx_are_trained_one_after_another_and_resumed(workspace):
     assert done == {1: 2, 2: 3, 3: 5}  # steps of all stages so far
     frame = pd.read_parquet(workspace.run(run.id) / "metrics.parquet").set_index("metric")["value"]
     assert frame["stopped_early"] == 0
+    assert 0 < frame["filter_threshold"] <= 0.675
     before = (workspace.run(run.id) / "model.safetensors").read_bytes()
     find_tracks_baseline.run(run, workspace, device="cpu")  # finds every stage complete
     assert (workspace.run(run.id) / "model.safetensors").read_bytes() == before

@@ -67,11 +67,25 @@ class TrackTask(BaselineTask):
             objective = EmbeddingLoss(network.config) if stage == "embedding" else EdgeLoss(network, stage)
             left = None if max_seconds is None else max_seconds - (time.monotonic() - begun)
             results.append(self.train(part, objective, left, stage=stage, steps=max(1, steps)))
+            if stage == "filter":
+                self._let_true_edges_pass(network)
         last, history, before = results[-1], [], 0
         for number, result in enumerate(results, start=1):
             history += [{**row, "step": before + row["step"], "stage": number} for row in result.history]
             before += result.steps
         return FitResult(before, last.best_step, last.best_value, sum(r.seconds for r in results), history)
+
+    @torch.no_grad()
+    def _let_true_edges_pass(self, network: ExaTrkx) -> None:
+        """Lower the threshold of the filter, if need be, on validation events."""
+        network.to(self.device).eval()
+        scores = []
+        for _, batch in self.batches(spread(self.validation, self.block.tuning_events)):
+            tensors = to_device(batch, self.device)
+            edges, track = network.near_pairs(tensors), tensors["track"]
+            same = (track[edges[0]] == track[edges[1]]) & (track[edges[0]] >= 0)
+            scores.append(network.filter_logits(tensors, edges[:, same]).float().sigmoid())
+        network.let_pass(torch.cat(scores))
 
     @torch.no_grad()
     def choose(self) -> Chosen:
@@ -140,6 +154,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     metrics += task.metric_rows({"ari": chosen.value}, split="validation")
     metrics += task.metric_rows({f"clustering_{key}": float(value) for key, value in choice.items()}, split="")
     tuning = {"tuning_seconds": tuning_seconds, "tuned_at_edge": float(chosen.at_edge), "tuning_choices": chosen.tried}
+    if isinstance(system.network, ExaTrkx):
+        tuning["filter_threshold"] = float(system.network.filter_threshold)
     metrics += task.metric_rows(tuning, split="")
     if block.kalman:
         _keep(system.network, choice)
