@@ -17,8 +17,10 @@ from tpcfm.models.baselines.eggnet import EggNet
 from tpcfm.models.baselines.embedding_graph import all_pairs, nearest, on_edges, perceptron
 from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
 from tpcfm.models.baselines.hept import Hept
+from tpcfm.models.baselines.parameters import parameter_table
 from tpcfm.models.baselines.rows import RowNumbers
 from tpcfm.recipes.track_systems import TrackSystem, track_inputs
+from tpcfm.report.labels import SYSTEMS
 from tpcfm.train import StepInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
@@ -71,6 +73,15 @@ def fit(part: torch.nn.Module, objective: object, batch: dict[str, np.ndarray], 
 )  # fmt: skip
 def test_sizes_are_those_of_the_paper(network: torch.nn.Module, published: float) -> None:
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(published, rel=0.05)
+
+
+def test_the_table_of_counts_is_within_five_per_cent_of_the_paper() -> None:
+    rows = {row["part"].split(" (")[0].split(",")[0]: row for row in parameter_table()}
+    assert set(rows) == set(SYSTEMS.values()) - {"Kalman filter"}
+    published = [row for row in rows.values() if row["published"]]
+    assert len(published) == 6
+    for row in published:
+        assert row["ours"] == pytest.approx(row["published"], rel=0.05), row["part"]
 
 
 @pytest.mark.parametrize(

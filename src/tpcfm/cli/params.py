@@ -4,7 +4,7 @@ import typer
 
 
 def command(
-    family: str = typer.Option("all", help="polar_mae, fm4npp or all."),
+    family: str = typer.Option("all", help="polar_mae, fm4npp, comparison or all."),
 ) -> None:
     """Print every model's parameter count, part by part, beside the published one."""
     import importlib
@@ -14,7 +14,11 @@ def command(
 
     from tpcfm.errors import ConfigError
 
-    families = {"polar_mae": "tpcfm.models.polar_mae_parameters", "fm4npp": "tpcfm.models.fm4npp"}
+    families = {
+        "polar_mae": "tpcfm.models.polar_mae_parameters",
+        "fm4npp": "tpcfm.models.fm4npp",
+        "comparison": "tpcfm.models.baselines.parameters",
+    }
     if family not in (*families, "all"):
         raise ConfigError(f"--family {family!r}: allowed are {', '.join(families)}, all")
     table = Table("family", "part", "ours", "published", "difference", box=None)
