@@ -3,7 +3,10 @@
 import pandas as pd
 
 from tpcfm.config.plan import Plan
+from tpcfm.evaluate.table import read_metrics
 from tpcfm.files import read_json
+from tpcfm.report.floors import draw_floor
+from tpcfm.report.masked_losses import masked_loss_items
 from tpcfm.report.probes import probe_items
 from tpcfm.report.style import Item, Sheet, colour, legend
 from tpcfm.report.tables import table
@@ -19,13 +22,12 @@ def histories(plan: Plan, workspace: Workspace, stage: str = "pretrain") -> dict
 def training_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
     """Return loss curves of both families, probe F1 and the table of runs."""
     logs = histories(plan, workspace)
-    items = []
+    items = masked_loss_items(plan, logs, sheet)
     titles = {
-        "polar_mae": ("PoLAr-MAE and Point-MAE: validation loss", "Chamfer loss, plus the energy term for PoLAr-MAE: the two are not on one scale."),
         "fm4npp": ("FM4NPP: validation loss", "Mean squared error of neighbour coordinates on the validation split; other objectives are in the ablations."),
     }  # fmt: skip
     for family, (title, caption) in titles.items():
-        study = plan.studies.get("pretrain_polar_mae" if family == "polar_mae" else "pretrain_fm4npp")
+        study = plan.studies.get(f"pretrain_{family}")
         runs = [p for p in study.points if p.run in logs] if study else []
         if not runs:
             continue
@@ -36,6 +38,8 @@ def training_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]
                 rows = log[(log["split"] == "validation") & log["loss"].notna()]
                 label = value if number == 0 else None
                 axes.plot(rows["step"], rows["loss"], color=colour(index), marker="o", markersize=3, label=label)
+        if family == "fm4npp":
+            draw_floor(axes, read_metrics([workspace.run(p.run) / "metrics.parquet" for p in runs]))
         axes.set_xlabel("optimiser step")
         axes.set_ylabel("validation loss")
         legend(axes)
