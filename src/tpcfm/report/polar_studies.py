@@ -50,7 +50,7 @@ def _grouping(plan: Plan, frame: pd.DataFrame) -> list[Item]:
     caption = (
         "Each tokenizer with its own pretraining of the same steps and its own probe; a token counts for a class if any of its points has it, so "
         "tokenizers with other groups are asked other questions. Paper: arXiv 2502.02558, Table 4, PILArNet-M; f = 0.73 where none is named, and "
-        f"f = 0.1 ran out of memory there. {ABBREVIATIONS}"
+        f"its run with the smallest f ran out of memory. {ABBREVIATIONS}"
     )
     return [table("grouping", "Grouping strategies", ["tokenizer", "steps", *CLASSES], body, caption, wide=True)]
 
