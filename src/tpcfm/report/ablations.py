@@ -1,15 +1,17 @@
 """Section "Ablations": each changes one thing of a base run. Losses of different objectives are never on one axis."""
 
+import numpy as np
 import pandas as pd
 
 from tpcfm.config.plan import Plan
+from tpcfm.evaluate.intervals import Estimate, mean_and_error, paired_difference
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.report import published
 from tpcfm.report.adapter_studies import adapter_study_items
 from tpcfm.report.labels import TASKS
 from tpcfm.report.mixers import mixer_items
-from tpcfm.report.style import Item, Sheet, colour
-from tpcfm.report.tables import Markup, number, table
+from tpcfm.report.style import Item, Sheet, colour, marker
+from tpcfm.report.tables import Markup, number, table, with_interval
 
 
 def ablation_items(plan: Plan, sheet: Sheet) -> list[Item]:
@@ -17,7 +19,7 @@ def ablation_items(plan: Plan, sheet: Sheet) -> list[Item]:
     frame = collect_studies(plan, ["ablations"])
     return [
         *_mask_ratio(frame, sheet),
-        *_variants(frame),
+        *variants_table(frame),
         *_rescaling(frame),
         *adapter_study_items(frame, sheet),
         *mixer_items(plan, frame),
@@ -28,52 +30,86 @@ def _mask_ratio(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:
     rows = frame[(frame["study"] == "mask_ratio_probe") & (frame["metric"] == "f1")]
     if rows.empty:
         return []
-    figure, axes = sheet.axes(width=4.8)
+    figure, axes = sheet.axes(width=5.4)
     for index, (name, values) in enumerate(rows.groupby("class", sort=False)):
-        mean = values.assign(ratio=values["point"].astype(float)).groupby("ratio")["value"].mean()
-        axes.plot(mean.index, mean.to_numpy(), "o-", color=colour(index), label=name or "mean")
-    axes.set_xlabel("mask ratio")
+        ordered = values.assign(ratio=values["point"].astype(float)).groupby("ratio")[["value", "low", "high"]].mean()
+        below, above = ordered["value"] - ordered["low"], ordered["high"] - ordered["value"]
+        style = {"color": colour(index), "label": name or "mean", "capsize": 2, "elinewidth": 0.9}
+        axes.errorbar(ordered.index, ordered["value"], (below, above), fmt=marker(index) + "-", **style)
+    axes.set_xticks(sorted(rows["point"].astype(float).unique()))
+    axes.set_xlabel("mask ratio (share of tokens)")
     axes.set_ylabel("probe F1")
-    axes.legend()
-    caption = "Linear probe of encoders pretrained with different mask ratios; everything else equal."
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    caption = (
+        "Linear probe of encoders pretrained with different mask ratios, everything else equal; bars: 95 % over seeds of the probe and resampled "
+        "test events."
+    )
     return [sheet.finish(figure, "mask-ratio", "Mask ratio", caption)]
 
 
-def _variants(frame: pd.DataFrame) -> list[Item]:
+def variants_table(frame: pd.DataFrame) -> list[Item]:
+    """Return the scores of every variant, their change against the base run, and that change over the remaining gap to 1.
+
+    Args:
+        frame: metrics of the ablations with ``study axis point``.
+    """
     rows = frame[(frame["study"] == "ablation_adapters") & (frame["split"] == "test") & (frame["class"] == "")]
     if rows.empty:
         return []
     tasks = [t for t in TASKS if f"variant/{t}" in set(rows["axis"])]
-    values: dict[tuple[str, str], float] = {}
+    scores: dict[tuple[str, str], pd.Series[float]] = {}  # by variant and task: one value per seed
     for task in tasks:
         chosen = rows[(rows["axis"] == f"variant/{task}") & (rows["metric"] == TASKS[task][1][0])]
-        for point, mean in chosen.groupby("point", sort=False)["value"].mean().items():
-            values[str(point), task] = float(mean)
-    points = list(dict.fromkeys(p for p, _ in values))
+        for point, found in chosen.groupby("point", sort=False):
+            scores[str(point), task] = found.groupby("seed")["value"].mean()
+    points = list(dict.fromkeys(p for p, _ in scores))
     base = next((p for p in points if p.startswith("base")), None)
     body: list[list[object]] = []
     for point in points:
         cells: list[object] = []
         for task in tasks:
-            value, reference = values.get((point, task)), values.get((base or "", task))
-            if value is None:
-                cells += [None, None]
-                continue
-            cells.append(value)
-            if point == base or reference is None:
-                cells.append("")
-            else:
-                gap = (reference - value) / max(1 - reference, 1e-9)
-                cells.append(Markup(f"{value - reference:+.4f} ({100 * gap:+.1f} % of the gap to 1)"))
+            mine, reference = scores.get((point, task)), scores.get((base or "", task))
+            cells += [None] * 3 if mine is None else _change(mine, None if point == base else reference)
         body.append([f"{point} (here)", *cells])
     for name, changes in published.ABLATIONS.items():
         cells = []
         for task in tasks:
-            cells += ["", Markup(number(changes[task], 4))]
+            cells += ["", Markup(number(changes[task], 4)), ""]
         body.append([f"{name} (paper, m5)", *cells])
-    head = ["variant"] + [h for t in tasks for h in (f"{t}: {TASKS[t][1][0]}", "change")]
-    caption = "Each variant is pretrained with the same budget as the base run and gets its own adapters. Paper: arXiv 2508.14087, Table 3."
+    head = ["variant"] + [h for t in tasks for h in (f"{t}: {TASKS[t][1][0]}", "change", "gap to 1")]
+    seeds = max(len(found) for found in scores.values())
+    caption = (
+        "Each variant is pretrained with the same budget as the base run and gets its own adapters. Change: variant minus base, paired by "
+        "seed of the adapters. Gap to 1: by how much the distance to a perfect score grows. "
+        + (
+            f"In brackets 95 % over {seeds} seeds. "
+            if seeds > 1
+            else "One seed: no intervals, so no change here is settled. "
+        )
+        + "One pretraining per variant. Paper: arXiv 2508.14087, Table 3."
+    )
     return [table("ablations", "FM4NPP: one thing changed", head, body, caption, wide=True)]
+
+
+def _change(mine: "pd.Series[float]", base: "pd.Series[float] | None") -> list[object]:
+    """Return the cells of one variant and task: score, change, relative growth of the gap to 1, each with its interval over seeds."""
+    score = mean_and_error(mine.tolist())
+    cells: list[object] = [Markup(with_interval(score.value, score.low, score.high, 4))]
+    both = [] if base is None else sorted(set(mine.index) & set(base.index))
+    if base is None or not both:
+        return [*cells, "", ""]
+    a, b = mine.loc[both].tolist(), base.loc[both].tolist()
+    growth = mean_and_error([100 * (y - x) / max(1 - y, 1e-9) for x, y in zip(a, b, strict=True)])
+    change = paired_difference(a, b)
+    return [*cells, *(Markup(_signed(e, digits, unit)) for e, digits, unit in ((change, 4, ""), (growth, 1, " %")))]
+
+
+def _signed(estimate: Estimate, digits: int, unit: str) -> str:
+    """Write a difference with its sign and, over several seeds, its interval."""
+    value, low, high = (f"{round(v, digits) + 0.0:+.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
+    interval = "" if np.isnan(estimate.low) else f' <span class="interval">[{low}, {high}]</span>'
+    return f"{value}{unit}{interval}".replace("-", "\u2212")
 
 
 def _rescaling(frame: pd.DataFrame) -> list[Item]:
@@ -93,6 +129,9 @@ def _rescaling(frame: pd.DataFrame) -> list[Item]:
         for name in names:
             cells.append(_against(float(groups[point, name]), float(groups[base, name]), point == base))
         body.append([point, *cells])
+    floor = rows.loc[rows["metric"] == "floor_own_position", "value"]
+    if len(floor):
+        body.append(["floor: own position", Markup(number(float(floor.mean()), 5)), *[""] * len(names)])
     labels = [f"{n}{' (easiest)' if n == names[0] else ' (hardest)' if n == names[-1] else ''}" for n in names]
     caption = (
         "Unweighted error on the same fixed validation events, and on its groups of equal numbers of events by difficulty (mean squared "

@@ -116,10 +116,19 @@ def comparison_items(plan: Plan, workspace: Workspace, pictures: Path, sheet: Sh
         }
         common = set.intersection(*(set(frame.index) for frame in frames.values()))
         first = next(iter(frames.values()))
-        chosen = _typical(first[first.index.isin(common)].reset_index(), 1)[0]["event_id"]
+        shared = first[first.index.isin(common)].reset_index()
+        size = "of median size"
+        if task != "tracks":  # a class that is hardly there shows nothing
+            shown = shared["truth"].map(lambda truth: np.unique(truth, return_counts=True)[1])
+            rank = [(len(counts), counts.min()) for counts in shown]
+            shared, size = (
+                shared.iloc[[rank.index(max(rank))]],
+                "with most classes, and of those most points of the rarest",
+            )
+        chosen = _typical(shared, 1)[0]["event_id"]
         labels = plan.runs[next(iter(runs.values()))].n_labels
         caption = (
-            f"Held-out event {chosen} of median size, {labels} labelled events: {', '.join(runs.values())}. "
+            f"Held-out event {chosen} {size}, {labels} labelled events: {', '.join(runs.values())}. "
             + COLLIDER_NOTES[task]
         )
         picture = comparison_picture({name: frame.loc[chosen].to_dict() for name, frame in frames.items()}, task)

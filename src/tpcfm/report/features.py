@@ -160,7 +160,10 @@ def _numbers(numbers: pd.DataFrame) -> Item:
         for k, v in LABELS.items()
         if (full["label"] == k).any()
     )
-    return table("table-features", "How features group", head, body, f"In all dimensions; {counts}.")
+    caption = f"In all dimensions; {counts}."
+    if not (numbers["space"] == "umap").any():
+        caption += " UMAP is not drawn: the optional package umap-learn was not installed where the pictures were made."
+    return table("table-features", "How features group", head, body, caption)
 
 
 def _of(frame: pd.DataFrame, label: str, source: str, stage: str) -> pd.DataFrame:

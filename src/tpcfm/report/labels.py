@@ -5,6 +5,7 @@ import pandas as pd
 from tpcfm.config.plan import Plan
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.report import published
+from tpcfm.report.floors import draw_majority
 from tpcfm.report.label_sizes import ari_by_size
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
 
@@ -76,12 +77,13 @@ def adapter_items(plan: Plan, sheet: Sheet) -> list[Item]:
         title, metrics, _ = TASKS[task]
         rows = frame[frame["study"].isin([f"adapters_{task}", f"baselines_{task}"])]
         label_curves(axes, mean_over_seeds(rows[rows["metric"] == metrics[0]]))
+        draw_majority(axes, rows)
         axes.set_title(title)
         axes.set_ylabel({"ari": "ARI, mean over events"}.get(metrics[0], metrics[0]))
         legend(axes)
     caption = (
         "Frozen backbone with an adapter against the same adapter on raw points (dashed) and comparison systems (dotted). "
-        "Bands: 95 % over seeds, where there are several."
+        "Grey dots: always the most frequent class. Bands: 95 % over seeds, where there are several."
     )
     curves = sheet.finish(figure, "labels-fm4npp", "FM4NPP: metric against labelled events", caption, wide=True)
     ari = frame[(frame["study"] == "adapters_tracks") & (frame["metric"] == "ari")]

@@ -164,8 +164,16 @@ def left_out(plan: Plan) -> list[str]:
             "adapter depth sweep": system["adapters"]["depth"],
             "joint adapter": system["adapters"]["joint"],
             "loss rescaled by difficulty": system["ablations"]["rescale"],
+            "sequence mixers (Mamba-3, bidirectional)": system["ablations"]["mixers"],
+            "scaling in data": system["scaling"]["data_fractions"],
+            "scaling in compute": system["scaling"]["compute_fractions"],
         }
         missing += [name for name, block in wanted.items() if not block]
+        missing += [f"k = {k} ablation" for k in (1, 5) if k not in (*system["ablations"]["k"], system["targets"]["k"])]
+        trained_labels = {
+            n for t in ("tracks", "pid", "noise") for n in (system["adapters"][t] or {}).get("labels", [])
+        }
+        missing += [f"adapters at {n} labels" for n in (100, 1000, 10_000, 70_000) if n not in trained_labels]
         missing += [f"order {o}" for o in ("hilbert",) if o not in system["ablations"]["orders"]]
         point, tracks = ((system.get("baselines") or {}).get(kind) or {} for kind in ("point", "tracks"))
         trained = {*(point.get("models") or []), *(tracks.get("models") or [])}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
+from tpcfm.report.floors import draw_floor
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
 from tpcfm.report.tables import Markup, number, table
 
@@ -50,7 +51,8 @@ def coordinate_items(sizes: pd.DataFrame, sheet: Sheet) -> list[Item]:
     caption = (
         f"Root mean square after {int(sizes['step'].max())} optimiser steps on the same events: outputs of the residual branches (the first "
         "dark, the last light), of the maps to B (state in) and C (state out) in the middle block, and the predictions; updates are "
-        "differences from the start. Flat over the width is what lets a learning rate be carried from a small model to a large one."
+        "differences from the start. Branches and predictions that stay flat over the width are what lets a learning rate be carried from a "
+        "small model to a large one. Under maximal update, B alone grows and C alone shrinks by their rules; what they feed is the branches."
     )
     items = [sheet.finish(figure, "coordinate-check", "Coordinate check", caption, wide=True)]
     return [*items, _exponents(last, kinds)]
@@ -120,6 +122,7 @@ def transfer_items(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
             note = "at the edge of the grid" if at in (0, len(rates) - 1) else ""
             shown = [Markup(f"{rates[at]:g}"), float(errors[at]), Markup(f"{rates[at] / smallest:g}")]
             body.append([NAMES[kind], size, *shown, note])
+        draw_floor(axes, metrics[metrics["study"] == "lr_transfer"])
         axes.set_title(NAMES[kind])
         axes.set_xlabel("learning rate")
         log_axes(axes, x=True, y=True)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
+from tpcfm.report.floors import draw_floor, draw_majority
 from tpcfm.report.labels import mean_over_seeds
 from tpcfm.report.parameterization import parameterization_items
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
@@ -30,7 +32,8 @@ def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
             _law(axes, study, tables)
         caption = (
             "Unweighted validation error on one fixed set; each point is a run with its own full schedule. Lines: a x^-b, with saturation "
-            "from five sizes on; bands: 95 % bootstrap. Below five sizes a line is illustrative only."
+            "from five points on; bands: 95 % bootstrap. With fewer points a line is dotted and illustrative only. Grey dots: the floor "
+            "of predicting the own position. " + _budget(tables["metrics"])
         )
         items.append(
             sheet.finish(figure, "scaling", "Pretraining error against size, data and compute", caption, wide=True)
@@ -42,36 +45,58 @@ def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
         saturation = (
             Markup(with_interval(row["c"], row["c_low"], row["c_high"], 4)) if row["saturation"] else "not fitted"
         )
-        note = "illustrative: fewer than five sizes" if row["illustrative"] else ""
+        note = "illustrative: fewer than five points" if row["illustrative"] else ""
         rows.append([name, row["x_label"], exponent, saturation, row["points"], row["runs"], note])
     if rows:
-        head = ["study", "against", "exponent b", "saturation c", "sizes", "runs", "note"]
+        head = ["study", "against", "exponent b", "saturation c", "points", "runs", "note"]
         caption = "The paper (arXiv 2508.14087) shows its laws as figures only and prints no exponents."
         items.append(table("exponents", "Fitted exponents", head, rows, caption))
     items += _downstream(tables["metrics"], sheet) + _floors(tables["metrics"])
     return items + parameterization_items(folder, sheet)
 
 
-def _law(axes: object, study: str, tables: dict[str, pd.DataFrame]) -> None:
+def _law(axes: Axes, study: str, tables: dict[str, pd.DataFrame]) -> None:
     points, curves, fits, front = (tables[n] for n in ("points", "curves", "fits", "front"))
     mine = points[points["study"] == study]
     for index, group in enumerate(mine["group"].unique()):
         rows = mine[mine["group"] == group]
-        label = group or "runs"
-        axes.plot(rows["x"], rows["y"], marker(index), color=colour(index), label=label)  # type: ignore[attr-defined]
+        label = _law_label(group, fits[(fits["study"] == study) & (fits["group"] == group)])
+        axes.plot(rows["x"], rows["y"], marker(index), color=colour(index), label=label)
         curve = curves[(curves["study"] == study) & (curves["group"] == group)]
         law = fits[(fits["study"] == study) & (fits["group"] == group)]
         if len(curve):
             style = ":" if law["illustrative"].iloc[0] else "-"
-            axes.plot(curve["x"], curve["y"], style, color=colour(index), linewidth=1.2)  # type: ignore[attr-defined]
+            axes.plot(curve["x"], curve["y"], style, color=colour(index), linewidth=1.2)
             if np.isfinite(curve["low"]).all():
-                axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour(index), alpha=0.12)  # type: ignore[attr-defined]
+                axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour(index), alpha=0.12)
     if study == "scaling_compute" and len(front) > 1:
-        axes.step(front["x"], front["y"], where="post", color="#1c2733", linewidth=0.8, label="best at this compute")  # type: ignore[attr-defined]
-    axes.set_xlabel(AXES[study][1])  # type: ignore[attr-defined]
-    axes.set_ylabel("validation error")  # type: ignore[attr-defined]
-    log_axes(axes, x=True, y=True)  # type: ignore[arg-type]
-    legend(axes)  # type: ignore[arg-type]
+        axes.step(front["x"], front["y"], where="post", color="#1c2733", linewidth=0.8, label="best at this compute")
+    draw_floor(axes, tables["metrics"][tables["metrics"]["study"] == study])
+    axes.set_xlabel(AXES[study][1])
+    axes.set_ylabel("validation error")
+    log_axes(axes, x=True, y=True)
+    legend(axes)
+
+
+def _law_label(group: str, law: pd.DataFrame) -> str:
+    """Name the runs of a group with the exponent of their law, and say so where that is no more than a line through them."""
+    if law.empty:
+        return group or "runs"
+    row = law.iloc[0]
+    note = f", illustrative: {row['points']} points" if row["illustrative"] else ""
+    return f"{group + ': ' if group else ''}b = {row['b']:.3f}{note}"
+
+
+def _budget(metrics: pd.DataFrame) -> str:
+    """Say what every size was trained on."""
+    rows = metrics[(metrics["study"] == "scaling_size") & (metrics["metric"] == "points_seen")]
+    seen = rows.groupby("point", sort=False)["value"].mean()
+    if seen.empty:
+        return ""
+    if seen.nunique() == 1:
+        return f"Budget of every size: {seen.iloc[0]:.3g} training points."
+    said = ", ".join(f"{size} {value:.3g}" for size, value in seen.items())
+    return f"Budgets in training points differ: {said}; a law over these sizes also contains that."
 
 
 def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
@@ -89,6 +114,9 @@ def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
         ]
         for index, (n_labels, values) in enumerate(mean_over_seeds(rows).groupby("n_labels")):
             _backbone_curve(axes, values, parameters, index, f"{n_labels} labels")
+        if (rows["point"] == "adapter only").any():
+            axes.plot([], [], "--", color="#1c2733", linewidth=1, label="adapter only")
+        draw_majority(axes, frame[frame["axis"] == task])
         axes.set_xlabel("backbone parameters")
         axes.set_ylabel(label)
         axes.set_title(task)
@@ -96,7 +124,7 @@ def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
         legend(axes)
     caption = (
         "Adapters on every pretrained size, mean over seeds with 95 % intervals where there are several. Dashed: the same adapter on raw "
-        "points, without a backbone (arXiv 2508.14087, Fig. 5, prints no numbers)."
+        "points, without a backbone; grey dots: always the most frequent class (arXiv 2508.14087, Fig. 5, prints no numbers)."
     )
     return [sheet.finish(figure, "scaling-downstream", "Downstream tasks against backbone size", caption, wide=True)]
 

@@ -56,7 +56,7 @@ def _boxes(frame: pd.DataFrame, sheet: Sheet) -> Item:
             alpha=0.45,
         )
         for at in [*boxes["left"], boxes["right"].iloc[-1]]:
-            axes.axvline(at, color=colour(1), linewidth=1.1, label="box edge" if at == boxes["left"].iloc[0] else None)
+            axes.axvline(at, color=colour(1), linewidth=1.1)
         axes.set_xlabel(label)
         axes.set_ylabel("density of points" if index == 0 else "")
         axes.grid(visible=False)
@@ -65,7 +65,7 @@ def _boxes(frame: pd.DataFrame, sheet: Sheet) -> Item:
             f"{len(boxes)} in {label.split()[1]} with {100 * share.min():.0f} to {100 * share.max():.0f} % of the points"
         )
     caption = (
-        f"Boxes fitted on training events: {'; '.join(counts)}. Edges in φ and η divide the points evenly; those in r follow the three "
+        f"Red: edges of the boxes, fitted on training events: {'; '.join(counts)}. Edges in φ and η divide the points evenly; those in r follow the three "
         "readout regions, each halved. Compare arXiv 2508.14087, Fig. 9."
     )
     return sheet.finish(figure, "boxes", "Boxes of the raster scan", caption, wide=True)

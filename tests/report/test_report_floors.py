@@ -1,0 +1,144 @@
+"""Floors stand beside every loss and accuracy, thin fits say that they are, and changes carry their interval over seeds."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tpcfm.evaluate.intervals import paired_difference
+from tpcfm.evaluate.table import write_metrics
+from tpcfm.report.ablations import variants_table
+from tpcfm.report.events import comparison_items
+from tpcfm.report.floors import draw_floor, draw_majority
+from tpcfm.report.scaling import scaling_items
+from tpcfm.report.style import Sheet
+from tpcfm.scaling.power_law import fit_power_law
+from tpcfm.scaling.study import compute_front, fit_studies, scaling_points
+
+
+def adapters(values):
+    """Metrics of ablation adapters: {(point, task): scores by seed}."""
+    metric = {"tracks": "ari", "pid": "accuracy", "noise": "accuracy"}
+    return pd.DataFrame(
+        {"study": "ablation_adapters", "axis": f"variant/{t}", "point": p, "split": "test", "class": "", "metric": metric[t], "seed": s, "value": v}
+        for (p, t), scores in values.items()
+        for s, v in enumerate(scores)
+    )  # fmt: skip
+
+
+def cells(item):
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", item.html)]
+    text = [[re.sub(r"<[^>]+>", "", cell).replace("\u2212", "-") for cell in row] for row in rows if row]
+    return {row[0]: row[1:] for row in text}
+
+
+def test_changes_are_paired_by_seed_with_intervals_and_the_gap_to_one():
+    base, other = [0.60, 0.70, 0.80], [0.58, 0.69, 0.77]
+    (item,) = variants_table(adapters({("base (k=30, raster)", "pid"): base, ("k=1", "pid"): other}))
+    rows = cells(item)
+    found = paired_difference(other, base)
+    score, change, gap = rows["k=1 (here)"]
+    assert score.startswith("0.6800 [")
+    assert change == f"-0.0200 [{found.low:+.4f}, {found.high:+.4f}]"
+    growth = sum((0.02 / 0.4, 0.01 / 0.3, 0.03 / 0.2)) / 3
+    assert gap.startswith(f"{100 * growth:+.1f} % [")
+    assert rows["base (k=30, raster) (here)"][1:] == ["", ""]
+    assert rows["k=1 (paper, m5)"] == ["", "-0.0049", ""]
+    assert "95 % over 3 seeds" in item.caption
+
+
+def test_one_seed_has_no_interval_and_says_that_nothing_is_settled():
+    (item,) = variants_table(adapters({("base (k=30, raster)", "noise"): [0.9], ("hilbert", "noise"): [0.91]}))
+    assert cells(item)["hilbert (here)"] == ["0.9100", "+0.0100", "-10.0 %"]
+    assert "One seed" in item.caption
+
+
+def scaling_folder(folder, sizes, seen):
+    rows = []
+    for n, size in enumerate(sizes):
+        common = {
+            "study": "scaling_size",
+            "axis": "size",
+            "point": size,
+            "run": size,
+            "seed": 0,
+            "class": "",
+            "split": "",
+        }
+        found = {"parameters": 1e5 * 4.0**n, "validation_loss": 0.03 * 0.9**n, "floor_own_position": 0.0311}
+        found |= {"points_seen": seen[n], "flops": 1e10}
+        rows += [{**common, "metric": name, "value": value} for name, value in found.items()]
+    metrics = pd.DataFrame(rows)
+    points = scaling_points(metrics)
+    fits, curves = fit_studies(points)
+    folder.mkdir()
+    tables = {"metrics": metrics, "points": points, "fits": fits, "curves": curves, "front": compute_front(points)}
+    for name, frame in tables.items():
+        frame.to_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Bands are not looked at here."""
+    monkeypatch.setattr("tpcfm.scaling.study.fit_power_law", partial(fit_power_law, draws=2))
+
+
+@pytest.mark.usefixtures("few_draws")
+@pytest.mark.parametrize(("count", "thin"), [(3, True), (5, False)])
+def test_the_law_names_its_points_floor_and_budget(tmp_path, count, thin):
+    sizes = [f"m{i + 1}" for i in range(count)]
+    folder = scaling_folder(tmp_path / "scaling", sizes, [1000.0] * count)
+    items = {i.name: i for i in scaling_items(folder, Sheet(tmp_path / "figures", "demo"))}
+    figure = items["scaling"]
+    assert (f"illustrative: {count} points" in figure.html) == thin
+    assert "floor: own position" in figure.html
+    assert "Budget of every size: 1e+03 training points." in figure.caption
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_sizes_with_other_budgets_are_named(tmp_path):
+    folder = scaling_folder(tmp_path / "scaling", ["m1", "m2"], [1000.0, 2000.0])
+    items = {i.name: i for i in scaling_items(folder, Sheet(tmp_path / "figures", "demo"))}
+    assert "Budgets in training points differ: m1 1e+03, m2 2e+03" in items["scaling"].caption
+
+
+def test_floors_are_drawn_where_they_are_known_and_one(tmp_path):
+    def lines(draw, values, metric):
+        _, axes = Sheet(tmp_path, "demo").axes()
+        draw(axes, pd.DataFrame({"metric": metric, "value": values}))
+        return [line.get_ydata()[0] for line in axes.lines]
+
+    assert lines(draw_floor, [0.2, 0.2], "floor_own_position") == [0.2]
+    assert lines(draw_floor, [0.2, 0.3], "floor_own_position") == []  # two objectives: no common floor
+    assert lines(draw_floor, [0.2], "validation_loss") == []
+    assert lines(draw_majority, [0.8, 0.9], "majority") == [pytest.approx(0.85)]
+
+
+class Space:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, run: str) -> Path:
+        return self.folder / run
+
+
+def test_the_event_shown_for_species_has_most_of_them(tmp_path, monkeypatch):
+    rows = []
+    for event, truth in (("a", [1] * 6), ("b", [0, 1, 2, 1]), ("c", [1] * 9)):
+        xyz = {name: [float(i) for i in range(len(truth))] for name in ("x", "y", "z", "energy")}
+        rows.append({"event_id": event, **xyz, "truth": truth, "prediction": truth})
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        pd.DataFrame(rows).to_parquet(tmp_path / name / "predictions.parquet")
+        write_metrics(tmp_path / name / "metrics.parquet", [])
+    monkeypatch.setattr(
+        "tpcfm.report.events.compared_runs",
+        lambda plan, task: {"adapter only": "one", "m1": "two"} if task != "noise" else {},
+    )
+    plan = type("Plan", (), {"runs": {n: type("Run", (), {"n_labels": 5}) for n in ("one", "two")}})
+    items = {i.name: i for i in comparison_items(plan, Space(tmp_path), tmp_path, Sheet(tmp_path / "figures", "demo"))}
+    assert "event b with most classes, and of those" in items["prediction-pid"].caption
+    assert "event a of median size, 5" in items["prediction-tracks"].caption
