@@ -114,7 +114,9 @@ def test_layers_equal_torch_geometric(name):
     x = torch.randn(40, 6)
     assert torch.allclose(layer(x, edges), theirs(x, pairs), rtol=1e-5, atol=1e-6)
     geometric_layers._verify("cpu")
-    assert torch.allclose(geometric_layers.geometric_layer(name, layer, x, edges), theirs(x, pairs), rtol=1e-6, atol=1e-7)
+    assert torch.allclose(
+        geometric_layers.geometric_layer(name, layer, x, edges), theirs(x, pairs), rtol=1e-6, atol=1e-7
+    )
 
 
 class StandIn(torch.nn.Module):

@@ -33,7 +33,7 @@ def with_interval(value: float, low: float, high: float, digits: int = 3) -> str
 
 def share_with_interval(value: float, low: float, high: float) -> str:
     """Write a score between 0 and 1, or a difference of two, with its 95 % interval: three digits, never a power of ten."""
-    return with_interval(*(round(float(v), 3) for v in (value, low, high)))
+    return with_interval(round(float(value), 3), round(float(low), 3), round(float(high), 3))
 
 
 def table(
