@@ -26,6 +26,10 @@ class Workspace:
         """Model directory and outputs of a run (declared outputs only)."""
         return self.root / "runs" / run
 
+    def finished(self, run: str) -> bool:
+        """Whether all declared outputs of a run are there; each is written at its end, and whole."""
+        return all((self.run(run) / name).exists() for name in ("model.safetensors", "metrics.parquet", "run.json"))
+
     def state(self, run: str) -> Path:
         """Training state of a run: checkpoints, lock, its own log. Never a declared output of the workflow."""
         return self.root / "state" / run

@@ -46,6 +46,13 @@ def run_job(
         raise ConfigError(
             f"run {run} belongs to the stage {entry.stage!r}: call `tpcfm {entry.stage}`, not `tpcfm {stage}`"
         )
+    workspace = Workspace(Path(table.config["results"]))
+    if workspace.finished(run):
+        # A second call by hand must not make outputs newer than what was made of them.
+        print(
+            f"{run}: finished already, see {workspace.run(run)}; remove that folder and {workspace.state(run)} to run it anew"
+        )
+        return
     uri = table.config["mlflow"]["tracking_uri"]
     if uri:
         # The trainer mirrors to this server; a server that does not answer costs one warning.
@@ -58,7 +65,6 @@ def run_job(
     threads = int(os.environ.get("OMP_NUM_THREADS", 0) or 0)
     if threads:
         torch.set_num_threads(threads)
-    workspace = Workspace(Path(table.config["results"]))
     recipe = importlib.import_module(f"tpcfm.recipes.{entry.recipe}")
     try:
         recipe.run(entry, workspace, max_seconds=max_seconds, device=device)

@@ -23,8 +23,9 @@ def command(
     cores: int = typer.Option(2, min=1, help="CPU cores for jobs that need no GPU; with --gpu cpu for all."),
     utilisation: float | None = typer.Option(None, min=1e-6, max=1.0, help="Share of the peak that trainings reach."),
 ) -> None:
-    """Print the run table, or with ``--gpu`` what it costs on a named device, before anything is spent."""
+    """Print the run table, or with --gpu what it costs on a named device, before anything is spent."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     from tpcfm.config.load import load
@@ -41,11 +42,12 @@ def command(
     if gpu:
         _costs(plan, gpu, gpus, cores, utilisation)
         return
-    console = Console()
     table = Table("study", "experiment", "axis = value", "run", box=None)
     for name, study in plan.studies.items():
         for point in study.points:
             table.add_row(name, study.experiment, f"{point.axis} = {point.value}", point.run)
+    wide = Console(width=1000)
+    console = Console(width=max(80, Measurement.get(wide, wide.options, table).maximum))  # run ids are never cut
     console.print(table)
     parts = sum(len(d.parts) for d in plan.datasets.values())
     console.print(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tpcfm.config.plan import Plan, Point
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
-from tpcfm.evaluate.paired import COLUMNS, compare
+from tpcfm.evaluate.paired import COLUMNS, MIN_EVENTS, MIN_SEEDS, compare
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.files import read_json
 from tpcfm.workspace import Workspace
@@ -71,11 +71,10 @@ def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """Write a table of comparisons as Markdown, one line per score."""
-    lines = [
-        "| comparison | task | score | class | labels | first | second | difference [95 %] | seeds | events | first is |"
-    ]
-    lines.append("|" + "---|" * 11)
+    """Write a table of comparisons as Markdown, one line per score; below it, how many rest on too few seeds or events."""
+    head = ["comparison", "task", "score", "class", "labels", "first", "second", "difference [95 %]", "seeds", "events"]
+    head += ["first is", "enough"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in frame.to_dict("records"):
         interval = f"{row['difference']:+.4f}"
         if row["verdict"] != "no interval":
@@ -89,7 +88,13 @@ def markdown(frame: pd.DataFrame) -> str:
             labels,
         ]
         cells += [f"{row['first']:.4f}", f"{row['second']:.4f}", interval, str(row["seeds"]), events, row["verdict"]]
+        cells.append("yes" if row["enough"] else "no")
         lines.append("| " + " | ".join(cells) + " |")
+    if few := int((~frame["enough"].astype(bool)).sum()):
+        lines += [
+            "",
+            f"{few} of {len(frame)} rest on fewer than {MIN_SEEDS} seeds or {MIN_EVENTS} events: they settle nothing.",
+        ]
     return "\n".join(lines) + "\n"
 
 
