@@ -1,6 +1,8 @@
 """Pictures of trained models: an event of a raw table is prepared as the model's own cache, tables hold what the report draws,
 and wrong requests say what is possible."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +100,7 @@ def test_every_picture_becomes_a_still_and_a_page(
     assert data["points"] == PreparedStore(space.cache(cache)).lengths[1]
 
 
-def test_wrong_requests_say_what_is_possible(space: Workspace) -> None:
+def test_wrong_requests_say_what_is_possible(space: Workspace, tmp_path: Path) -> None:
     polar, backbone = space.run("polar_mae"), space.run("backbone")
     with pytest.raises(ConfigError, match=r"--layer 4: this model has 1 to 3"):
         picture_data(space.cache("groups"), 0, [polar], "attention", Choice(layer=4))
@@ -108,6 +110,12 @@ def test_wrong_requests_say_what_is_possible(space: Workspace) -> None:
         picture_data(space.cache("groups"), 0, [polar], "reconstruction", Choice(mask_ratio=1.0))
     with pytest.raises(CheckpointError, match=r"no picture 'attention'; it makes: features, order"):
         picture_data(space.cache("sequences"), 0, [backbone], "attention", Choice())
+    silent = tmp_path / "kalman"
+    shutil.copytree(backbone, silent)
+    config = json.loads((silent / "config.json").read_text())
+    (silent / "config.json").write_text(json.dumps({**config, "architecture": "baseline_kalman"}))
+    with pytest.raises(CheckpointError, match=r"'baseline_kalman' makes no pictures; .*predictions.parquet"):
+        picture_data(space.cache("sequences"), 0, [silent], "", Choice())
     with pytest.raises(DataError, match=r"a collider event; this model was trained on liquid-argon"):
         picture_data(collider_table(space), 0, [polar], "", Choice())
     with pytest.raises(DataError, match=r"no event 99: it has 20"):

@@ -26,7 +26,8 @@ MASKED = "With --picture reconstruction"
 
 def command(
     file: Path = typer.Argument(
-        ..., help="Raw file (.h5, spacepoints*.npz), event table, predictions table (.parquet) or folder of a cache."
+        ...,
+        help="Raw file (.h5, spacepoints*.npz), event table or predictions table (.parquet); with --run also the folder of a cache.",
     ),
     event: int = typer.Option(0, help="Row of the event in the file."),
     color: list[str] = typer.Option(
@@ -66,6 +67,8 @@ def command(
         title, points = show_event(file, event, color, out)
         print(f"{out}: {title}, {points} points")
         return
+    if color:
+        raise ConfigError("--color is for events without --run; pictures of a model have colours of their own")
     from tpcfm.recipes.picture_data import Choice, picture_data
 
     choice = Choice(layer, head, token, mask_ratio, seed)

@@ -102,7 +102,12 @@ def _chosen(picture: str, runs: Sequence[Path], configs: Sequence[dict[str, Any]
     kinds = [str(config.get("architecture")) for config in configs]
     if not picture:
         fitting = [name for name, architectures in PICTURES.items() if kinds[0] in architectures]
-        picture = fitting[0] if fitting else "prediction"
+        if not fitting:
+            raise CheckpointError(
+                f"{runs[0]}: a model of architecture {kinds[0]!r} makes no pictures; where the folder holds a predictions.parquet, "
+                "`tpcfm show` draws that file without --run"
+            )
+        picture = fitting[0]
     if picture not in PICTURES:
         raise ConfigError(f"--picture {picture!r}; allowed: {', '.join(PICTURES)}")
     for run, kind in zip(runs, kinds, strict=True):
