@@ -92,7 +92,9 @@ def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, 
     columns = ["comparison", "task", "metric", "class", "n_labels", "first", "second", "difference", "low", "high"]
     columns += ["verdict", "seeds", "events", "enough"]
     chosen = compared[~compared["metric"].str.contains("precision|recall|iou|purity")]
-    yield markdown(chosen[[c for c in columns if c in chosen]], 3)
+    shown = chosen[[c for c in columns if c in chosen]].copy()
+    shown["n_labels"] = shown["n_labels"].where(shown["n_labels"] >= 0, "")
+    yield markdown(shown, 3)
     yield "\nAll of them, precision and recall too: `comparisons.csv`; means over seeds: `scores.csv`.\n"
     pretraining = table[(table["task"] == "pretrain") & table["class"].eq("")]
     yield "## Pretraining\n"
