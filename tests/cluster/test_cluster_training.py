@@ -90,8 +90,9 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
         # Slurm may have taken the node back by itself (ReturnToService): then there is nothing to resume.
         subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], timeout=60)
     wait("the node", lambda: ask("sinfo", "-h", "-n", node, "-o", "%t").strip()[:4] in ("idle", "mix", "allo"))
-    # Slurm waits two minutes before it starts a requeued job again.
-    subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], timeout=60)
+    # Slurm waits two minutes before it starts a requeued job again. Some seconds are needed: a node that comes back revokes what it
+    # ran before, and refuses a job that starts within the same second ("Job credential revoked").
+    subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now+15"], timeout=60)
     unbroken = other.run("--", target)
     assert unbroken.returncode == 0, unbroken.stdout[-6000:]
     assert "Trying to restart job" not in unbroken.stdout
