@@ -68,6 +68,21 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise DataError(f"{path}: not valid JSON: {error}") from error
 
 
+def require_file(path: str | os.PathLike[str], needed: str) -> None:
+    """Make sure that there is a file.
+
+    Args:
+        path: the file.
+        needed: what it should be, for the message.
+
+    Raises:
+        DataError: no such file, or a folder.
+    """
+    if not Path(path).is_file():
+        what = "a folder" if Path(path).is_dir() else "no such file"
+        raise DataError(f"{path}: {what}; needed is {needed}")
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the hexadecimal SHA-256 of a file's content, read in blocks."""
     digest = hashlib.sha256()

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rawfiles import collider_shard, lartpc_event, write_pilarnet, write_tpcpp
+from typer.testing import CliRunner
 
+from tpcfm.cli.main import _register, app
 from tpcfm.ingest.job import ingest_file
 from tpcfm.ingest.manifest import collect_events
-from tpcfm.ingest.validate import kind_of, validate_file
+from tpcfm.ingest.validate import about, kind_of, validate_file
 
 
 @pytest.fixture
@@ -20,6 +22,13 @@ def table(tmp_path):
     path = write_pilarnet(tmp_path / "a.h5", events, 6, 5)
     ingest_file(path, "pilarnet", "set", out, out.with_name("p.rejected.parquet"), lambda _: "train")
     return out
+
+
+@pytest.fixture
+def tpcfm():
+    if not app.registered_commands:
+        _register()
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
 def change(path, name, event, edit):
@@ -107,3 +116,48 @@ def test_damaged_files_give_one_finding_each(tmp_path, table):
         assert found.file == str(tmp_path / name)
     (found,) = validate_file(tmp_path / "missing.h5")
     assert found.reason == "no such file"
+
+
+def test_companions_are_named_as_what_they_are(tmp_path, table, tpcfm):
+    shard = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0)))
+    np.save(tmp_path / "a_points.npy", np.zeros((6, 1)))
+    collect_events("set", table.parent, table.with_name("manifest.json"))
+    said = {
+        tmp_path / "track_ids.npz": "labels of spacepoints.npz",
+        tmp_path / "a_points.npy": "point counts of a.h5",
+        table.with_name("manifest.json"): "manifest of its folder",
+        table.with_name("p.rejected.parquet"): "table of rejected events: empty, none was rejected",
+    }
+    for path, text in said.items():
+        assert list(validate_file(path)) == []
+        assert text in about(path)
+    assert about(shard) == about(table) == ""
+    result = tpcfm("validate", *map(str, said))
+    assert result.exit_code == 0
+    assert "deviation" not in result.stdout
+    assert result.stdout.count(": ok (") == len(said)
+
+
+def test_a_companion_alone_is_a_deviation_and_one_is_not_many(tmp_path, tpcfm):
+    write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0))).unlink()
+    result = tpcfm("validate", str(tmp_path / "pid_labels.npz"))
+    assert result.exit_code == 1
+    assert "belongs to spacepoints.npz, which is not beside it" in result.stdout
+    assert result.stdout.endswith("pid_labels.npz: 1 deviation\n")
+    assert "a folder; name the files in it" in tpcfm("validate", str(tmp_path)).stdout
+
+
+@pytest.mark.parametrize(("layout", "other", "read"), [("tpcpp", "pilarnet", "HDF5"), ("pilarnet", "tpcpp", "npz")])
+def test_ingest_names_the_layout_of_a_file_of_another(tmp_path, tpcfm, layout, other, read):
+    raw = {"pilarnet": write_pilarnet(tmp_path / "a.h5", [lartpc_event(np.random.default_rng(0))], 6)}
+    raw["tpcpp"] = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0)))
+    outputs = ["--out", str(tmp_path / "o.parquet"), "--rejected", str(tmp_path / "o.rejected.parquet")]
+    result = tpcfm("ingest", str(raw[other]), "--layout", layout, "--dataset", "d", *outputs)
+    said = str(result.exception)
+    assert f"a file of the layout {other!r}, not {layout!r}" in said
+    assert f"{read} is read as {other}" in said or f"{read} as {other}" in said
+    good = tpcfm("ingest", str(raw[other]), "--layout", other, "--dataset", "d", *outputs)
+    assert good.exit_code == 0
+    assert "no event rejected" in good.stdout
+    again = tpcfm("ingest", outputs[1], "--layout", other, "--dataset", "d", *outputs)
+    assert "needed is a raw file" in str(again.exception)

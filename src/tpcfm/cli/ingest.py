@@ -14,6 +14,12 @@ class Layout(StrEnum):
     tpcpp = "tpcpp"
 
 
+LAYOUTS = {
+    Layout.pilarnet: "PILArNet-M, HDF5 (.h5)",
+    Layout.tpcpp: "TPCpp-10M, spacepoints.npz or spacepoints_NNN.npz with its label files beside it",
+}
+
+
 class SplitBy(StrEnum):
     """How events are divided into splits."""
 
@@ -39,13 +45,16 @@ def command(
 ) -> None:
     """Check the events of one raw file and write them as an event table; bad events go to the rejected table."""
     from tpcfm.errors import ConfigError
-    from tpcfm.ingest.job import ingest_file
-    from tpcfm.ingest.splits import hash_split, published_split
+    from tpcfm.files import require_file
 
     if validation < 0 or test < 0 or validation + test >= 1:
         raise ConfigError(
             f"--validation {validation} --test {test}: allowed are shares from 0 on that add up to less than 1"
         )
+    require_file(file, f"a raw file of the layout {layout.value}: {LAYOUTS[layout]}")
+    from tpcfm.ingest.job import ingest_file
+    from tpcfm.ingest.splits import hash_split, published_split
+
     if split_by is SplitBy.published:
         split = published_split(file)
         summary = ingest_file(file, layout.value, dataset, out, rejected, lambda event_id: split, statistics)
@@ -60,5 +69,6 @@ def command(
             statistics,
         )
     splits = ", ".join(f"{count} {name}" for name, count in summary["splits"].items())
-    counts = f"{summary['points']} points, {summary['rejected']} events rejected"
-    print(f"{file.name}: {summary['events']} events ({splits}), {counts}")
+    number = summary["rejected"]
+    bad = f"{number} event{'' if number == 1 else 's'} rejected, see {rejected}" if number else "no event rejected"
+    print(f"{file.name}: {summary['events']} events ({splits}), {summary['points']} points, {bad}")

@@ -10,8 +10,11 @@ def command(
     files: Annotated[list[Path], typer.Argument(help="Raw files (HDF5, spacepoints npz) or event tables (Parquet).")],
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the count per file.")] = False,
 ) -> None:
-    """Report every deviation from the layout, with file, event and column; exit code 1 if there is any."""
-    from tpcfm.ingest.validate import validate_file
+    """Report every deviation from the layout, with file, event and column; exit code 1 if there is any.
+
+    Files beside the events that hold none (labels, point counts, manifests) are named as what they are.
+    """
+    from tpcfm.ingest.validate import about, validate_file
 
     damaged = 0
     for file in files:
@@ -21,6 +24,10 @@ def command(
             if not quiet:
                 print(finding)
         damaged += count > 0
-        print(f"{file}: {'ok' if count == 0 else f'{count} deviations'}")
+        if count:
+            print(f"{file}: {count} deviation{'' if count == 1 else 's'}")
+        else:
+            what = about(file)
+            print(f"{file}: ok{f' ({what})' if what else ''}")
     if damaged:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import Any
 from tpcfm.errors import DataError
 from tpcfm.files import atomic, sha256, write_json
 from tpcfm.ingest.block import Deviation, Reader, first_reasons
+from tpcfm.ingest.kinds import guess
 from tpcfm.ingest.pilarnet import PilarnetReader
 from tpcfm.ingest.schema import LAYOUTS, VERSION, event_schema
 from tpcfm.ingest.splits import SPLITS
@@ -24,11 +25,15 @@ def open_raw(path: str | Path, layout: str) -> "AbstractContextManager[Reader]":
     Raises:
         DataError: unknown layout, or the file is not of it.
     """
-    if layout == "pilarnet":
-        return PilarnetReader(path)
-    if layout == "tpcpp":
-        return TpcppReader(path)
-    raise DataError(f"unknown layout {layout!r}; allowed: {', '.join(LAYOUTS)}")
+    if layout not in LAYOUTS:
+        raise DataError(f"unknown layout {layout!r}; allowed: {', '.join(LAYOUTS)}")
+    found = guess(Path(path))  # what is none of them is named by the reader
+    if found == "table":
+        raise DataError(f"{path}: a Parquet file, such as `tpcfm ingest` writes; needed is a raw file (HDF5 or npz)")
+    if found not in (None, layout):
+        known = "HDF5 is read as pilarnet (PILArNet-M), npz as tpcpp (TPCpp-10M)"
+        raise DataError(f"{path}: a file of the layout {found!r}, not {layout!r} (--layout): {known}")
+    return PilarnetReader(path) if layout == "pilarnet" else TpcppReader(path)
 
 
 def ingest_file(

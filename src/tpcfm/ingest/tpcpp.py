@@ -18,11 +18,10 @@ from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.errors import DataError
 from tpcfm.ingest.block import EventBlock
 from tpcfm.ingest.kernels import check_spacepoints
+from tpcfm.ingest.kinds import LABELS, PARTICLES
 from tpcfm.ingest.npy_stream import NpyStream, NpzFile
 from tpcfm.ingest.ragged import Index, Ragged, offsets_of
 
-LABELS = {"track_ids": "track", "pid_labels": "pid", "noise_tags": "noise"}  # stem: column
-PARTICLES = "particles"
 PARTICLE_COLUMNS = ("track", "pdg", "px", "py", "pz", "energy", "vx", "vy", "vz", "charge")
 POINTS_PER_BLOCK = 1 << 20
 # Wider than the active volume (30 to 78 cm, 105 cm), so that corrected positions pass and other units do not.
@@ -163,7 +162,10 @@ def siblings(path: Path) -> dict[str, Path]:
     """
     named = _NAME.fullmatch(path.name)
     if not named:
-        raise DataError(f"{path}: expected a file named spacepoints.npz or spacepoints_NNN.npz")
+        raise DataError(
+            f"{path}: expected a file named spacepoints.npz or spacepoints_NNN.npz, with track_ids, pid_labels and noise_tags "
+            "of the same number beside it if it is labelled"
+        )
     number = named.group(1) or ""
     found = {stem: path.with_name(f"{stem}{number}.npz") for stem in [*LABELS, PARTICLES]}
     found = {stem: file for stem, file in found.items() if file.is_file()}

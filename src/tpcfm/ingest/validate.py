@@ -1,6 +1,5 @@
 """Check raw files and event tables: every deviation, with file, event and column."""
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from tpcfm.detectors import pilarnet, sphenix
 from tpcfm.errors import DataError
 from tpcfm.files import read_json, sha256
 from tpcfm.ingest.job import open_raw
+from tpcfm.ingest.kinds import companion, kind_of
 from tpcfm.ingest.manifest import open_table
 from tpcfm.ingest.ragged import Ragged
 from tpcfm.ingest.schema import REJECTED, layout_of
@@ -63,9 +63,14 @@ class Finding:
 
 
 def validate_file(path: str | Path) -> Iterator[Finding]:
-    """Yield every deviation of a raw file, an event table or a table of rejected events (told by their content)."""
+    """Yield every deviation of a raw file, an event table or a table of rejected events (told by their content).
+
+    Companions of event files (`about`) have none, unless what they belong to is missing.
+    """
     path = Path(path)
     try:
+        if path.is_file() and companion(path):
+            return
         kind = kind_of(path)
         if kind == "table":
             yield from _validate_table(path)
@@ -78,25 +83,17 @@ def validate_file(path: str | Path) -> Iterator[Finding]:
         yield Finding(str(path), "", "", str(error).removeprefix(f"{path}: "))
 
 
-def kind_of(path: Path) -> str:
-    """Return ``pilarnet``, ``tpcpp`` or ``table`` by the first bytes of a file.
-
-    Raises:
-        DataError: missing, or none of these.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    with open(path, "rb") as stream:
-        start = stream.read(8)
-    if start == b"\x89HDF\r\n\x1a\n":
-        return "pilarnet"
-    if start[:4] == b"PAR1":
-        return "table"
-    if start[:4] == b"PK\x03\x04" or zipfile.is_zipfile(path):
-        return "tpcpp"
-    raise DataError(
-        f"{path}: neither HDF5 (PILArNet-M) nor npz (TPCpp-10M) nor Parquet (event table); damaged from the start?"
-    )
+def about(path: str | Path) -> str:
+    """Return what is worth knowing of a file without deviations that is no file of events; "" of one that is."""
+    path = Path(path)
+    if what := companion(path):
+        return f"no events in it: {what}"
+    if kind_of(path) == "table":
+        with open_table(path) as table:
+            if table.schema_arrow.names == REJECTED.names:
+                count = table.metadata.num_rows
+                return f"table of rejected events: {f'{count} with their reasons' if count else 'empty, none was rejected'}"
+    return ""
 
 
 def _validate_table(path: Path) -> Iterator[Finding]:

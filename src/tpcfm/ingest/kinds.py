@@ -1,0 +1,69 @@
+"""What a file is: by its first bytes, or, of files that lie beside event files and hold no events, by its name."""
+
+import re
+import zipfile
+from pathlib import Path
+
+from tpcfm.errors import DataError
+
+LABELS = {"track_ids": "track", "pid_labels": "pid", "noise_tags": "noise"}  # stem: column
+PARTICLES = "particles"
+_BESIDE_SPACEPOINTS = re.compile(rf"({'|'.join([*LABELS, PARTICLES])})(_\d+)?\.npz")
+_POINT_COUNTS = "_points.npy"
+"""End of the names of the point-count sidecars of PILArNet-M."""
+
+
+def kind_of(path: Path) -> str:
+    """Return ``pilarnet``, ``tpcpp`` or ``table`` by the first bytes of a file.
+
+    Raises:
+        DataError: missing, or none of these.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: a folder; name the files in it, such as {path}/*")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if kind := guess(path):
+        return kind
+    raise DataError(
+        f"{path}: neither HDF5 (PILArNet-M) nor npz (TPCpp-10M) nor Parquet (event table); damaged from the start?"
+    )
+
+
+def guess(path: Path) -> str | None:
+    """Return what `kind_of` does, or None where it raises."""
+    if not path.is_file():
+        return None
+    with open(path, "rb") as stream:
+        start = stream.read(8)
+    if start == b"\x89HDF\r\n\x1a\n":
+        return "pilarnet"
+    if start[:4] == b"PAR1":
+        return "table"
+    return "tpcpp" if start[:4] == b"PK\x03\x04" or zipfile.is_zipfile(path) else None
+
+
+def companion(path: Path) -> str | None:
+    """Return what a file beside event files is, by its name and what lies beside it; None if it should hold events.
+
+    Raises:
+        DataError: a label or particle file without its spacepoints, or point counts without their events: nothing reads them.
+    """
+    if named := _BESIDE_SPACEPOINTS.fullmatch(path.name):
+        what = "particles" if named.group(1) == PARTICLES else "labels"
+        events = f"spacepoints{named.group(2) or ''}.npz"
+        return _of(path, events, f"{what} of {events}, checked with it")
+    if path.name.endswith(_POINT_COUNTS):
+        events = path.name.removesuffix(_POINT_COUNTS) + ".h5"
+        return _of(path, events, f"point counts of {events}, which are counted anew from it")
+    if path.name == "manifest.json":
+        return "manifest of its folder; the checksums in it are compared when the files it lists are checked"
+    if path.suffix == ".json" and path.with_suffix(".parquet").is_file():
+        return f"summary of {path.with_suffix('.parquet').name}"
+    return None
+
+
+def _of(path: Path, events: str, what: str) -> str:
+    if not path.with_name(events).is_file():
+        raise DataError(f"{path}: belongs to {events}, which is not beside it")
+    return what
