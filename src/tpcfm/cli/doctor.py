@@ -23,7 +23,6 @@ def command(
     table.add_row("Python", platform.python_version(), platform.machine())
     notes = {
         "torch": "networks and training",
-        "numba": "kernels on event data",
         "pyarrow": "event tables and caches",
         "h5py": "PILArNet-M files",
         "pythia8mc": "optional: pp collisions (`tpcfm simulate collider --source pythia`)",
@@ -52,7 +51,8 @@ def command(
     from tpcfm.backends import report
 
     for row in report():
-        table.add_row(row["name"], row["found"], row["used"])
+        both = "kernels on event data; " if row["name"] == "numba" else ""  # needed anyway, and an accelerator
+        table.add_row(row["name"], row["found"], both + row["used"])
     console.print(table)
     if slurm:
         from tpcfm.cli._slurm import diagnose

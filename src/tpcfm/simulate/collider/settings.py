@@ -1,7 +1,7 @@
 """Numbers of the simulation that were tuned to the published aggregates, in one place, with what each of them moves.
 
 Everything else (geometry, material, cross sections, lifetimes, generator) is physics and is not tuned.
-``tpcfm calibrate-collider`` prints the aggregates that these numbers give beside the published ones.
+``tpcfm simulate calibrate-collider`` prints the aggregates that these numbers give beside the published ones.
 """
 
 from typing import NamedTuple
