@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+EDGES = "the file of the box edges of the checkpoint's training, as in edges.json of a sequences cache; they are never derived anew"
+
 
 def command(
     checkpoint: Path = typer.Argument(help="the released checkpoint (*.ckpt, *.pt, *.safetensors)"),
@@ -11,6 +13,10 @@ def command(
     out: Path = typer.Argument(help="model directory to write"),
 ) -> None:
     """Convert published FM4NPP weights to safetensors; nothing in the file is executed, edges are never derived anew."""
+    from tpcfm.files import require_file
+
+    require_file(checkpoint, "a published FM4NPP checkpoint (*.ckpt, *.pt, *.safetensors)")
+    require_file(edges, EDGES)
     from tpcfm.recipes.import_fm4npp import import_released
 
     model = import_released(checkpoint, edges, out)

@@ -26,6 +26,10 @@ class SerializationConfig(Block):
     max_points: int = Field(0, ge=0, description="events above are cut out and counted; 0 keeps all (released: 3200)")
 
 
+RELEASED_SERIALIZATION = SerializationConfig(scaling="released", max_points=3200)
+"""How the events of the published weights were prepared; ``max_points`` is a cut on events, not on how a point is seen."""
+
+
 class TargetConfig(Block):
     """What is predicted at each point."""
 

@@ -1,15 +1,18 @@
 """Turn a published FM4NPP checkpoint and its box edges into a model directory."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from tpcfm.config.fm4npp import SerializationConfig, TargetConfig
+from tpcfm.config.fm4npp import RELEASED_SERIALIZATION, TargetConfig
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.files import read_json
 from tpcfm.models.fm4npp import Fm4npp
 from tpcfm.models.import_fm4npp import from_released, infer_config, unwrap
+from tpcfm.prepare.serialization import BinEdges
 from tpcfm.recipes.sequences_support import ARCHITECTURE
 from tpcfm.train import save_model
 
@@ -24,14 +27,37 @@ def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
         folder: the model directory to write.
 
     Raises:
-        DataError: the edges file is missing or not JSON.
+        DataError: the edges file is missing, is none, or was fitted for other features or boxes.
         CheckpointError: the checkpoint is damaged or of another layout.
     """
     if not edges.is_file():
         raise DataError(
             f"{edges}: no such file; the box edges of the checkpoint are needed, they are never derived anew"
         )
-    fitted = read_json(edges)
+    fitted, serialization = read_json(edges), RELEASED_SERIALIZATION
+    BinEdges.from_dict(fitted, source=str(edges)).check(serialization, source=str(edges))
+    model, slots = _read(checkpoint)
+    targets = TargetConfig(k=slots, candidates="later_index")
+    save_model(
+        folder,
+        model,
+        config={
+            "architecture": ARCHITECTURE,
+            "model": model.config.model_dump(mode="json"),
+            "targets": targets.model_dump(mode="json"),
+            "serialization": serialization.model_dump(mode="json"),
+            "edges": fitted,
+            "detector": "sphenix",
+        },
+        card=f"# FM4NPP backbone, imported\n\nWidth {model.config.width}, from `{checkpoint.name}` (arXiv 2508.14087).",
+        run={"imported": checkpoint.name},
+        history=[],
+    )
+    return model
+
+
+def _read(checkpoint: Path) -> tuple[Fm4npp, int]:
+    """Return the backbone in a published checkpoint, and the points that it predicts at every point."""
     try:
         content = (
             load_file(checkpoint)
@@ -44,24 +70,20 @@ def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
         raise CheckpointError(
             f"{checkpoint}: cannot be read without executing code: {str(error).splitlines()[0]}"
         ) from error
-    state = from_released(unwrap(content))
-    config, slots = infer_config(state)
-    model = Fm4npp(config, slots)
-    model.load_state_dict(state)
-    targets = TargetConfig(k=slots, candidates="later_index")
-    save_model(
-        folder,
-        model,
-        config={
-            "architecture": ARCHITECTURE,
-            "model": config.model_dump(mode="json"),
-            "targets": targets.model_dump(mode="json"),
-            "serialization": SerializationConfig(scaling="released", max_points=3200).model_dump(mode="json"),
-            "edges": fitted,
-            "detector": "sphenix",
-        },
-        card=f"# FM4NPP backbone, imported\n\nWidth {config.width}, from `{checkpoint.name}` (arXiv 2508.14087).",
-        run={"imported": checkpoint.name},
-        history=[],
-    )
-    return model
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"{checkpoint}: holds a {type(content).__name__}; needed are weights by name (a state dict)"
+        )
+    try:
+        state = from_released(unwrap(content))
+        config, slots = infer_config(state)
+        model = Fm4npp(config, slots)
+        model.load_state_dict(state)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{checkpoint}: {error}. Is it a published FM4NPP checkpoint? PoLAr-MAE weights: `tpcfm import-polar-mae`"
+        ) from error
+    except (RuntimeError, ValidationError) as error:  # names or shapes of single weights
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{checkpoint}: the weights do not make an FM4NPP backbone: {reason}") from error
+    return model, slots
