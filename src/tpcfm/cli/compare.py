@@ -33,8 +33,6 @@ def command(
 ) -> None:
     """Say whether one system is above another: paired per seed (and event), per task, score, class and label count."""
     from tpcfm.errors import ConfigError
-    from tpcfm.evaluate.comparisons import compare_plan, markdown
-    from tpcfm.files import atomic, write_text
 
     if out and out.suffix not in (".parquet", ".csv", ".md"):
         raise ConfigError(f"--out {out}: the name must end in .parquet, .csv or .md")
@@ -43,9 +41,15 @@ def command(
             raise ConfigError("--plan makes its own comparisons: give no tables, --first or --second with it")
         from tpcfm.config.plan import Plan
 
-        frame = compare_plan(Plan.read(plan))
+        table = Plan.read(plan)
+        from tpcfm.evaluate.comparisons import compare_plan
+
+        frame = compare_plan(table)
     else:
         frame = _groups(tables or [], first, second, runs, test_events, common_seeds)
+    from tpcfm.evaluate.comparisons import markdown
+    from tpcfm.files import atomic, write_text
+
     if out is None:
         print(markdown(frame), end="")
         return
@@ -59,17 +63,18 @@ def command(
 
 
 def _groups(tables: list[Path], first: str, second: str, runs: Path | None, test_events: int, common_seeds: bool):  # type: ignore[no-untyped-def]
-    import pandas as pd
-
     from tpcfm.errors import ConfigError
-    from tpcfm.evaluate.event_scores import NAME
-    from tpcfm.evaluate.paired import compare
 
     if not tables or not first or not second:
         raise ConfigError("give metrics tables with --first and --second, or --plan")
     missing = [str(path) for path in tables if not path.is_file()]
     if missing:
         raise ConfigError(f"no such table: {', '.join(missing)}")
+    import pandas as pd
+
+    from tpcfm.evaluate.event_scores import NAME
+    from tpcfm.evaluate.paired import compare
+
     frame = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
     events: dict[str, Path] = {}
     for path in tables:

@@ -11,7 +11,9 @@ def command(
     heads: int = typer.Option(0, help="attention heads; 0 means one per 64 channels, as published"),
 ) -> None:
     """Convert published PoLAr-MAE or Point-MAE weights to safetensors; nothing in the file is executed."""
-    from tpcfm.files import sha256
+    from tpcfm.files import require_file, sha256
+
+    require_file(checkpoint, "a published Lightning checkpoint (*.ckpt)")
     from tpcfm.models.import_polar_mae import load_released
     from tpcfm.train import save_model
 

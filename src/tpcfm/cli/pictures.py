@@ -21,30 +21,29 @@ def command(
     """Compute the tables behind the report's pictures from finished runs (the report itself runs no network)."""
     import os
 
-    import torch
-
     from tpcfm.config.plan import Plan
     from tpcfm.config.plan_pictures import fm4npp_pictures, polar_mae_pictures
     from tpcfm.config.workflow import PicturesConfig
     from tpcfm.errors import ConfigError
-    from tpcfm.recipes import pictures_fm4npp, pictures_polar_mae
     from tpcfm.workspace import Workspace
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0) or 1))
     table = Plan.read(plan)
     workspace = Workspace(Path(table.config["results"]))
-    if system is System.polar_mae:
-        polar = polar_mae_pictures(table)
-        if polar:
-            pictures_polar_mae.write_pictures(polar, workspace, out)
-    else:
-        collider = fm4npp_pictures(table)
-        if collider:
-            config = PicturesConfig.model_validate(table.config["pictures"] or {})
-            pictures_fm4npp.write_pictures(collider, config, workspace, out)
-    written = sorted(out.glob("*.parquet"))
-    if not written:
+    polar = polar_mae_pictures(table) if system is System.polar_mae else None
+    collider = fm4npp_pictures(table) if system is System.fm4npp else None
+    if not polar and not collider:
         raise ConfigError(
             f"--system {system.value}: this plan pretrains nothing of it, so there are no pictures to make"
         )
+    import torch
+
+    from tpcfm.recipes import pictures_fm4npp, pictures_polar_mae
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0) or 1))
+    if polar:
+        pictures_polar_mae.write_pictures(polar, workspace, out)
+    if collider:
+        config = PicturesConfig.model_validate(table.config["pictures"] or {})
+        pictures_fm4npp.write_pictures(collider, config, workspace, out)
+    written = sorted(out.glob("*.parquet"))
     print(f"{out}: {', '.join(path.name for path in written)}")

@@ -45,6 +45,13 @@ def _checked(kind: Any, settings: dict[str, Any], option: str) -> Any:
         raise ConfigError(f"{option}: " + "; ".join(lines)) from error
 
 
+def _tables(*events: Path) -> None:
+    from tpcfm.files import require_file
+
+    for table in events:
+        require_file(table, "an event table (.parquet), as `tpcfm ingest` writes it")
+
+
 @app.command()
 def groups(
     events: Annotated[Path, typer.Argument(help="Event table (Parquet, PILArNet-M layout).")],
@@ -60,9 +67,11 @@ def groups(
 ) -> None:
     """Tokenize one event table into one part of a groups cache (PoLAr-MAE)."""
     from tpcfm.config.polar_mae import TokenizerConfig
-    from tpcfm.prepare.group_cache import write_part
 
     settings = _block(TokenizerConfig, config)
+    _tables(events)
+    from tpcfm.prepare.group_cache import write_part
+
     if device == "cpu":
         counts = write_part(events, out, settings)
     else:
@@ -80,9 +89,12 @@ def fit_edges(
 ) -> None:
     """Fit the bin edges of the serialization on the training events of all tables (FM4NPP)."""
     from tpcfm.config.fm4npp import SerializationConfig
+
+    settings = _block(SerializationConfig, config)
+    _tables(*events)
     from tpcfm.prepare import sequence_cache
 
-    sequence_cache.fit_edges(events, out, _block(SerializationConfig, config))
+    sequence_cache.fit_edges(events, out, settings)
     print(f"{out}: bin edges from {len(events)} event table(s)")
 
 
@@ -94,9 +106,14 @@ def sequences(
     config: Annotated[str, typer.Option(help='JSON text or file: {"serialization": {…}, "targets": {…}}.')] = "{}",
 ) -> None:
     """Serialize one event table into one part of a sequences cache, with its neighbour targets (FM4NPP)."""
+    from tpcfm.files import require_file
+
+    blocks = _sequence_blocks(config)
+    _tables(events)
+    require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.prepare import sequence_cache
 
-    sequence_cache.write_part(events, edges, out, *_sequence_blocks(config))
+    sequence_cache.write_part(events, edges, out, *blocks)
     print(f"{out}: written")
 
 
@@ -125,14 +142,15 @@ def manifest(
 ) -> None:
     """Join the parts of a cache: manifest, fingerprint, statistics, and the index of lengths and splits."""
     from tpcfm.errors import ConfigError
-    from tpcfm.prepare.cache import write_manifest
-    from tpcfm.prepare.coherence import sequence_statistics
-    from tpcfm.prepare.group_cache import group_statistics
 
     target = folder / "manifest.json"
     if out is not None and out.absolute() != target.absolute():
         raise ConfigError(f"--out {out}: a manifest lies beside its parts: {target}")
     expected = _expected_settings(config, edges) if config else None
+    from tpcfm.prepare.cache import write_manifest
+    from tpcfm.prepare.coherence import sequence_statistics
+    from tpcfm.prepare.group_cache import group_statistics
+
     statistics = {"groups": group_statistics, "sequences": sequence_statistics}
     made = write_manifest(folder, name=cache, settings=expected, edges=edges, statistics=statistics)
     print(f"{target}: {made['events']} events in {len(made['parts'])} part(s), fingerprint {made['fingerprint'][:12]}")

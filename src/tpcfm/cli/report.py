@@ -11,9 +11,11 @@ def command(
 ) -> None:
     """Write the report: one HTML file that opens without a network."""
     from tpcfm.config.plan import Plan
+
+    table = Plan.read(plan)
     from tpcfm.report.page import write_report
 
-    parts = write_report(Plan.read(plan), out)
+    parts = write_report(table, out)
     for section in parts:
         print(f"{section.title}: {len(section.items)} items")
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")

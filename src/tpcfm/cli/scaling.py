@@ -22,9 +22,11 @@ def fit(
     from rich.table import Table
 
     from tpcfm.config.plan import Plan
+
+    runs = Plan.read(plan)
     from tpcfm.scaling.study import write_scaling
 
-    fits = write_scaling(Plan.read(plan), out)
+    fits = write_scaling(runs, out)
     table = Table("study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None)
     for row in fits.to_dict("records"):
         interval = f"{row['b_low']:.3f} to {row['b_high']:.3f}"
@@ -51,7 +53,9 @@ def draw(
 ) -> None:
     """Draw the scaling studies: laws, downstream metrics, coordinate check and learning-rate transfer."""
     from tpcfm.config.plan import Plan
+
+    runs = Plan.read(plan)
     from tpcfm.report.scaling_page import write_scaling_page
 
-    items = write_scaling_page(Plan.read(plan), folder, out)
+    items = write_scaling_page(runs, folder, out)
     print(f"{out}: {', '.join(item.name for item in items)}")

@@ -14,6 +14,11 @@ def command(
     split: Annotated[str, typer.Option(help="Split to take them from.")] = "validation",
 ) -> None:
     """Compare serializations: raster (six nestings), Hilbert, Morton, radial, random, on the same labelled events."""
+    from tpcfm.cli.prepare import _tables
+    from tpcfm.files import require_file
+
+    _tables(*events)
+    require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.evaluate.serialization_study import run_study
 
     table = run_study(events, edges, out, events=max_events, split=split)

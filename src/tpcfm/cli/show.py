@@ -57,21 +57,29 @@ def command(
 ) -> None:
     """Draw one event: its labels, or with --run what trained models make of it."""
     from tpcfm.errors import ConfigError
-    from tpcfm.report.show import check_output, show_event, show_model
+    from tpcfm.report.show_checks import check_output, check_source
 
     check_output(out)
     if not run:
         asked = [n for n, v in (("--picture", picture), ("--layer", layer), ("--head", head)) if v is not None]
         if asked or token:
             raise ConfigError(f"{(asked or ['--token'])[0]} needs a model: give its directory with --run")
+        check_source(file, model=False)
+        from tpcfm.report.show import show_event
+
         title, points = show_event(file, event, color, out)
         print(f"{out}: {title}, {points} points")
         return
     if color:
         raise ConfigError("--color is for events without --run; pictures of a model have colours of their own")
-    from tpcfm.recipes.picture_data import Choice, picture_data
+    from tpcfm.recipes.picture_choice import Choice, choose_picture
 
-    choice = Choice(layer, head, token, mask_ratio, seed)
-    data = picture_data(file, event, run, picture.value if picture else "", choice)
+    choice, wanted = Choice(layer, head, token, mask_ratio, seed), picture.value if picture else ""
+    check_source(file, model=True)
+    choose_picture(run, wanted)
+    from tpcfm.recipes.picture_data import picture_data
+    from tpcfm.report.show import show_model
+
+    data = picture_data(file, event, run, wanted, choice)
     show_model(data, out)
     print(f"{out}: {data['picture']} of {data['event_id']}, {data['points']} points")

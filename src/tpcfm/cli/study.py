@@ -19,8 +19,10 @@ def collect(
     out: Path = typer.Option(..., help="Parquet file: the metrics table with columns study, axis, point added."),
 ) -> None:
     """Join the metrics of every run of the named experiments into one table."""
+    from tpcfm.files import atomic, require_file
+
+    require_file(plan, "a plan file (results/plan/<hash>.json)")
     from tpcfm.evaluate.study import collect_studies
-    from tpcfm.files import atomic
 
     frame = collect_studies(plan, experiment)
     with atomic(out) as temporary:

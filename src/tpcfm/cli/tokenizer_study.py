@@ -12,12 +12,14 @@ def command(
     config: Annotated[str, typer.Option(help="Grid as JSON text or a JSON file: events, radii, overlaps.")] = "{}",
 ) -> None:
     """Compare tokenizers: missed and duplicated points, group sizes, groups per event, throughput."""
-    from tpcfm.cli.prepare import _block
+    from tpcfm.cli.prepare import _block, _tables
     from tpcfm.config.workflow import TokenizerStudy
+
+    grid = _block(TokenizerStudy, config)
+    _tables(*events)
     from tpcfm.evaluate.table import write_metrics
     from tpcfm.prepare.tokenizer_study import metric_rows, run_study
 
-    grid = _block(TokenizerStudy, config)
     study = run_study(events, out, events=grid.events, radii=grid.radii, overlaps=grid.overlaps)
     write_metrics(out / "metrics.parquet", metric_rows(study))
     shown = [

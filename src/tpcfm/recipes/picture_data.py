@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 import torch
 
 from tpcfm.config.fm4npp import Fm4nppModel, TargetConfig
-from tpcfm.errors import CheckpointError, ConfigError, DataError
+from tpcfm.errors import ConfigError, DataError
 from tpcfm.evaluate.embeddings import component_colours
 from tpcfm.evaluate.serialized_path import event_paths
 from tpcfm.models.token_encoder import TokenEncoder
@@ -23,33 +22,11 @@ from tpcfm.recipes.backbone_features import equal_mix, event_batch
 from tpcfm.recipes.group_batches import GroupBatches
 from tpcfm.recipes.groups_support import load_encoder, pretrained_model_config
 from tpcfm.recipes.one_event import prepared_event
-from tpcfm.recipes.predict import ADAPTERS, SEGMENTATION, predict_event
+from tpcfm.recipes.picture_choice import Choice, choose_picture
+from tpcfm.recipes.predict import predict_event
 from tpcfm.recipes.probe_tokens import encode
 from tpcfm.recipes.reconstruction import load_autoencoder, reconstruct_event
 from tpcfm.recipes.sequences_support import load_backbone, new_backbone
-from tpcfm.train import load_config
-
-AUTOENCODERS = ("polar_mae", "point_mae")
-PICTURES = {
-    "prediction": (SEGMENTATION, *ADAPTERS),
-    "attention": AUTOENCODERS,
-    "reconstruction": AUTOENCODERS,
-    "features": (*AUTOENCODERS, "fm4npp"),
-    "order": ("fm4npp", *ADAPTERS),
-}
-"""Pictures and the architectures that can make them."""
-MASK_RATIO = 0.6
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What to look at: layer and head from 1 and tokens from 0 (attention); masked share and seed (reconstruction)."""
-
-    layer: int | None = None
-    head: int | None = None
-    tokens: Sequence[int] = ()
-    mask_ratio: float = MASK_RATIO
-    seed: int = 0
 
 
 def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choice: Choice) -> dict[str, Any]:
@@ -70,14 +47,7 @@ def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choic
         CheckpointError: a run that cannot make this picture, or runs whose events are prepared differently.
         DataError: no such file or event.
     """
-    configs = [_config(run) for run in runs]
-    picture = _chosen(picture, runs, configs)
-    if len(runs) > 1 and picture not in ("prediction", "features"):
-        raise ConfigError(f"--run: {len(runs)} runs; the picture {picture!r} shows one")
-    made = [{k: c.get(k) for k in ("tokenizer", "serialization", "edges")} for c in configs]
-    for run, other in zip(runs[1:], made[1:], strict=True):
-        if other != made[0]:
-            raise CheckpointError(f"{run}: prepares events in another way than {runs[0]}; show them one by one")
+    picture, configs = choose_picture(runs, picture)
     with tempfile.TemporaryDirectory() as folder:
         store, at = prepared_event(file, row, configs[0], Path(folder))
         makers = {
@@ -89,34 +59,6 @@ def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choic
         }
         found = makers[picture](store, at, runs, configs, choice)
         return {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at]), **found}
-
-
-def _config(run: Path) -> dict[str, Any]:
-    if not run.is_dir():
-        raise DataError(f"--run {run}: no such folder; a run lies in results/runs/<id>")
-    return load_config(run)
-
-
-def _chosen(picture: str, runs: Sequence[Path], configs: Sequence[dict[str, Any]]) -> str:
-    picture = {"segmentation": "prediction"}.get(picture, picture)
-    kinds = [str(config.get("architecture")) for config in configs]
-    if not picture:
-        fitting = [name for name, architectures in PICTURES.items() if kinds[0] in architectures]
-        if not fitting:
-            raise CheckpointError(
-                f"{runs[0]}: a model of architecture {kinds[0]!r} makes no pictures; where the folder holds a predictions.parquet, "
-                "`tpcfm show` draws that file without --run"
-            )
-        picture = fitting[0]
-    if picture not in PICTURES:
-        raise ConfigError(f"--picture {picture!r}; allowed: {', '.join(PICTURES)}")
-    for run, kind in zip(runs, kinds, strict=True):
-        if kind not in PICTURES[picture]:
-            possible = ", ".join(name for name, known in PICTURES.items() if kind in known) or "none"
-            raise CheckpointError(
-                f"{run}: a model of architecture {kind!r} makes no picture {picture!r}; it makes: {possible}"
-            )
-    return picture
 
 
 def _prediction(

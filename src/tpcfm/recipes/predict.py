@@ -18,16 +18,10 @@ from tpcfm.models.segmentation import SegmentationModel
 from tpcfm.prepare.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.group_batches import GroupBatches
+from tpcfm.recipes.picture_choice import ADAPTERS, SEGMENTATION
 from tpcfm.recipes.sequences_support import check_sequences, load_backbone, new_backbone
 from tpcfm.train import StepInfo, load_config, load_weights, to_device
 
-SEGMENTATION = "polar_mae_segmentation"
-ADAPTERS = {
-    "fm4npp_tracks": "tracks",
-    "fm4npp_pid": "pid",
-    "fm4npp_noise": "noise",
-    "fm4npp_pid_noise": "pid",
-}
 LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.files import write_text
+from tpcfm.ingest.schema import REJECTED
 from tpcfm.report.displays import CONFIG, event_figure, prediction_figure
 from tpcfm.report.events import COLUMNS, read_event
 from tpcfm.report.panels import save_picture
@@ -22,24 +23,8 @@ from tpcfm.report.pictures_polar_mae import (
     reconstruction_picture,
     segmentation_picture,
 )
+from tpcfm.report.show_checks import check_output, check_source
 from tpcfm.report.stills import save_still
-
-STILLS = (".png", ".svg", ".pdf")
-FORMATS = (
-    "a PILArNet-M file (.h5), a TPCpp-10M file (spacepoints*.npz), an event table or a predictions table (.parquet)"
-)
-
-
-def check_output(out: Path) -> None:
-    """Make sure that a picture can be written.
-
-    Raises:
-        ConfigError: an ending that is not known.
-    """
-    if out.suffix not in (".html", *STILLS):
-        raise ConfigError(
-            f"--out {out}: ends in {out.suffix!r}; allowed: .html (rotatable), {', '.join(STILLS)} (still)"
-        )
 
 
 def show_model(data: Mapping[str, Any], out: Path) -> None:
@@ -72,15 +57,12 @@ def show_event(file: Path, row: int, colours: Sequence[str], out: Path) -> tuple
         DataError: no such file or event, or a format that is not known.
         ConfigError: a colour that the event does not have.
     """
-    if not file.exists():
-        raise DataError(f"{file}: no such file")
     check_output(out)
+    check_source(file, model=False)
     if file.suffix == ".parquet":
         return _from_table(file, row, colours, out)
-    if file.suffix in (".h5", ".npz"):
-        with tempfile.TemporaryDirectory() as folder:
-            return _from_table(_ingest(file, Path(folder)), row, colours, out)
-    raise DataError(f"{file}: expected {FORMATS}")
+    with tempfile.TemporaryDirectory() as folder:
+        return _from_table(_ingest(file, Path(folder)), row, colours, out)
 
 
 def _ingest(file: Path, folder: Path) -> Path:
@@ -94,6 +76,13 @@ def _ingest(file: Path, folder: Path) -> Path:
 
 def _from_table(table: Path, row: int, colours: Sequence[str], out: Path) -> tuple[str, int]:
     rows = pq.ParquetFile(table).metadata.num_rows
+    if pq.read_schema(table).names == REJECTED.names:
+        held = (
+            f"{rows} with their reasons, and no points; `tpcfm validate` on the raw file prints them"
+            if rows
+            else "none"
+        )
+        raise DataError(f"{table}: the table of the rejected events of a file: {held}. Events to draw lie beside it")
     if not 0 <= row < rows:
         raise DataError(f"{table.name}: no event {row}: it has {rows} (0 to {rows - 1})")
     names = set(pq.read_schema(table).names)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from tpcfm.train.evaluation import evaluate_objective
     from tpcfm.train.keyed import keyed_generator
     from tpcfm.train.loop import fit
-    from tpcfm.train.model_dir import load_config, load_weights, save_model
+    from tpcfm.train.model_dir import load_weights, save_model
+    from tpcfm.train.model_files import load_config
     from tpcfm.train.objective import Objective, StepInfo
     from tpcfm.train.optimizer import decay_groups
     from tpcfm.train.source import PackedSource
@@ -26,7 +27,7 @@ _HOME = {
     "evaluate_objective": "evaluation",
     "fit": "loop",
     "keyed_generator": "keyed",
-    "load_config": "model_dir",
+    "load_config": "model_files",
     "load_weights": "model_dir",
     "save_model": "model_dir",
     "to_device": "batches",

@@ -10,11 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tpcfm.errors import CheckpointError
-from tpcfm.files import atomic, read_json, short_hash, write_json, write_text
+from tpcfm.files import atomic, short_hash, write_json, write_text
 from tpcfm.train.distributed import is_main
+from tpcfm.train.model_files import CARD, CONFIG, LOG, RUN, WEIGHTS
 from tpcfm.train.provenance import provenance
-
-WEIGHTS, CONFIG, CARD, RUN, LOG = "model.safetensors", "config.json", "README.md", "run.json", "log.parquet"
 
 
 def save_model(
@@ -64,15 +63,6 @@ def history_frame(history: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     values = [c for c in frame.columns if c not in ("step", "split")]
     frame[values] = frame[values].apply(pd.to_numeric, errors="raise").astype("float64")
     return frame[["step", "split", *sorted(values)]]
-
-
-def load_config(folder: str | Path) -> dict[str, Any]:
-    """Return ``config.json`` of a model directory.
-
-    Raises:
-        DataError: missing or not JSON.
-    """
-    return read_json(Path(folder) / CONFIG)
 
 
 def load_weights(model: nn.Module, folder: str | Path, *, prefix: str = "", strict: bool = True) -> list[str]:

@@ -1,0 +1,17 @@
+"""Files of a model directory, and its ``config.json``: what can be asked without torch."""
+
+from pathlib import Path
+from typing import Any
+
+from tpcfm.files import read_json
+
+WEIGHTS, CONFIG, CARD, RUN, LOG = "model.safetensors", "config.json", "README.md", "run.json", "log.parquet"
+
+
+def load_config(folder: str | Path) -> dict[str, Any]:
+    """Return ``config.json`` of a model directory.
+
+    Raises:
+        DataError: missing or not JSON.
+    """
+    return read_json(Path(folder) / CONFIG)
