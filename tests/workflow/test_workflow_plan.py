@@ -1,5 +1,6 @@
 """The workflow plans every target at every scale, with and without the Slurm profile, and stops on a wrong configuration."""
 
+import json
 import re
 import subprocess
 
@@ -62,3 +63,36 @@ def test_a_wrong_configuration_stops_before_the_dag(checkout, over: dict, expect
     assert "Traceback" not in text
     for part in expected:
         assert part in text
+
+
+IMPORTED = {"polar_mae": {"imported": ["released-polar"]}, "fm4npp": {"imported": ["Released"]}}
+
+
+def test_missing_imported_weights_stop_with_key_path_and_remedy(checkout) -> None:
+    result = checkout.snakemake("-n", "--", "all", over=IMPORTED)
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "MissingInputException" not in text
+    assert "Traceback" not in text
+    for key, name, command in (
+        ("polar_mae", "released-polar", "import-polar-mae CHECKPOINT"),
+        ("fm4npp", "Released", "import-fm4npp CHECKPOINT EDGES"),
+    ):
+        assert f"{key}.imported: {name!r}: there is no results/runs/{name}/config.json" in text
+        assert f"`tpcfm {command} results/runs/{name}`" in text
+
+
+def test_imported_weights_are_starts_of_the_workflow(checkout) -> None:
+    without = _counts(checkout.snakemake("-n", "-q", "rules", "--", "all"))
+    for name, architecture in (("released-polar", "polar_mae"), ("Released", "fm4npp")):
+        folder = checkout.folder / "results/runs" / name
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"weights")
+        (folder / "config.json").write_text(json.dumps({"architecture": architecture}))
+    counts = _counts(checkout.snakemake("-n", "-q", "rules", "--", "all", over=IMPORTED))
+    plan = checkout.plan(IMPORTED)
+    assert counts["model_edges"] == 1
+    assert counts["fit_edges"] == without["fit_edges"]
+    assert counts["pretrain"] == without["pretrain"]
+    assert counts["finetune_run"] == len(plan.of_stage("finetune")) > without["finetune_run"]
+    assert counts["cache_manifest"] == without["cache_manifest"] + 1

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from tpcfm.cli._slurm import preflight
+from tpcfm.config.imported import import_problems
 from tpcfm.config.load import validate as validate_config
 from tpcfm.config.plan import make_plan
 from tpcfm.config.plan_pictures import fm4npp_pictures, picture_runs
@@ -16,6 +17,9 @@ try:
     PLAN = make_plan(CONFIG)
 except TpcfmError as error:
     raise WorkflowError(str(error)) from None
+
+if missing := import_problems(CONFIG):
+    raise WorkflowError(*missing)
 
 RESULTS = CONFIG.results
 
@@ -84,6 +88,16 @@ def events_of_cache(wildcards):
 def cache_parts(wildcards):
     """Every part of a cache."""
     return parts(PLAN.caches[wildcards.cache].dataset, f"{RESULTS}/cache/{wildcards.cache}/{{part}}.arrow")
+
+
+def fitted_edges():
+    """Constraint of {edges} to those fitted here; the others are those of an imported model."""
+    return one_of(k for k, e in PLAN.edges.items() if not e.model)
+
+
+def imported_edges():
+    """Constraint of {edges} to those of an imported model."""
+    return one_of(k for k, e in PLAN.edges.items() if e.model)
 
 
 def cache_edges(wildcards):

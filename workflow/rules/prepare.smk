@@ -31,6 +31,8 @@ rule fit_edges:
         ensure(f"{RESULTS}/edges/{{edges}}.json", non_empty=True),
     log:
         f"{RESULTS}/logs/prepare/{{edges}}.log",
+    wildcard_constraints:
+        edges=fitted_edges(),
     threads: 1
     resources:
         mem_mb=4000,
@@ -42,6 +44,26 @@ rule fit_edges:
         "Fitting the bin edges of the serialization"
     shell:
         "tpcfm prepare fit-edges {params.tables} --out {output} --config {params.settings:q} >{log} 2>&1"
+
+
+# Imported weights come with the bin edges of their training.
+rule model_edges:
+    input:
+        lambda wildcards: f"{RESULTS}/runs/{PLAN.edges[wildcards.edges].model}/config.json",
+    output:
+        ensure(f"{RESULTS}/edges/{{edges}}.json", non_empty=True),
+    log:
+        f"{RESULTS}/logs/prepare/{{edges}}.log",
+    wildcard_constraints:
+        edges=imported_edges(),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    message:
+        "Taking the bin edges of {input}"
+    shell:
+        "tpcfm prepare model-edges $(dirname {input}) --out {output} >{log} 2>&1"
 
 
 rule prepare_sequences:

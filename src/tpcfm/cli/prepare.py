@@ -98,6 +98,23 @@ def fit_edges(
     print(f"{out}: bin edges from {len(events)} event table(s)")
 
 
+@app.command("model-edges")
+def model_edges(
+    model: Annotated[Path, typer.Argument(help="Model directory of an FM4NPP backbone.")],
+    out: Annotated[Path, typer.Option(help="Bin edges to write (edges.json).")],
+) -> None:
+    """Take the bin edges that a trained or imported backbone carries, to prepare other events in its order (FM4NPP)."""
+    from tpcfm.errors import CheckpointError
+    from tpcfm.files import write_json
+    from tpcfm.train import load_config
+
+    edges = load_config(model).get("edges")
+    if not edges:
+        raise CheckpointError(f"{model}: config.json holds no bin edges (`edges`); is it an FM4NPP backbone?")
+    write_json(out, edges)
+    print(f"{out}: bin edges of {model}")
+
+
 @app.command()
 def sequences(
     events: Annotated[Path, typer.Argument(help="Event table (Parquet, TPCpp-10M layout).")],

@@ -93,7 +93,9 @@ class AdapterConfig(Block):
     """One downstream run on a frozen backbone, or on raw points (`start: none`, adapter only)."""
 
     task: Literal["tracks", "pid", "noise", "pid_noise"] = Field(description="pid_noise trains two heads on one trunk")
-    start: Literal["pretrained", "random", "none"] = "pretrained"
+    start: Literal["pretrained", "imported", "random", "none"] = Field(
+        "pretrained", description="imported: the backbone is what its model directory says, whatever `model` is"
+    )
     raw_embedding: Literal["nerf", "linear"] = Field(
         "nerf", description="points to features for `start: none`: frozen, or trained"
     )

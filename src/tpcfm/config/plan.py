@@ -42,11 +42,14 @@ class Dataset(Block):
 
 
 class Edges(Block):
-    """Bin edges of a serialization, fitted on the training events of a dataset."""
+    """Bin edges of a serialization, fitted on the training events of a dataset or taken from an imported model."""
 
     id: str
     dataset: str
     serialization: dict[str, Any]
+    model: str | None = Field(
+        None, exclude_if=lambda name: name is None, description="imported model whose edges these are; else fitted"
+    )
 
 
 class Cache(Block):
@@ -168,11 +171,17 @@ class Planner:
         return name
 
     def sequences_cache(
-        self, dataset: str, serialization: dict[str, Any], targets: dict[str, Any], edges_from: str
+        self,
+        dataset: str,
+        serialization: dict[str, Any],
+        targets: dict[str, Any],
+        edges_from: str,
+        model: str | None = None,
     ) -> str:
-        """Add a cache of FM4NPP sequences, with edges fitted on ``edges_from``, and return its id."""
-        edges = f"edges-{short_hash([edges_from, serialization, STAGE_VERSIONS['prepare']])}"
-        self.edges[edges] = Edges(id=edges, dataset=edges_from, serialization=serialization)
+        """Add a cache of FM4NPP sequences, with edges fitted on ``edges_from`` or those of an imported model; return its id."""
+        source = edges_from if model is None else f"model {model}"
+        edges = f"edges-{short_hash([source, serialization, STAGE_VERSIONS['prepare']])}"
+        self.edges[edges] = Edges(id=edges, dataset=edges_from, serialization=serialization, model=model)
         stored = {key: targets[key] for key in ("k", "candidates", "wrap")}
         settings = {"serialization": serialization, "targets": stored}
         order = serialization["order"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining
+from tpcfm.config.fm4npp import RELEASED_SERIALIZATION, AdapterConfig, Fm4nppModel, NeighbourPretraining
 from tpcfm.config.plan import Planner
 from tpcfm.config.plan_baselines import plan_baselines
 from tpcfm.config.plan_fm4npp_studies import plan_adapter_studies, plan_mup_study
@@ -35,6 +35,13 @@ class Room:
             serialization["order"] = order
         targets = self.system.targets.model_dump(mode="json")
         return self.planner.sequences_cache(dataset, serialization, targets, edges_from=self.unlabelled)
+
+    def imported_cache(self, name: str) -> str:
+        """Add the labelled events in the order and with the scaling of an imported model: the same events as every system's."""
+        cut = {"max_points": self.system.serialization.max_points}
+        serialization = RELEASED_SERIALIZATION.model_copy(update=cut).model_dump(mode="json")
+        targets = self.system.targets.model_dump(mode="json")
+        return self.planner.sequences_cache(self.labelled, serialization, targets, self.unlabelled, model=name)
 
     def model(self, size: str, mixer: str | None = None, parameterization: str | None = None) -> Fm4nppModel:
         changed = {"width": self.system.width(size), "mixer": mixer or self.system.model.mixer}
@@ -99,6 +106,7 @@ class Room:
         order: str | None = None,
         mixer: str | None = None,
         name: str = "",
+        cache: str | None = None,
         **changes: Any,
     ) -> str:
         block = AdapterConfig(
@@ -109,7 +117,7 @@ class Room:
             queries=self.system.adapters.queries,
             mix_embedding=self.system.adapters.mix_embedding and start != "none",
             validation_events=self.system.validation_events,
-            model=self.model(size, mixer),
+            model=Fm4nppModel() if start == "imported" else self.model(size, mixer),
             train=study.budget(n_labels),
             seed=seed,
             **changes,
@@ -122,7 +130,7 @@ class Room:
             task=task,
             config=block.model_dump(mode="json"),
             dataset=self.labelled,
-            cache=self.cache(self.labelled, order),
+            cache=cache or self.cache(self.labelled, order),
             pretrained=pretrained,
             n_labels=n_labels,
             seed=seed,
@@ -178,6 +186,10 @@ def _adapters(room: Room, backbones: dict[str, str]) -> None:
                         planner.study(f"adapters_{task}", "finetune", run, "start", label)
                         if start != "random":
                             planner.study("scaling_downstream", "scaling", run, task, label)
+                for imported in system.imported:
+                    given = {"name": imported.lower(), "cache": room.imported_cache(imported)}
+                    run = room.adapter(task, "", study, n_labels, seed, "imported", imported, **given)
+                    planner.study(f"adapters_{task}", "finetune", run, "start", f"{imported} pretrained")
 
 
 def _ablations(room: Room, backbones: dict[str, str]) -> None:

@@ -62,7 +62,7 @@ def fm4npp_pictures(plan: Plan) -> Fm4nppPictures | None:
     chosen: dict[str, dict[str, str]] = {}
     for task in TASKS:
         for run in _ordered(plan, f"adapters_{task}"):
-            if run.pretrained is not None:
+            if run.pretrained in plan.runs:  # imported weights have events of their own order
                 chosen.setdefault(run.pretrained, {}).setdefault(task, run.id)
     backbones = list(chosen) or study.runs
     backbone = max(backbones, key=lambda name: (len(chosen.get(name, {})), plan.runs[name].config["model"]["width"]))
@@ -78,7 +78,7 @@ def compared_runs(plan: Plan, task: str) -> dict[str, str]:
     if there is no pretrained run for the task.
     """
     study = plan.studies.get(f"adapters_{task}")
-    pretrained = [run for run in _ordered(plan, f"adapters_{task}") if run.pretrained is not None]
+    pretrained = [run for run in _ordered(plan, f"adapters_{task}") if run.pretrained in plan.runs]
     if study is None or not pretrained:
         return {}
     best = pretrained[0]

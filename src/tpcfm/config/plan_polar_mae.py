@@ -52,7 +52,7 @@ def plan_polar_mae(planner: Planner) -> None:
     def probe(pretrained: str | None, name: str, seed: int, cache: str = cache) -> str:
         config = system.probe.model_dump(mode="json") | {"model": system.model.model_dump(mode="json")}
         return planner.run(
-            slug=f"probe-{name}-s{seed}",
+            slug=f"probe-{name.lower()}-s{seed}",
             stage="probe",
             recipe="probe_tokens",
             task="probe",
@@ -110,7 +110,7 @@ def plan_polar_mae(planner: Planner) -> None:
                         seed=seed,
                     )
                     run = planner.run(
-                        slug=f"segment-{start}-{mode}-{n_labels}-s{seed}",
+                        slug=f"segment-{start.lower()}-{mode}-{n_labels}-s{seed}",
                         stage="finetune",
                         recipe="segment",
                         task="segmentation",

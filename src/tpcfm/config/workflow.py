@@ -12,6 +12,9 @@ from tpcfm.config.fm4npp_studies import DepthStudy, JointStudy, MupStudy
 from tpcfm.config.polar_mae import PolarMaeModel, ProbeConfig, TokenizerConfig
 from tpcfm.config.training import LabelledTraining, TrainConfig
 
+ImportedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""Name of a model directory in the folder of the runs."""
+
 
 class SegmentationStudy(LabelledTraining):
     """Few-label segmentation: every start and mode named here, at every label count and seed."""
@@ -62,7 +65,7 @@ class PolarMaeSystem(Block):
     mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
     grouping_study: GroupingStudy | None = None
     variants: PretrainingVariants | None = None
-    imported: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]] = Field(
+    imported: list[ImportedName] = Field(
         default_factory=list,
         description="model directories <results>/runs/<name> made by `tpcfm import-polar-mae`: probed, and starts of segmentation",
     )
@@ -147,6 +150,11 @@ class Fm4nppSystem(Block):
     targets: TargetConfig = TargetConfig()
     model: Fm4nppModel = Field(default_factory=Fm4nppModel, description="width is set by the size")
     sizes: list[Size] = Field(default=["m1", "m2", "m3"], min_length=1)
+    imported: list[ImportedName] = Field(
+        default_factory=list,
+        exclude_if=lambda names: not names,  # so that a plan without it keeps its hash
+        description="model directories <results>/runs/<name> made by `tpcfm import-fm4npp`: frozen backbones of the adapters",
+    )
     pretrain: TrainConfig
     steps_by_size: dict[Size, int] = Field(default_factory=dict)
     max_points_by_size: dict[Size, Annotated[int, Field(gt=0)]] = Field(
@@ -159,6 +167,13 @@ class Fm4nppSystem(Block):
     ablations: AblationStudy = AblationStudy()
     adapters: AdapterStudy
     baselines: BaselinesStudy | None = None
+
+    @model_validator(mode="after")
+    def _imported_names_are_free(self) -> "Fm4nppSystem":
+        taken = [name for name in self.imported if name in (*WIDTHS, "random", "none")]
+        if taken:
+            raise ValueError(f"imported: {taken[0]!r} is the name of a size or start; give another")
+        return self
 
     @model_validator(mode="after")
     def _sizes_are_trained(self) -> "Fm4nppSystem":

@@ -25,7 +25,7 @@ class AdapterTask(ColliderTask):
 
     Raises:
         DataError: too few labelled events, or none in validation or test.
-        ConfigError: ``start: pretrained`` without a pretrained run.
+        ConfigError: ``start: pretrained`` or ``imported`` without a model directory.
         CheckpointError: the backbone does not fit the sequences.
     """
 
@@ -54,10 +54,12 @@ class AdapterTask(ColliderTask):
         if block.start == "random":
             backbone = new_backbone(block.model, TargetConfig(), block.seed)
         elif self.run.pretrained is None:
-            raise ConfigError("start: pretrained needs the id of a pretraining run (`pretrained`), found none")
+            raise ConfigError(f"start: {block.start} needs the name of a model directory (`pretrained`), found none")
         else:
             folder = self.workspace.run(self.run.pretrained)
             backbone = load_backbone(folder, self.store)
+            if block.start == "imported":
+                block = self.block = block.model_copy(update={"model": backbone.config})
             if backbone.config.width != block.model.width or backbone.config.depth != block.model.depth:
                 raise ConfigError(
                     f"model: width {block.model.width}, depth {block.model.depth}, but the pretrained {folder} has "
@@ -106,6 +108,7 @@ class AdapterTask(ColliderTask):
         values = {f"{r['task']} {r['metric']}": r["value"] for r in rows if not r.get("class")}
         source = {
             "pretrained": f"Frozen backbone: run `{self.run.pretrained}`.",
+            "imported": f"Frozen backbone: imported weights `{self.run.pretrained}`.",
             "random": "Frozen backbone with random weights (control).",
             "none": "No backbone: the head reads raw points (control).",
         }[self.block.start]

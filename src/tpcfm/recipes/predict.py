@@ -85,7 +85,7 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
     head = make_adapter(block)
     load_weights(head, folder)
     backbone = None
-    if block.start == "pretrained":
+    if block.start in ("pretrained", "imported"):
         beside = folder.parent / str(config["pretrained"])
         if not beside.is_dir():
             raise CheckpointError(f"{folder}: its backbone is the run {config['pretrained']}, expected in {beside}")

@@ -117,7 +117,7 @@ def _cache_jobs(plan: Plan) -> Iterable[Job]:
         yield from [Job("prepare", seconds, disk=_cache_bytes(cache, held) / n)] * n
         yield Job("prepare", SECONDS_OF_A_COMMAND)  # the manifest
     for edges in plan.edges.values():
-        points = amount(plan.datasets[edges.dataset], results).points
+        points = 0 if edges.model else amount(plan.datasets[edges.dataset], results).points
         yield Job("prepare", SECONDS_OF_A_COMMAND + min(points, 50e6) / INGESTED_POINTS_PER_SECOND)
 
 

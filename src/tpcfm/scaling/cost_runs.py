@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tpcfm.config.fm4npp import AdapterConfig, NeighbourPretraining
+from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining
 from tpcfm.config.fm4npp_studies import CoordinateCheck
 from tpcfm.config.plan import Plan
 from tpcfm.config.run import Run
 from tpcfm.config.training import TrainConfig
+from tpcfm.files import read_json
 from tpcfm.scaling import parameters as count
 from tpcfm.scaling.devices import Assumptions, Device
 from tpcfm.scaling.events import amount
 from tpcfm.scaling.ladder import forward_seconds, pretraining_seconds, training_seconds
+from tpcfm.workspace import Workspace
 
 TOKENS_PER_EVENT = 400.0  # arXiv 2502.02558, Sec. 3
 FEATURE_BYTES = 2  # the features of a frozen backbone are kept in half precision
@@ -70,7 +72,7 @@ class RunCost:
         entry = self.plan.runs[run]
         if entry.recipe not in ("find_tracks", "classify_points"):
             return 0.0
-        block = AdapterConfig.model_validate(entry.config)
+        block = self._adapter_config(entry)
         if block.start == "none":
             return 0.0
         events = block.n_labels + block.validation_events
@@ -104,8 +106,16 @@ class RunCost:
             total += forward_seconds(model, 2 * (block.steps + 1) * points, "float32", self.device, self.assumed)
         return total
 
-    def _adapter(self, run: Run) -> float:
+    def _adapter_config(self, run: Run) -> AdapterConfig:
+        """Return the settings of an adapter, with the backbone that imported weights have once they are there."""
         block = AdapterConfig.model_validate(run.config)
+        imported = Workspace(self.results).run(str(run.pretrained)) / "config.json"
+        if block.start != "imported" or not imported.is_file():
+            return block
+        return block.model_copy(update={"model": Fm4nppModel.model_validate(read_json(imported)["model"])})
+
+    def _adapter(self, run: Run) -> float:
+        block = self._adapter_config(run)
         train, per_event = block.train, self.per_event(run.dataset)
         seen = train.steps * train.batch_size * per_event
         checked = _validations(train) * block.validation_events * per_event
