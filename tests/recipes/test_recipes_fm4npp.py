@@ -13,6 +13,7 @@ from fm4npp_toys import toy_cache, toy_event
 from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining, SerializationConfig, TargetConfig
 from tpcfm.config.run import Run
 from tpcfm.errors import CheckpointError, DataError, Interrupted
+from tpcfm.evaluate.event_scores import read_event_scores
 from tpcfm.evaluate.table import COLUMNS
 from tpcfm.files import read_json
 from tpcfm.models.fm4npp import Fm4npp
@@ -154,6 +155,15 @@ def test_track_finding_writes_metrics_and_predictions(workspace, pretrained, sta
     }
     assert names <= set(frame.loc[frame["split"] == "test", "metric"])
     assert set(frame["n_labels"]) == {6}
+    overall = frame.set_index(["split", "metric"])["value"]
+    assert overall["validation", "ari_calibrated"] >= -1
+    assert {"ari_calibrated", "efficiency_calibrated", "purity_calibrated"} <= set(overall["test"].index)
+    assert set(overall[""].filter(like="decision_").index) == {
+        f"decision_{n}" for n in ("threshold", "power", "min_points")
+    }
+    per_event = read_event_scores(workspace.run(run.id) / "event_scores.parquet")
+    held_out = per_event[per_event["metric"] == "ari_calibrated"]
+    assert held_out["numerator"].mean() == pytest.approx(overall["test", "ari_calibrated"])
     shown = pq.read_table(workspace.run(run.id) / "predictions.parquet").to_pylist()
     assert len(shown) == 4
     assert set(shown[0]) == {"event_id", "x", "y", "z", "energy", "truth", "prediction"}

@@ -145,9 +145,10 @@ def test_what_is_not_above_is_named(plan, space):
         "Segmentation with few labels, F1: PoLAr-MAE, frozen against sparse U-Net", "10"
     ]
     assert (above, below, zero, single) == ("mean, shower, track, delta", "–", "Michel", "–")
-    assert "Segmentation with few labels, F1, decision weights tuned: PoLAr-MAE, frozen against sparse U-Net" in {
-        n for n, _ in rows
-    }
+    assert (
+        "Segmentation with few labels, F1, decision tuned on validation events: PoLAr-MAE, frozen against sparse U-Net"
+        in {n for n, _ in rows}
+    )
     assert enough == "no"  # three seeds, unknown number of events
     single = rows["Probe of frozen tokens, F1: PoLAr-MAE against random weights", ""][3]
     assert single == "mean, shower, track, Michel, delta"

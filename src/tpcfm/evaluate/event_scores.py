@@ -52,9 +52,12 @@ def hit_sums(counts: Counts, names: Sequence[str], *, suffix: str = "") -> Sums:
     }
 
 
-def tracking_sums(table: npt.NDArray[np.float64]) -> Sums:
-    """Return Rand index, efficiency and purity from the table of :class:`tpcfm.evaluate.tracking.TrackingTally`."""
-    return {(metric, ""): table[:, [above, below]] for metric, (above, below) in TRACKING_EVENTS.items()}
+def tracking_sums(table: npt.NDArray[np.float64], *, suffix: str = "") -> Sums:
+    """Return Rand index, efficiency and purity from the table of :class:`tpcfm.evaluate.tracking.TrackingTally`.
+
+    ``suffix`` is appended to the metric names.
+    """
+    return {(metric + suffix, ""): table[:, [above, below]] for metric, (above, below) in TRACKING_EVENTS.items()}
 
 
 def write_event_scores(

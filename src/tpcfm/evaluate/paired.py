@@ -28,7 +28,7 @@ SCORES = {
     "probe": ("f1",),
     "probe_fifth": ("f1",),
     "segmentation": ("f1", "precision", "recall", "iou", "f1_calibrated", "precision_calibrated", "recall_calibrated"),
-    "tracks": ("ari", "efficiency", "purity"),
+    "tracks": ("ari", "efficiency", "purity", "ari_calibrated", "efficiency_calibrated", "purity_calibrated"),
     "pid": ("accuracy", "recall", "precision", "f1", "f1_calibrated", "recall_calibrated", "precision_calibrated"),
     "noise": ("accuracy", "recall", "precision", "f1", "f1_calibrated", "recall_calibrated", "precision_calibrated"),
 }

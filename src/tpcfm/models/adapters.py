@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.config.fm4npp import AdapterConfig
+from tpcfm.models.track_decision import PUBLISHED, TrackDecision, decide
 from tpcfm.nn.nerf_embedding import NerfEmbedding
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.set_attention import Attention, FeedForward, Head
 
 CLASSES = {"pid": 5, "noise": 2}
 TRACK = 1  # class of a query that stands for a track
-UNASSIGNED = -1
 SOFT_MASK_FLOOR = 1e-6
 
 
@@ -118,16 +118,17 @@ class TrackFinder(nn.Module):
 
 
 @torch.no_grad()
-def assign_points(tracks: TrackSet) -> Tensor:
+def track_chances(tracks: TrackSet) -> list[tuple[Tensor, Tensor]]:
+    """Return per event (Q,) the probability of each query to be a track, and (Q, n) of each point to belong to it."""
+    return [
+        (classes.softmax(1)[:, TRACK], mask.sigmoid())
+        for classes, mask in zip(tracks.classes, tracks.masks, strict=True)
+    ]
+
+
+def assign_points(tracks: TrackSet, decision: TrackDecision = PUBLISHED) -> Tensor:
     """Return (N,) the query each point belongs to, or -1: the largest mask times track probability among track queries."""
-    labels = []
-    for classes, mask in zip(tracks.classes, tracks.masks, strict=True):
-        chosen = classes.argmax(1) == TRACK
-        score = mask.sigmoid() * classes.softmax(1)[:, TRACK, None]
-        score = score.masked_fill(~chosen[:, None], -1.0)
-        best = score.argmax(0) if mask.shape[1] else mask.new_zeros(0, dtype=torch.int64)
-        labels.append(torch.where(chosen.any(), best, torch.full_like(best, UNASSIGNED)))
-    return torch.cat(labels)
+    return torch.cat([decide(chances, masks, decision) for chances, masks in track_chances(tracks)])
 
 
 class PointClassifier(nn.Module):

@@ -81,15 +81,18 @@ class AdapterTask(ColliderTask):
         """Train the head."""
         return self.fit(self.model, objective, self.settings, max_seconds)
 
+    def output(self, batch: Batch) -> Any:
+        """Return what the head says about a batch."""
+        tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
+        return self.model(tensors[self.inputs], tensors["offsets"])
+
     def predict(
         self, answer: Callable[[Any], dict[str, torch.Tensor]], events: Rows | None = None
     ) -> Iterator[tuple[Rows, Batch, dict[str, Any]]]:
         """Yield (rows, batch, predictions) as `answers` does; ``answer`` turns the model's output into what is wanted per task."""
 
         def found(batch: Batch) -> dict[str, Any]:
-            tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
-            output = self.model(tensors[self.inputs], tensors["offsets"])
-            return {name: values.cpu().numpy() for name, values in answer(output).items()}
+            return {name: values.cpu().numpy() for name, values in answer(self.output(batch)).items()}
 
         return self.answers(self.model, found, events)
 

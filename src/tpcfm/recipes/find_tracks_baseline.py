@@ -119,7 +119,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     """Train a track finder from scratch, resuming if there is a state; write model directory, metrics and predictions.
 
     Events, label subset, selection and metrics are those of ``find_tracks``. The clustering is chosen on validation
-    events; scores under the published one are rows of their own, with the parameters as class.
+    events (so the ``_calibrated`` rows say the same again); scores under the published one are rows of their own, with the
+    parameters as class.
 
     Raises:
         DataError: the cache is missing or damaged, or holds too few labelled events.
@@ -142,7 +143,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         events = list(system.split(batch, answer))
         found = np.concatenate([system.cluster(event, choice) for event in events])
         task.inference_seconds += time.perf_counter() - started
-        scores.update(rows, batch, found)
+        scores.update(rows, batch, found, found)
         for other, tally in others.values():
             tally.update(rows, batch, np.concatenate([system.cluster(event, other) for event in events]))
         shown += shown_events(task.store, rows, batch, batch["track"], found, SHOWN_EVENTS - len(shown))

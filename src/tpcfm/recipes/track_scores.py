@@ -1,6 +1,8 @@
 """Scores of found tracks: one way for the adapters and for every comparison system."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,12 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
+CALIBRATED = "_calibrated"
+Value = TypeVar("Value")
 
 
 class TrackScores:
-    """Collects a test set: Rand index, double majority, and the efficiency of the tracks that experiments quote.
+    """Collects a test set: Rand index and double majority (also under a calibrated decision), and the efficiency of the tracks that experiments quote.
 
     Args:
         store: the sequences.
@@ -29,12 +33,28 @@ class TrackScores:
     def __init__(self, store: PreparedStore, rows: Rows, workspace: Workspace, dataset: str) -> None:
         self.store = store
         self.event_ids: list[str] = []
+        self.calibrated = TrackingTally()
         self.tally, self.selected, self.momentum = TrackingTally(), SelectedTally(), MomentumTally()
         self.particles = read_particles(workspace.events(dataset), store.event_ids(rows))
 
-    def update(self, rows: Rows, batch: Batch, prediction: npt.NDArray[np.integer]) -> None:
-        """Add a batch: its rows in the store and the predicted label of each point (negative: none)."""
+    def update(
+        self,
+        rows: Rows,
+        batch: Batch,
+        prediction: npt.NDArray[np.integer],
+        calibrated: npt.NDArray[np.integer] | None = None,
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            rows: of its events in the store.
+            batch: with truth.
+            prediction: (N,) the predicted label of each point, negative for none.
+            calibrated: (N,) the same under a rule chosen on validation events, if there is one.
+        """
         self.tally.update(batch["track"], prediction, batch["offsets"])
+        if calibrated is not None:
+            self.calibrated.update(batch["track"], calibrated, batch["offsets"])
         for name, start, stop in zip(
             self.store.event_ids(rows), batch["offsets"][:-1], batch["offsets"][1:], strict=True
         ):
@@ -48,12 +68,21 @@ class TrackScores:
     def values(self) -> dict[str, float]:
         """Return the metrics by name, with the numbers of events and true tracks."""
         sizes = {"test_events": float(len(self.tally)), "true_tracks": float(self.tally.counts.true)}
-        return {**self.tally.values(), **self.selected.values(), **self.momentum.values(), **sizes}
+        own = {**self.tally.values(), **self.selected.values(), **self.momentum.values(), **sizes}
+        return own | _calibrated(self.calibrated.values() if len(self.calibrated) else {})
 
     def write(self, folder: Path) -> None:
         """Write the scores of every event (``event_scores.parquet``)."""
-        write_event_scores(folder / EVENT_SCORES, self.event_ids, [("tracks", 0, tracking_sums(self.tally.table))])
+        sums = tracking_sums(self.tally.table)
+        if len(self.calibrated):
+            sums |= tracking_sums(self.calibrated.table, suffix=CALIBRATED)
+        write_event_scores(folder / EVENT_SCORES, self.event_ids, [("tracks", 0, sums)])
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals where there are any: bootstrap over events, Wilson for the selected tracks."""
-        return {**self.tally.intervals(), **self.selected.intervals(), **self.momentum.intervals()}
+        own = {**self.tally.intervals(), **self.selected.intervals(), **self.momentum.intervals()}
+        return own | _calibrated(self.calibrated.intervals() if len(self.calibrated) else {})
+
+
+def _calibrated(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {name + CALIBRATED: value for name, value in values.items()}

@@ -40,7 +40,7 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "exatrkx": ExaTrkxConfig,
     "hept": HeptConfig,
 }
-CALIBRATED = {"f1_calibrated": "macro F1, calibrated"}
+CALIBRATED = {"f1_calibrated": "macro F1, calibrated", "ari_calibrated": "ARI, decision calibrated"}
 NOT_SIZES = ("eps", "thresholds", "min_cluster", "min_samples", "stage_steps")
 SELECTED = {"": "helix fit", "_truth": "truth", "_primary": "from the beam line"}
 Key = tuple[str, int]
@@ -137,7 +137,12 @@ def _scores(
         caption += " The paper's majority class follows from the recalls and precisions of its Tables 4 and 5."
     if "efficiency" in metrics:
         caption += " The clustering of each comparison system is the best on validation events."
-    if alone:
+    if "ari_calibrated" in alone:
+        caption += (
+            " Calibrated: what a query needs to count as a track is chosen on validation events, as the clusterings are; the other columns "
+            "of adapters follow the published rule, a class probability above one half."
+        )
+    elif alone:
         caption += (
             " Calibrated: decisions with one offset per class, chosen on validation events; it shows what a network knows of a rare class "
             "that is hardly ever the most probable one."

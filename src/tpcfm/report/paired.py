@@ -16,11 +16,12 @@ SHOWN = {
     "probe": ("f1",),
     "probe_fifth": ("f1",),
     "segmentation": ("f1", "f1_calibrated"),
-    "tracks": ("ari", "efficiency", "purity"),
-    "pid": ("accuracy", "recall", "precision"),
-    "noise": ("accuracy", "recall", "precision"),
+    "tracks": ("ari", "efficiency", "purity", "ari_calibrated", "efficiency_calibrated", "purity_calibrated"),
+    "pid": ("accuracy", "recall", "precision", "f1_calibrated"),
+    "noise": ("accuracy", "recall", "precision", "f1_calibrated"),
 }
 """Scores on the page; `tpcfm compare --plan` writes all of them. Of the collider tasks only those over all classes."""
+CALIBRATED = "_calibrated"
 TITLES = {
     "probe": "Probe of frozen tokens, F1",
     "segmentation": "Segmentation with few labels, F1",
@@ -32,7 +33,7 @@ TITLES = {
     "variants_probe": "Variants of the pretraining: probe F1 against the unchanged one",
     "mask_ratio_probe": "Mask ratio: probe F1 against the default",
 }
-NOTES = {"probe_fifth": ", after a fifth of the steps", "tuned": ", decision weights tuned"}
+NOTES = {"probe_fifth": ", after a fifth of the steps", "tuned": ", decision tuned on validation events"}
 SIGNS = {"above": "▲", "below": "▼", "zero inside": "○", "no interval": "?"}
 
 
@@ -47,8 +48,8 @@ def paired_items(plan: Plan) -> list[Item]:
     if frame.empty:
         return []
     # Systems trained with different class weights decide differently between classes: tuned decisions are rows of their own.
-    tuned = frame["metric"] == "f1_calibrated"
-    frame = frame.assign(task=frame["task"].mask(tuned, "tuned"), metric=frame["metric"].mask(tuned, "f1"))
+    tuned = frame["metric"].str.endswith(CALIBRATED)
+    frame = frame.assign(task=frame["task"].mask(tuned, "tuned"), metric=frame["metric"].str.removesuffix(CALIBRATED))
     items = [_open_questions(frame)]
     for study, rows in frame.groupby("study", sort=False):
         items.append(_table(str(study), rows))
