@@ -117,10 +117,9 @@ def test_events_are_those_of_the_adapters(workspace):
     block = AdapterConfig(task="pid", start="none", n_labels=6, train={"steps": 1, "batch_size": 1}, seed=0)
     other = Run(**{**run.model_dump(), "recipe": "classify_points", "config": block.model_dump(mode="json")})
     adapter = AdapterTask(other, workspace, "cpu")
-    mine = BaselineTask(
-        run, workspace, "cpu", task="pid", train=block.train, n_labels=6, seed=0, validation_events=1000,
-        collate=GraphBatches(GRAPH),
-    )  # fmt: skip
+    theirs = PointBaselineConfig.model_validate(run.config)
+    assert (theirs.n_labels, theirs.seed, theirs.validation_events) == (6, 0, 1000)
+    mine = BaselineTask(run, workspace, "cpu", theirs, task="pid", collate=GraphBatches(GRAPH))
     for name in ("training", "validation", "test"):
         assert getattr(mine, name).tolist() == getattr(adapter, name).tolist()
 

@@ -31,16 +31,7 @@ class AdapterTask(ColliderTask):
 
     def __init__(self, run: Run, workspace: Workspace, device: str | None) -> None:
         self.block = block = AdapterConfig.model_validate(run.config)
-        super().__init__(
-            run,
-            workspace,
-            device,
-            tasks=block.tasks,
-            settings=block.train,
-            n_labels=block.n_labels,
-            seed=block.seed,
-            validation_events=block.validation_events,
-        )
+        super().__init__(run, workspace, device, block, block.tasks)
         self.features = self._features()
         self.inputs = "features" if self.features is None else "branches"
         torch.manual_seed(self.block.seed)

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from tpcfm.config.baselines import PointBaselineConfig
+from tpcfm.config.baselines_tracks import TrackBaselineConfig
 from tpcfm.config.run import Run
-from tpcfm.config.training import TrainConfig
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.prepare.batches import Batch
 from tpcfm.prepare.store import PreparedStore
@@ -22,10 +23,8 @@ class BaselineTask(ColliderTask):
 
     Args:
         run, workspace, device: as the recipe got them.
+        block: settings of the run.
         task: ``tracks``, ``pid`` or ``noise``.
-        train: training settings.
-        n_labels, seed: name the label subset.
-        validation_events: size of the fixed validation set.
         collate: makes a batch of some events.
 
     Raises:
@@ -37,24 +36,12 @@ class BaselineTask(ColliderTask):
         run: Run,
         workspace: Workspace,
         device: str | None,
+        block: PointBaselineConfig | TrackBaselineConfig,
         *,
         task: str,
-        train: TrainConfig,
-        n_labels: int,
-        seed: int,
-        validation_events: int,
         collate: Collate,
     ) -> None:
-        super().__init__(
-            run,
-            workspace,
-            device,
-            tasks=[task],
-            settings=train,
-            n_labels=n_labels,
-            seed=seed,
-            validation_events=validation_events,
-        )
+        super().__init__(run, workspace, device, block, [task])
         self.task, self.collate = task, collate
         self.plateaus: list[bool] = []  # of each stage: did it end before its budget
 

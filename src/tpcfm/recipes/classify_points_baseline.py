@@ -52,17 +52,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     block = PointBaselineConfig.model_validate(run.config)
     torch.manual_seed(block.seed)
     model, collate = make_model(block)
-    task = BaselineTask(
-        run,
-        workspace,
-        device,
-        task=block.task,
-        train=block.train,
-        n_labels=block.n_labels,
-        seed=block.seed,
-        validation_events=block.validation_events,
-        collate=collate,
-    )
+    task = BaselineTask(run, workspace, device, block, task=block.task, collate=collate)
     result = task.train(model, PointClasses(None, {block.task: 1.0}), max_seconds)
 
     scores = PointScores(NAMES[block.task])

@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 import torch
 from torch import nn
 
+from tpcfm.config.baselines import PointBaselineConfig
+from tpcfm.config.baselines_tracks import TrackBaselineConfig
+from tpcfm.config.fm4npp import AdapterConfig
 from tpcfm.config.run import Run
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import DataError
@@ -26,6 +29,7 @@ from tpcfm.recipes.groups_support import choose_device, evaluation_batches, even
 from tpcfm.train import FitResult, Objective, StepInfo, evaluate_objective, fit
 from tpcfm.workspace import Workspace
 
+TaskConfig = AdapterConfig | PointBaselineConfig | TrackBaselineConfig
 Rows = npt.NDArray[np.int64]
 SHOWN_EVENTS = 8
 LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
@@ -36,32 +40,19 @@ class ColliderTask:
 
     Args:
         run, workspace, device: as the recipe got them.
+        block: settings of the run; label count and seed name the label subset.
         tasks: of ``tracks``, ``pid`` and ``noise``.
-        settings: of the training.
-        n_labels, seed: name the label subset.
-        validation_events: size of the fixed validation set.
 
     Raises:
         DataError: too few labelled events, or none in validation or test.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        workspace: Workspace,
-        device: str | None,
-        *,
-        tasks: list[str],
-        settings: TrainConfig,
-        n_labels: int,
-        seed: int,
-        validation_events: int,
-    ) -> None:
+    def __init__(self, run: Run, workspace: Workspace, device: str | None, block: TaskConfig, tasks: list[str]) -> None:
         self.run, self.workspace, self.device = run, workspace, choose_device(device)
-        self.settings, self.n_labels, self.seed = settings, n_labels, seed
+        self.settings, self.n_labels, self.seed = block.train, block.n_labels, block.seed
         self.store = PreparedStore(workspace.cache(run.cache))
-        self.training = labelled_events(self.store, tasks, n_labels, seed)
-        self.validation = spread(events_of(self.store, "validation"), validation_events)
+        self.training = labelled_events(self.store, tasks, self.n_labels, self.seed)
+        self.validation = spread(events_of(self.store, "validation"), block.validation_events)
         self.test = events_of(self.store, "test")
         self.inference_seconds = 0.0
 

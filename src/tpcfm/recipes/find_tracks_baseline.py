@@ -35,17 +35,7 @@ class TrackTask(BaselineTask):
     """A track-finding run: training in one or several stages, choice of the clustering, scores."""
 
     def __init__(self, run: Run, workspace: Workspace, device: str | None, block: TrackBaselineConfig) -> None:
-        super().__init__(
-            run,
-            workspace,
-            device,
-            task="tracks",
-            train=block.train,
-            n_labels=block.n_labels,
-            seed=block.seed,
-            validation_events=block.validation_events,
-            collate=TrackBatches(block.model),
-        )
+        super().__init__(run, workspace, device, block, task="tracks", collate=TrackBatches(block.model))
         self.block = block
         torch.manual_seed(block.seed)
         self.system = TrackSystem(block)
