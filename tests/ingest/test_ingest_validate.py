@@ -122,10 +122,12 @@ def test_companions_are_named_as_what_they_are(tmp_path, table, tpcfm):
     shard = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0)))
     np.save(tmp_path / "a_points.npy", np.zeros((6, 1)))
     collect_events("set", table.parent, table.with_name("manifest.json"))
+    table.with_name("p.statistics.json").write_text("{}")
     said = {
         tmp_path / "track_ids.npz": "labels of spacepoints.npz",
         tmp_path / "a_points.npy": "point counts of a.h5",
         table.with_name("manifest.json"): "manifest of its folder",
+        table.with_name("p.statistics.json"): "statistics of p.parquet",
         table.with_name("p.rejected.parquet"): "table of rejected events: empty, none was rejected",
     }
     for path, text in said.items():

@@ -189,3 +189,12 @@ def test_command_writes_a_model_directory_that_recipes_accept(tmp_path: Path) ->
     target = make_masked_autoencoder("polar_mae", MODEL, SLOTS)
     load_encoder(target.encoder, tmp_path / "out")
     assert torch.equal(target.encoder.position[0].weight, source.encoder.position[0].weight)
+
+
+def test_command_asks_whether_it_is_the_right_file(tmp_path: Path) -> None:
+    from tpcfm.cli.import_polar_mae import command
+
+    torch.save({"state_dict": {"blocks.0.mixer.A_log": torch.zeros(4)}}, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: .*FM4NPP weights: `tpcfm import-fm4npp`"):
+        command(tmp_path / "other.ckpt", tmp_path / "out", 0)
+    assert not (tmp_path / "out").exists()

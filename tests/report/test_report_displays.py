@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tpcfm.errors import ConfigError, DataError
+from tpcfm.ingest.writer import write_rejected
 from tpcfm.report.displays import DETECTORS, event_figure, prediction_figure
 from tpcfm.report.show import show_event
 from tpcfm.report.tables import Markup, number, table, with_interval
@@ -101,6 +102,15 @@ def test_bad_requests_say_what_is_there(raw: Path, tmp_path: Path) -> None:
         show_event(tmp_path / "no.h5", 0, [], tmp_path / "x.html")
     with pytest.raises(ConfigError, match=r"\.html"):
         show_event(raw, 0, [], tmp_path / "x.gif")
+
+
+@pytest.mark.parametrize(("reasons", "said"), [({}, "no event was rejected"), ({1: "why"}, "with their reasons")])
+def test_a_table_of_rejected_events_says_where_the_good_ones_are(
+    tmp_path: Path, reasons: dict[int, str], said: str
+) -> None:
+    write_rejected(tmp_path / "p.rejected.parquet", "set/p", "raw.h5", reasons)
+    with pytest.raises(DataError, match=rf"{said}.*good events are in {tmp_path}/p\.parquet"):
+        show_event(tmp_path / "p.rejected.parquet", 0, [], tmp_path / "x.html")
 
 
 def test_numbers_are_written_for_people() -> None:

@@ -11,13 +11,18 @@ def command(
     heads: int = typer.Option(0, help="attention heads; 0 means one per 64 channels, as published"),
 ) -> None:
     """Convert published PoLAr-MAE or Point-MAE weights to safetensors; nothing in the file is executed."""
+    from tpcfm.errors import CheckpointError
     from tpcfm.files import require_file, sha256
 
     require_file(checkpoint, "a published Lightning checkpoint (*.ckpt)")
     from tpcfm.models.import_polar_mae import load_released
     from tpcfm.train import save_model
 
-    model, config = load_released(checkpoint, heads or None)
+    try:
+        model, config = load_released(checkpoint, heads or None)
+    except CheckpointError as error:
+        asked = "Is it a published PoLAr-MAE or Point-MAE checkpoint? FM4NPP weights: `tpcfm import-fm4npp`"
+        raise CheckpointError(f"{error}. {asked}") from error
     unused = config.pop("unused")
     parameters = sum(p.numel() for p in model.parameters())
     digest = sha256(checkpoint)

@@ -58,8 +58,9 @@ def companion(path: Path) -> str | None:
         return _of(path, events, f"point counts of {events}, which are counted anew from it")
     if path.name == "manifest.json":
         return "manifest of its folder; the checksums in it are compared when the files it lists are checked"
-    if path.suffix == ".json" and path.with_suffix(".parquet").is_file():
-        return f"summary of {path.with_suffix('.parquet').name}"
+    table = path.name.removesuffix(".json").removesuffix(".statistics") + ".parquet"
+    if path.suffix == ".json" and path.with_name(table).is_file():
+        return f"statistics of {table}"
     return None
 
 

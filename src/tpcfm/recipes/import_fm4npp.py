@@ -1,5 +1,6 @@
 """Turn a published FM4NPP checkpoint and its box edges into a model directory."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,8 +35,12 @@ def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
         raise DataError(
             f"{edges}: no such file; the box edges of the checkpoint are needed, they are never derived anew"
         )
-    fitted, serialization = read_json(edges), RELEASED_SERIALIZATION
-    BinEdges.from_dict(fitted, source=str(edges)).check(serialization, source=str(edges))
+    serialization = RELEASED_SERIALIZATION
+    try:
+        fitted = read_json(edges)
+        BinEdges.from_dict(fitted, source=str(edges)).check(serialization, source=str(edges))
+    except DataError as error:
+        raise DataError(f"{error}. Needed are the box edges that the checkpoint was trained with") from error
     model, slots = _read(checkpoint)
     targets = TargetConfig(k=slots, candidates="later_index")
     save_model(
@@ -67,9 +72,7 @@ def _read(checkpoint: Path) -> tuple[Fm4npp, int]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{checkpoint}: no such file") from error
     except Exception as error:  # readers of zip, pickle and tensors raise a dozen different classes
-        raise CheckpointError(
-            f"{checkpoint}: cannot be read without executing code: {str(error).splitlines()[0]}"
-        ) from error
+        raise CheckpointError(f"{checkpoint}: {_unreadable(checkpoint, str(error))}") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"{checkpoint}: holds a {type(content).__name__}; needed are weights by name (a state dict)"
@@ -87,3 +90,12 @@ def _read(checkpoint: Path) -> tuple[Fm4npp, int]:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{checkpoint}: the weights do not make an FM4NPP backbone: {reason}") from error
     return model, slots
+
+
+def _unreadable(checkpoint: Path, error: str) -> str:
+    """Say why a file was not read, without what PyTorch advises: to run what is in it."""
+    if asked := re.search(r"Unsupported global: GLOBAL (\S+)", error):
+        return f"cannot be read without executing code: it asks for {asked.group(1)}; needed is a file of tensors alone"
+    if checkpoint.suffix == ".safetensors":
+        return f"not a readable safetensors file: {error.splitlines()[0]}"
+    return "not a PyTorch checkpoint (*.ckpt, *.pt) nor a .safetensors file, or damaged"

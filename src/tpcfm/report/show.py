@@ -77,12 +77,9 @@ def _ingest(file: Path, folder: Path) -> Path:
 def _from_table(table: Path, row: int, colours: Sequence[str], out: Path) -> tuple[str, int]:
     rows = pq.ParquetFile(table).metadata.num_rows
     if pq.read_schema(table).names == REJECTED.names:
-        held = (
-            f"{rows} with their reasons, and no points; `tpcfm validate` on the raw file prints them"
-            if rows
-            else "none"
-        )
-        raise DataError(f"{table}: the table of the rejected events of a file: {held}. Events to draw lie beside it")
+        held = "the rejected events with their reasons, but no points" if rows else "nothing: no event was rejected"
+        events = table.with_name(table.name.replace(".rejected", ""))
+        raise DataError(f"{table}: this table holds {held}. The good events are in {events}")
     if not 0 <= row < rows:
         raise DataError(f"{table.name}: no event {row}: it has {rows} (0 to {rows - 1})")
     names = set(pq.read_schema(table).names)
