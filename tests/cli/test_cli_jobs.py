@@ -34,6 +34,8 @@ def test_a_finished_run_is_left_as_it_is(plan, tmp_path):
     result = tpcfm("pretrain", "--plan", str(path), "--run", run, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert f"{run}: finished already" in result.stdout
+    result = tpcfm("pretrain", "--plan", str(path), "--run", run[:-3], cwd=tmp_path)
+    assert f"{run}: finished already, see" in result.stdout, "the beginning of an id stands for the run"
     assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
     (folder / "metrics.parquet").unlink()
     result = tpcfm("pretrain", "--plan", str(path), "--run", run, cwd=tmp_path)

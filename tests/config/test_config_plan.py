@@ -69,6 +69,17 @@ def test_plan_round_trip(values: dict[str, Any], tmp_path: Path) -> None:
         plan.run("no-such-run")
 
 
+def test_a_run_may_be_named_by_its_beginning_if_no_other_begins_so(values: dict[str, Any]) -> None:
+    plan = make_plan(validate(values))
+    whole = next(name for name in plan.runs if name.startswith("pretrain-polar_mae-mask0.6"))
+    assert plan.run("pretrain-polar_mae-mask0.6").id == whole
+    assert plan.run(whole).id == whole
+    with pytest.raises(ConfigError, match=r"'segment': \d+ runs of this plan begin so: segment-\S+, .* more"):
+        plan.run("segment")
+    with pytest.raises(ConfigError, match="not in this plan"):
+        plan.run("")
+
+
 def test_counted_names_and_globs(tmp_path: Path) -> None:
     for name in ("b.h5", "a.h5"):
         (tmp_path / name).touch()

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 PLAN = typer.Option(..., help="Plan file (results/plan/<hash>.json), as `tpcfm plan` and the workflow write it.")
-RUN = typer.Option(..., help="Run id, as `tpcfm plan` lists them.")
+RUN = typer.Option(..., help="Run id, as `tpcfm plan` lists them, or its beginning if only one run begins so.")
 MAX_SECONDS = typer.Option(
     None, help="Save and stop with exit code 75 before this many seconds; the same command continues."
 )
@@ -42,6 +42,7 @@ def run_job(
 
     table = Plan.read(plan)
     entry = table.run(run)
+    run = entry.id
     if entry.stage != stage:
         raise ConfigError(
             f"run {run} belongs to the stage {entry.stage!r}: call `tpcfm {entry.stage}`, not `tpcfm {stage}`"
@@ -71,3 +72,5 @@ def run_job(
     except TpcfmError as error:
         report_exit(error.exit_code)
         raise
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{run}: finished, see {workspace.run(run)}")

@@ -15,7 +15,7 @@ def command(
     ),
     scale: str | None = typer.Option(None, help="Shorthand for the overlay workflow/scales/<scale>.yaml."),
     write: Path | None = typer.Option(None, help="Write the plan file into this folder and print its path."),
-    show: str | None = typer.Option(None, help="Print one run, resolved."),
+    show: str | None = typer.Option(None, help="Print one run, resolved: its id, or the beginning of it."),
     gpu: str | None = typer.Option(
         None, help="Print jobs, hours, disk and wall time of every stage on this device: h100, a100, ... or cpu."
     ),

@@ -116,12 +116,19 @@ class Plan(Block):
     def run(self, name: str) -> Run:
         """Return one run.
 
+        Args:
+            name: its id, or the beginning of it as far as no other run begins with it (the hash need not be typed).
+
         Raises:
-            ConfigError: no such run in this plan.
+            ConfigError: no such run in this plan, or several that begin so.
         """
-        if name not in self.runs:
+        found = [name] if name in self.runs else sorted(run for run in self.runs if name and run.startswith(name))
+        if not found:
             raise ConfigError(f"run {name!r} is not in this plan; `tpcfm plan` lists its {len(self.runs)} runs")
-        return self.runs[name]
+        if len(found) > 1:
+            more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+            raise ConfigError(f"run {name!r}: {len(found)} runs of this plan begin so: {', '.join(found[:4])}{more}")
+        return self.runs[found[0]]
 
 
 class Planner:

@@ -15,7 +15,7 @@ from tpcfm.prepare.batches import Batch, collate_sequences
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.collider_task import ColliderTask, Rows, write_predictions
 from tpcfm.recipes.feature_cache import FeatureCache
-from tpcfm.recipes.sequences_support import load_backbone, model_card, new_backbone, run_record
+from tpcfm.recipes.sequences_support import card_values, load_backbone, model_card, new_backbone, run_record
 from tpcfm.train import FitResult, Objective, StepInfo, save_model, to_device
 from tpcfm.workspace import Workspace
 
@@ -99,7 +99,6 @@ class AdapterTask(ColliderTask):
             {**base, "task": name, "split": "validation", "metric": "cross_entropy", "value": value}
             for name, value in task_losses(result, self.block.tasks).items()
         ]
-        values = {f"{r['task']} {r['metric']}": r["value"] for r in rows if not r.get("class")}
         source = {
             "pretrained": f"Frozen backbone: run `{self.run.pretrained}`.",
             "imported": f"Frozen backbone: imported weights `{self.run.pretrained}`.",
@@ -117,7 +116,7 @@ class AdapterTask(ColliderTask):
                 "edges": self.store.manifest.get("edges"),
                 "detector": "sphenix",
             },
-            card=model_card(title, self.run, self.store, self.model, values, source),
+            card=model_card(title, self.run, self.store, self.model, card_values(rows), source),
             run=run_record(self.run, self.store, result.seconds)
             | ({"features": self.features.record()} if self.features else {}),
             history=result.history,

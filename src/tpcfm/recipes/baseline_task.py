@@ -13,7 +13,7 @@ from tpcfm.prepare.batches import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.collider_task import ColliderTask, Rows, write_predictions
 from tpcfm.recipes.groups_support import Collate
-from tpcfm.recipes.sequences_support import model_card, run_record
+from tpcfm.recipes.sequences_support import card_values, model_card, run_record
 from tpcfm.train import FitResult, Objective, StepInfo, save_model, to_device
 from tpcfm.workspace import Workspace
 
@@ -122,12 +122,11 @@ class BaselineTask(ColliderTask):
         """
         folder = self.workspace.run(self.run.id)
         rows = rows + self.cost_rows(model, result)
-        values = {f"{r['task']} {r['metric']}": r["value"] for r in rows if not r["class"]}
         save_model(
             folder,
             model,
             config={**config, "detector": "sphenix"},
-            card=model_card(title, self.run, self.store, model, values, what),
+            card=model_card(title, self.run, self.store, model, card_values(rows), what),
             run=run_record(self.run, self.store, result.seconds),
             history=result.history,
         )

@@ -1,5 +1,8 @@
 """One event of any file, prepared as a trained model wants it: raw file, event table or prepared cache."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from tpcfm.files import write_json
 from tpcfm.prepare import group_cache, sequence_cache
 from tpcfm.prepare.cache import write_manifest
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.train import load_config
 
 LAYOUTS = {"pilarnet": "liquid-argon", "tpcpp": "collider"}
 DETECTORS = {"pilarnet": "pilarnet", "sphenix": "tpcpp"}
@@ -61,6 +65,25 @@ def prepared_event(file: Path, row: int, config: dict[str, Any], folder: Path) -
         reason = pq.read_table(cache / "one.rejected.parquet")["reason"].to_pylist()
         raise DataError(f"{file}: event {row} cannot be used by this model: {reason[0] if reason else 'rejected'}")
     return store, 0
+
+
+@contextmanager
+def open_event(file: str | Path, row: int, run: str | Path) -> Iterator[tuple[PreparedStore, int]]:
+    """Open one event of any file as a trained model wants it: ``with open_event(file, 4, run) as (store, row): ...``.
+
+    Args:
+        file: raw file (``.h5``, ``.npz``), event table (``.parquet``) or folder of a prepared cache.
+        row: event of the file.
+        run: model directory; its ``config.json`` says how its events are prepared.
+
+    Yields:
+        A store with the event, and its row there; they last as long as the block.
+
+    Raises:
+        DataError, CheckpointError: as `prepared_event`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield prepared_event(Path(file), row, load_config(run), Path(folder))
 
 
 def _check_row(file: Path, row: int, count: int) -> None:

@@ -10,16 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.config.fm4npp import AdapterConfig, TargetConfig
-from tpcfm.config.polar_mae import PolarMaeModel
 from tpcfm.errors import CheckpointError
 from tpcfm.models.adapters import assign_points, make_adapter
 from tpcfm.models.fm4npp import Fm4npp
-from tpcfm.models.segmentation import SegmentationModel
 from tpcfm.prepare.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.recipes.group_batches import GroupBatches
 from tpcfm.recipes.picture_choice import ADAPTERS, SEGMENTATION
 from tpcfm.recipes.sequences_support import check_sequences, load_backbone, new_backbone
+from tpcfm.recipes.trained import load_model
 from tpcfm.train import StepInfo, load_config, load_weights, to_device
 
 LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
@@ -112,11 +111,7 @@ def _segment(
     trained, given = config["tokenizer"]["radius"], store.settings["radius"]
     if trained != given:
         raise CheckpointError(f"{folder}: trained on groups of radius {trained} voxels, {store.folder} has {given}")
-    model = SegmentationModel(
-        PolarMaeModel.model_validate(config["model"]), len(config["classes"]), head_hidden=config["head_hidden"]
-    )
-    load_weights(model, folder)
-    model.eval()
+    model = load_model(folder)
     info = StepInfo(step=0, epoch=0, seed=0, training=False)
     batch = GroupBatches(points=True)(store, np.array([row]), info)
     labels = model(to_device(batch, torch.device("cpu"))).argmax(1).numpy()

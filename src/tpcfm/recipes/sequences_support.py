@@ -1,6 +1,6 @@
 """What the FM4NPP recipes share: building, saving and loading the backbone, the model card."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,19 @@ def run_record(run: Run, store: PreparedStore, seconds: float) -> dict[str, Any]
         "data": store.fingerprint,
         "backends": backends.used(),
     }
+
+
+def card_values(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what a card lists of a metrics table: overall values by task and metric, with the split if it is not the test.
+
+    One metric can stand there for two splits (the calibrated Rand index: of the validation events it was tuned on, and of the test).
+    """
+    values = {}
+    for row in rows:
+        if not row.get("class"):
+            split = f"{row['split']} " if row["split"] not in ("", "test") else ""
+            values[f"{row['task']} {split}{row['metric'].removeprefix(split.strip() + '_')}"] = row["value"]
+    return values
 
 
 def model_card(
