@@ -15,7 +15,8 @@ from tpcfm.evaluate.study import collect_studies
 from tpcfm.files import read_json
 from tpcfm.report import published
 from tpcfm.report import published_comparison as by_class
-from tpcfm.report.labels import SYSTEMS, TASKS, mean_over_seeds
+from tpcfm.report.labels import TASKS, mean_over_seeds
+from tpcfm.report.names import SYSTEMS
 from tpcfm.report.style import Item
 from tpcfm.report.tables import Markup, number, table, with_interval
 from tpcfm.workspace import Workspace

@@ -7,23 +7,13 @@ from tpcfm.evaluate.study import collect_studies
 from tpcfm.report import published
 from tpcfm.report.floors import draw_majority
 from tpcfm.report.label_sizes import ari_by_size
+from tpcfm.report.names import SYSTEMS
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
 
 TASKS = {
     "tracks": ("Track finding", ("ari", "efficiency", "purity"), published.TRACKS),
     "pid": ("Particle identification", ("accuracy", "recall", "precision"), published.PID),
     "noise": ("Noise tagging", ("accuracy", "recall", "precision"), published.NOISE),
-}
-SYSTEMS = {
-    "sage": "SAGE",
-    "graph_conv": "GraphConv",
-    "gcn": "GCN",
-    "gat": "GAT",
-    "voxel_unet": "voxel U-Net with queries",
-    "eggnet": "EggNet",
-    "exatrkx": "Exa.TrkX",
-    "hept": "HEPT",
-    "kalman": "Kalman filter",
 }
 
 

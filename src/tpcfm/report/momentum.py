@@ -5,7 +5,7 @@ import pandas as pd
 from tpcfm.config.plan import Plan
 from tpcfm.evaluate.momentum_bins import MIN_POINTS, momentum_rows
 from tpcfm.evaluate.study import collect_studies
-from tpcfm.report.labels import SYSTEMS
+from tpcfm.report.names import SYSTEMS
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
 from tpcfm.report.tables import Markup, table, with_interval
 

@@ -1,10 +1,21 @@
-"""Names of PoLAr-MAE's systems, studies and tokenizers as people write them; in tables, configuration and file names stand the short ones."""
+"""Names of systems, studies, tokenizers and scores as people write them; in tables, configuration and file names stand the short ones."""
 
 STARTS = {
     "random": "random weights",
     "point_mae": "Point-MAE",
     "polar_mae": "PoLAr-MAE",
     "sparse_unet": "sparse U-Net",
+}
+SYSTEMS = {
+    "sage": "SAGE",
+    "graph_conv": "GraphConv",
+    "gcn": "GCN",
+    "gat": "GAT",
+    "voxel_unet": "voxel U-Net with queries",
+    "eggnet": "EggNet",
+    "exatrkx": "Exa.TrkX",
+    "hept": "HEPT",
+    "kalman": "Kalman filter",
 }
 MODES = {"peft": "frozen", "full": "fine-tuned"}
 TOKENIZERS = {
@@ -27,7 +38,12 @@ def plain(name: str) -> str:
 
 def plain_pair(name: str) -> str:
     """Return a comparison in words: ``polar_mae/peft against sparse_unet`` as "PoLAr-MAE, frozen against sparse U-Net"."""
-    return " against ".join(plain(tokenizer(part)) for part in name.split(" against "))
+    return " against ".join(SYSTEMS.get(part, plain(tokenizer(part))) for part in name.split(" against "))
+
+
+def score_name(metric: str) -> str:
+    """Return the name of a score over all classes."""
+    return {"ari": "ARI", "f1": "macro F1", "iou": "mean IoU"}.get(metric, metric.replace("_", " "))
 
 
 def tokenizer(name: str) -> str:

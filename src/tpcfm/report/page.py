@@ -15,8 +15,9 @@ from tpcfm.report.data import data_items
 from tpcfm.report.embed import MARK, SCRIPT
 from tpcfm.report.events import comparison_items, event_items, segmentation_pictures
 from tpcfm.report.features import feature_items
-from tpcfm.report.labels import SYSTEMS, adapter_items
+from tpcfm.report.labels import adapter_items
 from tpcfm.report.momentum import momentum_items, tracking_metrics
+from tpcfm.report.names import SYSTEMS
 from tpcfm.report.paired import paired_items
 from tpcfm.report.polar_studies import polar_study_items
 from tpcfm.report.representations import attention_items, confusion_items, reconstruction_items, token_items

@@ -8,7 +8,7 @@ import pandas as pd
 from tpcfm.config.plan import Plan
 from tpcfm.evaluate.comparisons import compare_plan
 from tpcfm.evaluate.paired import MIN_EVENTS, MIN_SEEDS
-from tpcfm.report.names import plain_pair
+from tpcfm.report.names import plain_pair, score_name
 from tpcfm.report.style import Item
 from tpcfm.report.tables import Markup, table, with_interval
 
@@ -33,7 +33,10 @@ TITLES = {
     "variants_probe": "Variants of the pretraining: probe F1 against the unchanged one",
     "mask_ratio_probe": "Mask ratio: probe F1 against the default",
 }
-NOTES = {"probe_fifth": ", after a fifth of the steps", "tuned": ", decision tuned on validation events"}
+NOTES = {"probe_fifth": ", after a fifth of the steps"}
+TUNED = ", decision tuned on validation events"
+TASKS = {"tracks": "track finding", "pid": "particle identification", "noise": "noise tagging"}
+"""Named in the rows of studies that have several tasks."""
 SIGNS = {"above": "▲", "below": "▼", "zero inside": "○", "no interval": "?"}
 
 
@@ -49,7 +52,7 @@ def paired_items(plan: Plan) -> list[Item]:
         return []
     # Systems trained with different class weights decide differently between classes: tuned decisions are rows of their own.
     tuned = frame["metric"].str.endswith(CALIBRATED)
-    frame = frame.assign(task=frame["task"].mask(tuned, "tuned"), metric=frame["metric"].str.removesuffix(CALIBRATED))
+    frame = frame.assign(tuned=tuned, metric=frame["metric"].str.removesuffix(CALIBRATED))
     items = [_open_questions(frame)]
     for study, rows in frame.groupby("study", sort=False):
         items.append(_table(str(study), rows))
@@ -60,8 +63,9 @@ def _table(study: str, rows: pd.DataFrame) -> Item:
     scores = list(dict.fromkeys(zip(rows["metric"], rows["class"], strict=True)))
     one_metric = len({m for m, _ in scores}) == 1
     body: list[list[object]] = []
-    for (name, task, _), part in rows.groupby(["comparison", "task", "n_labels"], sort=False):
-        label = f"{plain_pair(str(name))}{NOTES.get(str(task), '')}"
+    several = rows["task"].isin(TASKS).all() and rows["task"].nunique() > 1
+    for (name, task, tuned, _), part in rows.groupby(["comparison", "task", "tuned", "n_labels"], sort=False):
+        label = (f"{TASKS[str(task)]}: " if several else "") + plain_pair(str(name)) + _note(task, tuned)
         cells: list[object] = []
         for score in scores:
             found = part[(part["metric"] == score[0]) & (part["class"] == score[1])]
@@ -76,7 +80,7 @@ def _table(study: str, rows: pd.DataFrame) -> Item:
                 *cells,
             ]
         )
-    heads = [(c or "mean") if one_metric else m for m, c in scores]
+    heads = [(c or "mean") if one_metric else score_name(m) for m, c in scores]
     caption = (
         "First minus second, paired by seed, with the 95 % interval over seeds and resampled test events (over seeds alone where runs "
         f"have no scores per event). {SIGNS['above']} above, {SIGNS['below']} below, {SIGNS['zero inside']} zero inside the interval, "
@@ -94,12 +98,18 @@ def _cell(row: pd.Series) -> Markup:
 def _open_questions(frame: pd.DataFrame) -> Item:
     """List, comparison by comparison, what is not shown: zero inside, one seed, or fewer seeds or events than a claim needs."""
     body: list[list[object]] = []
-    for (study, name, task, _), part in frame.groupby(["study", "comparison", "task", "n_labels"], sort=False):
+    keys = ["study", "comparison", "task", "tuned", "n_labels"]
+    several = set(frame[frame["task"].isin(TASKS)].groupby("study")["task"].nunique().loc[lambda n: n > 1].index)
+    for (study, name, task, tuned, _), part in frame.groupby(keys, sort=False):
         said = {
             verdict: ", ".join(_name(row) for row in part[part["verdict"] == verdict].to_dict("records"))
             for verdict in SIGNS
         }
-        where = TITLES.get(str(study), str(study)) + NOTES.get(str(task), "")
+        where = (
+            TITLES.get(str(study), str(study))
+            + (f", {TASKS[str(task)]}" if study in several else "")
+            + _note(task, tuned)
+        )
         enough = "yes" if part["enough"].all() else "no"
         body.append([f"{where}: {plain_pair(str(name))}", _labels(part), *(said[v] or "–" for v in SIGNS), enough])
     caption = (
@@ -116,6 +126,11 @@ def _labels(part: pd.DataFrame) -> object:
     return count if count > 0 else ""
 
 
+def _note(task: object, tuned: object) -> str:
+    return NOTES.get(str(task), "") + (TUNED if tuned else "")
+
+
 def _name(row: Mapping[Any, Any]) -> str:
-    """Name a score: the class where it has one, else the metric (F1 without a class is the mean)."""
-    return str(row["class"]) or ("mean" if row["metric"] == "f1" else str(row["metric"]))
+    """Name a score: the class where it has one, else the metric, or "mean" where the title of the study names that."""
+    named = "F1" in TITLES.get(str(row["study"]), "")
+    return str(row["class"]) or ("mean" if named else score_name(str(row["metric"])))
