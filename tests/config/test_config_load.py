@@ -1,6 +1,7 @@
 """A wrong key, type or combination stops with a message naming key, value and what is allowed; overlays merge by key."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,11 @@ def test_the_schema_of_the_editor_is_the_one_of_the_code() -> None:
     shipped = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
     shipped.pop("$schema")
     assert shipped == json.loads(json.dumps(WorkflowConfig.model_json_schema())), "run `make schema`"
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "workflow" / "overlays").glob("*.yaml")), ids=lambda p: p.stem)
+def test_overlays_are_valid_on_the_scale_that_they_name(values: dict[str, Any], overlay: Path) -> None:
+    scale = re.search(r"workflow/scales/(\w+)\.yaml", overlay.read_text())
+    assert scale, f"{overlay.name}: its head names no scale"
+    under = yaml.safe_load((ROOT / scale[0]).read_text())
+    validate(merge(merge(values, under), yaml.safe_load(overlay.read_text())))
