@@ -110,6 +110,9 @@ def test_long_and_empty_events_are_put_aside_with_a_reason(tmp_path):
     ]
     assert "200 points, above max_points = 100" in rejected[1]["reason"]
     assert store.manifest["rejected"] == 2
+    config, edges = SerializationConfig(max_points=100), tmp_path / "cache" / "edges.json"
+    counts = write_part(tmp_path / "cache.parquet", edges, tmp_path / "again.arrow", config, TargetConfig(k=2))
+    assert counts == {"events": 4, "points": 180, "rejected": 2}
 
 
 def test_missing_edges_stop_the_part(tmp_path):

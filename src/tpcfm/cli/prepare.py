@@ -93,9 +93,12 @@ def fit_edges(
     settings = _block(SerializationConfig, config)
     _tables(*events)
     from tpcfm.prepare import sequence_cache
+    from tpcfm.prepare.serialization import BinEdges
 
     sequence_cache.fit_edges(events, out, settings)
-    print(f"{out}: bin edges from {len(events)} event table(s)")
+    edges = BinEdges.load(out)
+    boxes = " x ".join(map(str, edges.bins))
+    print(f"{out}: {boxes} boxes in eta, phi, r from {edges.n_events} training events of {len(events)} event table(s)")
 
 
 @app.command("model-edges")
@@ -130,8 +133,8 @@ def sequences(
     require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.prepare import sequence_cache
 
-    sequence_cache.write_part(events, edges, out, *blocks)
-    print(f"{out}: written")
+    counts = sequence_cache.write_part(events, edges, out, *blocks)
+    print(f"{out}: {counts['events']} events, {counts['points']} points, {counts['rejected']} events rejected")
 
 
 def _sequence_blocks(given: str) -> tuple[Any, Any]:

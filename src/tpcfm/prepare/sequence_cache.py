@@ -179,7 +179,9 @@ def cache_settings(edges: BinEdges, serialization: SerializationConfig, targets:
     }
 
 
-def write_part(events: Path, edges: Path, out: Path, serialization: SerializationConfig, targets: TargetConfig) -> None:
+def write_part(
+    events: Path, edges: Path, out: Path, serialization: SerializationConfig, targets: TargetConfig
+) -> dict[str, int]:
     """Serialise the events of one table, find their targets, and write one part of a sequences cache.
 
     Events without points, or above ``serialization.max_points``, go to ``<part>.rejected.parquet`` with the reason.
@@ -189,12 +191,16 @@ def write_part(events: Path, edges: Path, out: Path, serialization: Serializatio
         edges: the edges file of this cache; it must exist and fit the settings.
         out: the ``.arrow`` part to write.
 
+    Returns:
+        ``events``, ``points`` and ``rejected`` counts.
+
     Raises:
         DataError: table or edges are missing, damaged or made for other settings.
     """
     fitted = BinEdges.load(edges)
     fitted.check(serialization, source=str(edges))
     rejected = []
+    points = 0
     settings = cache_settings(fitted, serialization, targets)
     with part_writer(out, SCHEMA, kind="sequences", settings=settings) as part:
         for event in read_events(events):
@@ -205,6 +211,8 @@ def write_part(events: Path, edges: Path, out: Path, serialization: Serializatio
                 reason = f"{event.n_points} points, above max_points = {serialization.max_points}"
             if reason is None:
                 part.add(sequence_event(event, fitted, serialization, targets))
+                points += event.n_points
             else:
                 rejected.append({"event_id": event.event_id, "file": events.name, "row": event.row, "reason": reason})
     write_rejected(out, rejected)
+    return {"events": part.events, "points": points, "rejected": len(rejected)}
