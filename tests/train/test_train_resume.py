@@ -106,6 +106,47 @@ def test_a_signal_saves_at_the_next_step(tmp_path, number):
     assert (tmp_path / "parts" / "checkpoint-000000003.pt").is_file()
 
 
+@pytest.fixture
+def foreground():
+    """A process that hears Ctrl-C, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+class PressedCtrlC(ToyObjective):
+    """Ctrl-C at step 3, as often as said."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def counts(self, batch, info):
+        while info.step == 3 and self.times:
+            self.times -= 1
+            signal.raise_signal(signal.SIGINT)
+        return super().counts(batch, info)
+
+
+def test_ctrl_c_saves_at_the_next_step(tmp_path, foreground):
+    with pytest.raises(Interrupted, match=r"stopped at step 3 of 6 .signal SIGINT"):
+        toy_fit(tmp_path / "parts", toy_config(), objective=PressedCtrlC(1))
+    assert (tmp_path / "parts" / "checkpoint-000000003.pt").is_file()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path, foreground):
+    with pytest.raises(KeyboardInterrupt):
+        toy_fit(tmp_path / "parts", toy_config(), objective=PressedCtrlC(2))
+    assert not (tmp_path / "parts" / "checkpoint-000000003.pt").is_file()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path, foreground):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, result = toy_fit(tmp_path / "parts", toy_config(), objective=PressedCtrlC(1))
+    assert result.steps == 6
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_terminated_or_killed_process_is_continued(tmp_path, caplog, number):
     script = tmp_path / "job.py"

@@ -39,17 +39,22 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
-        """Catch SIGTERM, SIGUSR1 and SIGURG (in the main thread only, where Python delivers signals), then put the handlers
-        back."""
+        """Catch SIGTERM, SIGUSR1, SIGURG and one SIGINT (in the main thread only, where Python delivers signals), then put
+        the handlers back. A second SIGINT (Ctrl-C) interrupts at once; one that is ignored, as in background jobs, stays ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
 
         def note(number: int, frame: FrameType | None) -> None:
             self.signal = f"signal {signal.Signals(number).name}"
-            _log.warning("%s received: saving at the next step", self.signal)
+            again = ""
+            if number == signal.SIGINT:
+                signal.signal(signal.SIGINT, before[signal.SIGINT])
+                again = " (again: stop at once, without saving)"
+            _log.warning("%s received: saving at the next step%s", self.signal, again)
 
-        before = {s: signal.signal(s, note) for s in _SIGNALS}
+        caught = [s for s in (*_SIGNALS, signal.SIGINT) if s != signal.SIGINT or signal.getsignal(s) != signal.SIG_IGN]
+        before = {s: signal.signal(s, note) for s in caught}
         try:
             yield self
         finally:
