@@ -216,3 +216,16 @@ def test_verb_writes_every_format(two_systems, tmp_path):
     result = CliRunner().invoke(app, [*words[:-1], "point=x"])
     assert isinstance(result.exception, ConfigError)
     assert "is not column=value" in str(result.exception)
+
+
+def test_a_score_that_only_newer_runs_have_is_left_out_and_the_others_stand(two_systems):
+    good, weak, events = two_systems
+    whole = compare(good, weak, events=events).set_index(["metric", "class"])
+    path = events["weak-3"]
+    frame = pd.read_parquet(path)
+    frame[frame["metric"] != "iou"].to_parquet(path)  # as if made before there was this score
+    weak = weak[(weak["run"] != "weak-3") | (weak["metric"] != "iou")]
+    found = compare(good, weak, events=events).set_index(["metric", "class"])
+    assert "iou" in whole.index.get_level_values(0)
+    assert "iou" not in found.index.get_level_values(0)
+    pd.testing.assert_frame_equal(found, whole.drop("iou", level="metric"))

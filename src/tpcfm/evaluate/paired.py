@@ -242,6 +242,8 @@ def _group(task: str, rows: pd.DataFrame, events: EventFiles) -> _Group:
     index = pd.MultiIndex.from_product([by_seed["seed"], repeats, ids], names=["seed", "repeat", "event_id"])
     sums = {}
     for column, part in frame.groupby(["metric", "class"], sort=False):
+        if part["seed"].nunique() < len(by_seed):
+            continue  # a run made before there was this score; its metrics table has a hole there, too
         full = part.set_index(["seed", "repeat", "event_id"])[["numerator", "denominator"]]
         if len(full) != len(index) or full.index.duplicated().any():
             raise DataError(
