@@ -69,6 +69,13 @@ def test_plan_round_trip(values: dict[str, Any], tmp_path: Path) -> None:
         plan.run("no-such-run")
 
 
+@pytest.mark.parametrize("content", ["[1, 2]", '{"runs": {}}'])
+def test_a_file_that_is_no_plan_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"other\.json: not a plan"):
+        Plan.read(tmp_path / "other.json")
+
+
 def test_a_run_may_be_named_by_its_beginning_if_no_other_begins_so(values: dict[str, Any]) -> None:
     plan = make_plan(validate(values))
     whole = next(name for name in plan.runs if name.startswith("pretrain-polar_mae-mask0.6"))

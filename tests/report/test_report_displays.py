@@ -102,6 +102,9 @@ def test_bad_requests_say_what_is_there(raw: Path, tmp_path: Path) -> None:
         show_event(tmp_path / "no.h5", 0, [], tmp_path / "x.html")
     with pytest.raises(ConfigError, match=r"\.html"):
         show_event(raw, 0, [], tmp_path / "x.gif")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"cut\.parquet: not a readable Parquet file"):
+        show_event(tmp_path / "cut.parquet", 0, [], tmp_path / "x.html")
 
 
 @pytest.mark.parametrize(("reasons", "said"), [({}, "no event was rejected"), ({1: "why"}, "with their reasons")])

@@ -94,6 +94,9 @@ def test_a_damaged_or_missing_directory_is_named(folder, tmp_path):
         load_weights(toy_model(), tmp_path / "nowhere")
     with pytest.raises(DataError, match="no such file"):
         load_config(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(DataError, match=r"config\.json: holds a list"):
+        load_config(tmp_path)
 
 
 def test_a_pickle_in_place_of_weights_is_not_executed(tmp_path):

@@ -7,10 +7,11 @@ exactly what depends on it. The Snakefile and the command line both read the pla
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from tpcfm.config.base import Block
 from tpcfm.config.data import ColliderSource, LArTPCSource
+from tpcfm.config.load import explain
 from tpcfm.config.run import Run
 from tpcfm.config.sources import expand, part_name
 from tpcfm.config.workflow import WorkflowConfig
@@ -110,8 +111,19 @@ class Plan(Block):
 
     @classmethod
     def read(cls, path: str | Path) -> "Plan":
-        """Read a plan file."""
-        return cls.model_validate(read_json(path))
+        """Read a plan file.
+
+        Raises:
+            DataError: missing or not JSON.
+            ConfigError: not a plan, or one of another version.
+        """
+        try:
+            return cls.model_validate(read_json(path))
+        except ValidationError as error:
+            first = explain(error).splitlines()[0].strip()
+            raise ConfigError(
+                f"{path}: not a plan of this version: {first}; `tpcfm plan --write FOLDER` makes one"
+            ) from error
 
     def run(self, name: str) -> Run:
         """Return one run.

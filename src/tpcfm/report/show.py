@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import pyarrow.parquet as pq
 
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.files import write_text
+from tpcfm.ingest.manifest import open_table
 from tpcfm.ingest.schema import REJECTED
 from tpcfm.report.displays import CONFIG, event_figure, prediction_figure
 from tpcfm.report.events import COLUMNS, read_event
@@ -75,14 +75,15 @@ def _ingest(file: Path, folder: Path) -> Path:
 
 
 def _from_table(table: Path, row: int, colours: Sequence[str], out: Path) -> tuple[str, int]:
-    rows = pq.ParquetFile(table).metadata.num_rows
-    if pq.read_schema(table).names == REJECTED.names:
+    with open_table(table) as opened:
+        rows, columns = opened.metadata.num_rows, opened.schema_arrow.names
+    if columns == REJECTED.names:
         held = "the rejected events with their reasons, but no points" if rows else "nothing: no event was rejected"
         events = table.with_name(table.name.replace(".rejected", ""))
         raise DataError(f"{table}: this table holds {held}. The good events are in {events}")
     if not 0 <= row < rows:
         raise DataError(f"{table.name}: no event {row}: it has {rows} (0 to {rows - 1})")
-    names = set(pq.read_schema(table).names)
+    names = set(columns)
     if {"truth", "prediction"} <= names:
         return _show_prediction(pd.read_parquet(table).iloc[row], out)
     event = read_event(table, row)

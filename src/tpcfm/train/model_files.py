@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tpcfm.errors import DataError
 from tpcfm.files import read_json
 
 WEIGHTS, CONFIG, CARD, RUN, LOG = "model.safetensors", "config.json", "README.md", "run.json", "log.parquet"
@@ -12,6 +13,10 @@ def load_config(folder: str | Path) -> dict[str, Any]:
     """Return ``config.json`` of a model directory.
 
     Raises:
-        DataError: missing or not JSON.
+        DataError: missing, not JSON, or not an object.
     """
-    return read_json(Path(folder) / CONFIG)
+    path = Path(folder) / CONFIG
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: holds a {type(found).__name__}; needed is an object with `architecture`")
+    return found
