@@ -73,6 +73,14 @@ def markdown(frame: pd.DataFrame, digits: int = 4) -> str:
     return "\n".join(lines) + "\n"
 
 
+def fits(plan: Plan, workspace: Workspace) -> pd.DataFrame:
+    """Return the scaling laws of this plan: a folder of results may also hold those of another plan over the same runs."""
+    path = workspace.root / "studies" / "scaling" / "fits.parquet"
+    laws = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=["study"])
+    own = {name for name, study in plan.studies.items() if name.startswith("scaling_") and len(study.points) > 2}
+    return laws[laws["study"].isin(own)]
+
+
 def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, workspace: Workspace) -> Iterator[str]:
     """Yield the parts of the page."""
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
@@ -102,10 +110,9 @@ def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, 
     names = ["run", "parameters", "points_seen", "flops", "validation_loss", "floor_own_position", "floor_mean"]
     names += ["loss", "chamfer", "energy", "probe_f1"]
     yield markdown(wide[[c for c in names if c in wide]].fillna(""))
-    fits = workspace.root / "studies" / "scaling" / "fits.parquet"
-    if fits.exists():
+    if len(laws := fits(plan, workspace)):
         yield "\n## Scaling laws\n"
-        yield markdown(pd.read_parquet(fits))
+        yield markdown(laws)
     cost = sum(
         json.loads(p.read_text()).get("seconds", 0.0) for run in done if (p := workspace.run(run) / "run.json").exists()
     )
@@ -128,6 +135,8 @@ def main() -> None:
     means(table).to_csv(given.out / "scores.csv", index=False, float_format="%.5g")
     (given.out / "README.md").write_text("\n".join(page(plan, given.command, table, compared, workspace)) + "\n")
     for figure in sorted((workspace.root / "report" / "figures").glob("*.png")):
+        if figure.name.startswith("scaling") and fits(plan, workspace).empty:
+            continue
         if figure.stat().st_size < FIGURES * 1024 and not figure.name.startswith(("data-", "groups-")):
             shutil.copy(figure, given.out / figure.name)
     print(f"{given.out}: {table['run'].nunique()} runs, {len(compared)} comparisons")
