@@ -222,7 +222,7 @@ def _costs(name: str, title: str, plan: Plan, rows: pd.DataFrame, reference: Ref
         "on",
         "events/s",
         "ended by",
-        "clustering",
+        "clustering or decision",
         "reduced",
     ]
     return table(name, title, head, body, caption)
