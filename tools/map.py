@@ -41,7 +41,8 @@ simulate writes the same raw formats
 `train` knows no particular model; a recipe is where they meet. The workflow (`Snakefile`, `workflow/rules/`) knows only the plan
 (`tpcfm.config.plan`) and the command line. What one part may rely on in another: [contracts](reference/contracts.md).
 
-Outside the package: `config.yaml` (the demo) and `workflow/scales/`, `workflow/overlays/` (laid over it) hold every scientific choice; `profiles/` says where jobs run;
+Outside the package: `config.yaml` (the demo) and `workflow/scales/`, `workflow/overlays/` (laid over it) hold every scientific choice;
+`profiles/` says where jobs run;
 `envs/` holds the locks (`tools/lock.py` writes them); `containers/` the images; `benchmarks/` ratios of speed and memory; `tests/` mirrors the package;
 `results/` is written by the workflow.
 

@@ -153,7 +153,10 @@ def test_a_system_without_weights_has_no_size(plan):
 def test_a_clustering_at_the_edge_of_its_grid_is_marked(plan):
     write(plan, tuned_at_edge=1.0)
     items = {item.name: item for item in comparison_tables(plan)}
-    assert rows_with_labels(items["table-tracks-cost"], "EggNet")["clustering or decision"] == "tuned at the edge of the grid"
+    assert (
+        rows_with_labels(items["table-tracks-cost"], "EggNet")["clustering or decision"]
+        == "tuned at the edge of the grid"
+    )
 
 
 def test_the_ending_counts_seeds():
