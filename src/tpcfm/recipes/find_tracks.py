@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from torch import Tensor
+
 from tpcfm.config.run import Run
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.models.adapters import TrackSet, assign_points, track_chances
-from tpcfm.models.track_decision import TrackDecision
+from tpcfm.prepare.batches import Batch
 from tpcfm.recipes.adapter_task import AdapterTask
 from tpcfm.recipes.collider_task import SHOWN_EVENTS, shown_events
 from tpcfm.recipes.decision_choice import TUNING_EVENTS, TrackEvent, as_decision, choose_decision
@@ -36,9 +39,12 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     tuning_seconds = time.monotonic() - started
     scores = TrackScores(task.store, task.test, workspace, run.dataset)
     shown: list[dict[str, Any]] = []
-    for rows, batch, found in task.predict(partial(_answer, as_decision(chosen.choice))):
-        scores.update(rows, batch, found["tracks"], found["calibrated"])
-        shown += shown_events(task.store, rows, batch, batch["track"], found["tracks"], SHOWN_EVENTS - len(shown))
+    for rows, batch, sets in task.answers(task.model, partial(_published, task)):
+        found = sets.labels.cpu().numpy()
+        # The clock of `answers` counts one decision, the published one.
+        calibrated = assign_points(sets.last, as_decision(chosen.choice)).cpu().numpy()
+        scores.update(rows, batch, found, calibrated)
+        shown += shown_events(task.store, rows, batch, batch["track"], found, SHOWN_EVENTS - len(shown))
     scores.write(workspace.run(run.id))
     metrics = task.task_rows("tracks", scores.values(), scores.intervals())
     metrics += task.task_rows("tracks", {"ari_calibrated": chosen.value}, split="validation")
@@ -48,8 +54,17 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     task.finish(result, "FM4NPP track finding", metrics, shown)
 
 
-def _answer(decision: TrackDecision, sets: list[TrackSet]) -> dict[str, Any]:
-    return {"tracks": assign_points(sets[-1]), "calibrated": assign_points(sets[-1], decision)}
+@dataclass(frozen=True)
+class _Answer:
+    """The last set of queries and what the published decision makes of it."""
+
+    last: TrackSet
+    labels: Tensor
+
+
+def _published(task: AdapterTask, batch: Batch) -> _Answer:
+    last = task.output(batch)[-1]
+    return _Answer(last, assign_points(last))
 
 
 def _held_out(task: AdapterTask) -> Iterator[TrackEvent]:
