@@ -20,6 +20,8 @@ Sums = dict[tuple[str, str], npt.NDArray[np.float64]]
 """``(metric, class)`` to ``(E, 2)``: numerator and denominator of each event; class "" is a score over all classes."""
 
 NAME = "event_scores.parquet"
+CALIBRATED = "_calibrated"
+"""Ending of the scores under a decision chosen on validation events."""
 COLUMNS = ("event_id", "task", "repeat", "metric", "class", "numerator", "denominator")
 TRACKING_EVENTS = {"ari": (1, 0), "efficiency": (6, 7), "purity": (6, 8)}  # columns of TrackingTally.table
 

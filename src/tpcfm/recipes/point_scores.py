@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tpcfm.evaluate.classification import PER_CLASS, ConfusionTally
-from tpcfm.evaluate.event_scores import Sums
+from tpcfm.evaluate.event_scores import CALIBRATED, Sums
 from tpcfm.evaluate.segmentation import tune_decision_weights
 
-CALIBRATED = "_calibrated"
 TUNING_POINTS = 200_000
 Rows = list[dict[str, Any]]
 RowMaker = Callable[[dict[str, float], dict[str, tuple[float, float]], str], Rows]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tpcfm.config.fm4npp import AdapterConfig, TargetConfig
 from tpcfm.errors import CheckpointError
-from tpcfm.models.adapters import assign_points, make_adapter
+from tpcfm.models.adapters import assign_points
 from tpcfm.models.fm4npp import Fm4npp
 from tpcfm.prepare.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
@@ -19,7 +19,7 @@ from tpcfm.recipes.group_batches import GroupBatches
 from tpcfm.recipes.picture_choice import ADAPTERS, SEGMENTATION
 from tpcfm.recipes.sequences_support import check_sequences, load_backbone, new_backbone
 from tpcfm.recipes.trained import load_model
-from tpcfm.train import StepInfo, load_config, load_weights, to_device
+from tpcfm.train import StepInfo, load_config, to_device
 
 LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
 
@@ -81,8 +81,7 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         raise CheckpointError(f"{folder}: a model of architecture {config.get('architecture')!r}, not an adapter")
     check_sequences(folder, config, store)
     block = AdapterConfig.model_validate(config["adapter"])
-    head = make_adapter(block)
-    load_weights(head, folder)
+    head = load_model(folder)
     backbone = None
     if block.start in ("pretrained", "imported"):
         beside = folder.parent / str(config["pretrained"])
@@ -91,7 +90,7 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         backbone = load_backbone(beside, store)
     elif block.start == "random":
         backbone = new_backbone(block.model, TargetConfig(), block.seed)
-    return Adapter(block, head.eval(), None if backbone is None else backbone.eval())
+    return Adapter(block, head, None if backbone is None else backbone.eval())
 
 
 @torch.no_grad()

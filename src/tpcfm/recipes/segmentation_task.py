@@ -13,8 +13,8 @@ from tpcfm.config.run import Run
 from tpcfm.detectors import pilarnet
 from tpcfm.errors import ConfigError
 from tpcfm.evaluate.classification import confusion_matrix
+from tpcfm.evaluate.event_scores import CALIBRATED, Sums, confusion_sums, write_event_scores
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
-from tpcfm.evaluate.event_scores import Sums, confusion_sums, write_event_scores
 from tpcfm.evaluate.segmentation import (
     batched_scores,
     confusion_rows,
@@ -143,7 +143,7 @@ class SegmentationTask:
         shown = set(spread(rows, SHOWN_EVENTS).tolist())
         offsets = {"": np.zeros(len(CLASSES))}
         if calibrate:
-            offsets["_calibrated"] = self.tune(model)
+            offsets[CALIBRATED] = self.tune(model)
         matrices: dict[str, list[npt.NDArray[np.int64]]] = {suffix: [] for suffix in offsets}
         events, position = [], 0
         for batch, log_p in self.predict(model, rows):
@@ -168,7 +168,7 @@ class SegmentationTask:
         if calibrate:
             table += [
                 {"metric": "decision_offset", "class": name, "value": float(value)}
-                for name, value in zip(CLASSES, offsets["_calibrated"])
+                for name, value in zip(CLASSES, offsets[CALIBRATED])
             ]
         write_event_scores(folder / EVENT_SCORES, self.store.event_ids(rows), [("segmentation", 0, sums)])
         common = {

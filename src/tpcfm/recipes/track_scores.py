@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tpcfm.evaluate.event_scores import CALIBRATED, tracking_sums, write_event_scores
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
-from tpcfm.evaluate.event_scores import tracking_sums, write_event_scores
 from tpcfm.evaluate.momentum_bins import MomentumTally
 from tpcfm.evaluate.selected_tracks import SelectedTally, read_particles
 from tpcfm.evaluate.tracking import TrackingTally
@@ -17,7 +17,6 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
-CALIBRATED = "_calibrated"
 Value = TypeVar("Value")
 
 

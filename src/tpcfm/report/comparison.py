@@ -16,7 +16,7 @@ from tpcfm.files import read_json
 from tpcfm.report import published
 from tpcfm.report import published_comparison as by_class
 from tpcfm.report.labels import TASKS, mean_over_seeds
-from tpcfm.report.names import SYSTEMS
+from tpcfm.report.names import SYSTEMS, score_name
 from tpcfm.report.style import Item
 from tpcfm.report.tables import Markup, number, table, with_interval
 from tpcfm.workspace import Workspace
@@ -41,7 +41,7 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "exatrkx": ExaTrkxConfig,
     "hept": HeptConfig,
 }
-CALIBRATED = {"f1_calibrated": "macro F1, calibrated", "ari_calibrated": "ARI, decision calibrated"}
+FURTHER = {"f1_calibrated": "macro F1, calibrated", "ari_calibrated": "ARI, decision calibrated"}
 NOT_SIZES = ("eps", "thresholds", "min_cluster", "min_samples", "stage_steps")
 SELECTED = {"": "helix fit", "_truth": "truth", "_primary": "from the beam line"}
 Key = tuple[str, int]
@@ -66,7 +66,7 @@ def comparison_tables(plan: Plan) -> list[Item]:
                 metrics,
                 reference,
                 by_class.MAJORITY.get(task),
-                CALIBRATED,
+                FURTHER,
             )
         )
         items.append(_costs(f"table-{task}-cost", f"{title}: size and cost", plan, whole, reference))
@@ -148,7 +148,7 @@ def _scores(
             " Calibrated: decisions with one offset per class, chosen on validation events; it shows what a network knows of a rare class "
             "that is hardly ever the most probable one."
         )
-    names = [m.replace("_", " ").replace("ari", "ARI") for m in metrics]
+    names = [score_name(m) for m in metrics]
     head = [h for title in names for h in (title, f"{title}, paper")]
     return table(name, title, ["system", "labels", "seeds", *head, *((further or {})[m] for m in alone)], body, caption)
 
@@ -170,7 +170,7 @@ def given_clusterings(rows: pd.DataFrame) -> list[Item]:
         "The same networks, with the parameters of the clustering as published in place of those tuned on validation events; of the Kalman "
         "filter its default cuts. Paper: arXiv 2508.14087, Table 2 and App. C."
     )
-    head = [h for m in metrics for h in (m.replace("ari", "ARI"), f"{m.replace('ari', 'ARI')}, paper")]
+    head = [h for m in metrics for h in (score_name(m), f"{score_name(m)}, paper")]
     return [
         table(
             "table-tracks-given",

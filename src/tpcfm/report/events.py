@@ -11,13 +11,13 @@ from tpcfm.config.plan import Plan
 from tpcfm.config.plan_pictures import compared_runs
 from tpcfm.report.displays import event_figure
 from tpcfm.report.embed import show_figure, show_picture
+from tpcfm.report.names import TASKS
 from tpcfm.report.pictures_fm4npp import comparison_picture, pair_picture
 from tpcfm.report.pictures_polar_mae import segmentation_picture
 from tpcfm.report.stills import still_figure
 from tpcfm.report.style import Item, Sheet
 from tpcfm.workspace import Workspace
 
-COLLIDER_TASKS = {"tracks": "Track finding", "pid": "Particle identification", "noise": "Noise tagging"}
 COLLIDER_NOTES = {
     "tracks": "A predicted track has the colour of the true track it shares most points with. Efficiency, purity: double majority.",
     "pid": "Above: points predicted of each species, recall and precision.",
@@ -107,7 +107,7 @@ def comparison_items(plan: Plan, workspace: Workspace, pictures: Path, sheet: Sh
         sheet: keeps the stills.
     """
     items = []
-    for task, title in COLLIDER_TASKS.items():
+    for task, title in TASKS.items():
         runs = {name: run for name, run in compared_runs(plan, task).items() if _predictions(workspace, run).exists()}
         if not runs:
             continue

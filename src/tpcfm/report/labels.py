@@ -8,12 +8,13 @@ from tpcfm.report import published
 from tpcfm.report.floors import draw_majority
 from tpcfm.report.label_sizes import ari_by_size
 from tpcfm.report.names import SYSTEMS
+from tpcfm.report.names import TASKS as TASK_NAMES
 from tpcfm.report.style import Item, Sheet, colour, legend, log_axes, marker
 
 TASKS = {
-    "tracks": ("Track finding", ("ari", "efficiency", "purity"), published.TRACKS),
-    "pid": ("Particle identification", ("accuracy", "recall", "precision"), published.PID),
-    "noise": ("Noise tagging", ("accuracy", "recall", "precision"), published.NOISE),
+    "tracks": (TASK_NAMES["tracks"], ("ari", "efficiency", "purity"), published.TRACKS),
+    "pid": (TASK_NAMES["pid"], ("accuracy", "recall", "precision"), published.PID),
+    "noise": (TASK_NAMES["noise"], ("accuracy", "recall", "precision"), published.NOISE),
 }
 
 

@@ -17,6 +17,8 @@ SYSTEMS = {
     "hept": "HEPT",
     "kalman": "Kalman filter",
 }
+TASKS = {"tracks": "Track finding", "pid": "Particle identification", "noise": "Noise tagging"}
+"""Downstream tasks of the collider TPC."""
 MODES = {"peft": "frozen", "full": "fine-tuned"}
 TOKENIZERS = {
     "cnms": "C-NMS + ball query",

@@ -7,8 +7,9 @@ import pandas as pd
 
 from tpcfm.config.plan import Plan
 from tpcfm.evaluate.comparisons import compare_plan
+from tpcfm.evaluate.event_scores import CALIBRATED
 from tpcfm.evaluate.paired import MIN_EVENTS, MIN_SEEDS
-from tpcfm.report.names import plain_pair, score_name
+from tpcfm.report.names import TASKS, plain_pair, score_name
 from tpcfm.report.style import Item
 from tpcfm.report.tables import Markup, table, with_interval
 
@@ -21,7 +22,6 @@ SHOWN = {
     "noise": ("accuracy", "recall", "precision", "f1_calibrated"),
 }
 """Scores on the page; `tpcfm compare --plan` writes all of them. Of the collider tasks only those over all classes."""
-CALIBRATED = "_calibrated"
 TITLES = {
     "probe": "Probe of frozen tokens, F1",
     "segmentation": "Segmentation with few labels, F1",
@@ -34,9 +34,9 @@ TITLES = {
     "mask_ratio_probe": "Mask ratio: probe F1 against the default",
 }
 NOTES = {"probe_fifth": ", after a fifth of the steps"}
+KEYS = ["comparison", "task", "named", "tuned", "n_labels"]
+"""What a row of the tables is about."""
 TUNED = ", decision tuned on validation events"
-TASKS = {"tracks": "track finding", "pid": "particle identification", "noise": "noise tagging"}
-"""Named in the rows of studies that have several tasks."""
 SIGNS = {"above": "▲", "below": "▼", "zero inside": "○", "no interval": "?"}
 
 
@@ -52,7 +52,10 @@ def paired_items(plan: Plan) -> list[Item]:
         return []
     # Systems trained with different class weights decide differently between classes: tuned decisions are rows of their own.
     tuned = frame["metric"].str.endswith(CALIBRATED)
-    frame = frame.assign(tuned=tuned, metric=frame["metric"].str.removesuffix(CALIBRATED))
+    # A study of several collider tasks names the task in its rows.
+    several = frame["task"].where(frame["task"].isin(TASKS)).groupby(frame["study"]).transform("nunique") > 1
+    named = frame["task"].map(TASKS).where(several, "").fillna("").str.lower()
+    frame = frame.assign(tuned=tuned, named=named, metric=frame["metric"].str.removesuffix(CALIBRATED))
     items = [_open_questions(frame)]
     for study, rows in frame.groupby("study", sort=False):
         items.append(_table(str(study), rows))
@@ -63,9 +66,8 @@ def _table(study: str, rows: pd.DataFrame) -> Item:
     scores = list(dict.fromkeys(zip(rows["metric"], rows["class"], strict=True)))
     one_metric = len({m for m, _ in scores}) == 1
     body: list[list[object]] = []
-    several = rows["task"].isin(TASKS).all() and rows["task"].nunique() > 1
-    for (name, task, tuned, _), part in rows.groupby(["comparison", "task", "tuned", "n_labels"], sort=False):
-        label = (f"{TASKS[str(task)]}: " if several else "") + plain_pair(str(name)) + _note(task, tuned)
+    for (name, task, named, tuned, _), part in rows.groupby(KEYS, sort=False):
+        label = (f"{named}: " if named else "") + plain_pair(str(name)) + _note(task, tuned)
         cells: list[object] = []
         for score in scores:
             found = part[(part["metric"] == score[0]) & (part["class"] == score[1])]
@@ -98,18 +100,12 @@ def _cell(row: pd.Series) -> Markup:
 def _open_questions(frame: pd.DataFrame) -> Item:
     """List, comparison by comparison, what is not shown: zero inside, one seed, or fewer seeds or events than a claim needs."""
     body: list[list[object]] = []
-    keys = ["study", "comparison", "task", "tuned", "n_labels"]
-    several = set(frame[frame["task"].isin(TASKS)].groupby("study")["task"].nunique().loc[lambda n: n > 1].index)
-    for (study, name, task, tuned, _), part in frame.groupby(keys, sort=False):
+    for (study, name, task, named, tuned, _), part in frame.groupby(["study", *KEYS], sort=False):
         said = {
             verdict: ", ".join(_name(row) for row in part[part["verdict"] == verdict].to_dict("records"))
             for verdict in SIGNS
         }
-        where = (
-            TITLES.get(str(study), str(study))
-            + (f", {TASKS[str(task)]}" if study in several else "")
-            + _note(task, tuned)
-        )
+        where = TITLES.get(str(study), str(study)) + (f", {named}" if named else "") + _note(task, tuned)
         enough = "yes" if part["enough"].all() else "no"
         body.append([f"{where}: {plain_pair(str(name))}", _labels(part), *(said[v] or "–" for v in SIGNS), enough])
     caption = (

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from tpcfm.config.plan import Plan
+from tpcfm.evaluate.event_scores import CALIBRATED
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.report import published
 from tpcfm.report.labels import label_curves, mean_over_seeds
@@ -12,7 +13,6 @@ from tpcfm.report.tables import Markup, share_with_interval, table
 
 CLASSES = ("mean", "track", "shower", "delta", "Michel")
 METRICS = {"f1": "F1", "precision": "precision", "recall": "recall", "iou": "IoU"}
-CALIBRATED = "_calibrated"
 
 
 def segmentation_items(plan: Plan, sheet: Sheet) -> list[Item]:
