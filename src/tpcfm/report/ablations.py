@@ -10,6 +10,7 @@ from tpcfm.report import published
 from tpcfm.report.adapter_studies import adapter_study_items
 from tpcfm.report.labels import TASKS
 from tpcfm.report.mixers import mixer_items
+from tpcfm.report.names import score_name
 from tpcfm.report.style import Item, Sheet, colour, marker
 from tpcfm.report.tables import Markup, number, table, with_interval
 
@@ -77,7 +78,9 @@ def variants_table(frame: pd.DataFrame) -> list[Item]:
         for task in tasks:
             cells += ["", Markup(number(changes[task], 4)), ""]
         body.append([f"{name} (paper, m5)", *cells])
-    head = ["variant"] + [h for t in tasks for h in (f"{t}: {TASKS[t][1][0]}", "change", "gap to 1")]
+    head = ["variant"] + [
+        h for t in tasks for h in (f"{TASKS[t][0]}: {score_name(TASKS[t][1][0])}", "change", "gap to 1")
+    ]
     seeds = max(len(found) for found in scores.values())
     caption = (
         "Each variant is pretrained with the same budget as the base run and gets its own adapters. Change: variant minus base, paired by "
