@@ -1,5 +1,5 @@
 # The workflow: raw files -> events -> caches -> models -> report. Rules lie in workflow/rules, one file per stage;
-# names and the run table come from tpcfm.config.plan; every rule is one call of the command line.
+# names and the run table come from tpcfm.plan.table; every rule is one call of the command line.
 import os
 import sys
 from pathlib import Path

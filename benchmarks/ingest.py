@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tpcfm.ingest.job import ingest_file
+from tpcfm.events.job import ingest_file
 
 LARTPC_EVENTS, COLLIDER_EVENTS = 600, 4000
 POINTS = 860  # of a collider event, as published

@@ -12,13 +12,14 @@ import psutil
 import pyarrow as pa
 import torch
 
-from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, SerializationConfig, TargetConfig
 from tpcfm.losses.next_neighbours import NextNeighbours
-from tpcfm.prepare.batches import Batch, collate_sequences
+from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel
 from tpcfm.prepare.cache import HEAD, part_writer, write_manifest
-from tpcfm.prepare.sequence_cache import SCHEMA
+from tpcfm.prepare.groups.batches import Batch, collate_sequences
+from tpcfm.prepare.sequences.cache import SCHEMA
+from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.recipes.sequences_support import new_backbone
+from tpcfm.systems.fm4npp.support import new_backbone
 from tpcfm.train import PackedSource, StepInfo
 
 POINTS, K = 860, 30  # of a collider event, as published

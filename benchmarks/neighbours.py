@@ -14,9 +14,9 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tpcfm.detectors.sphenix import LAYER_RADII_CM, PT_PER_RADIUS
-from tpcfm.prepare.features import layer_index, point_features
-from tpcfm.prepare.neighbour_graph import neighbour_graph
-from tpcfm.prepare.next_neighbours import next_neighbours
+from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
+from tpcfm.prepare.sequences.features import layer_index, point_features
+from tpcfm.prepare.sequences.next_neighbours import next_neighbours
 
 K = 30
 

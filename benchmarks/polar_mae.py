@@ -14,17 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tpcfm.config.polar_mae import PolarMaeModel, TokenizerConfig
 from tpcfm.losses.chamfer import chamfer
 from tpcfm.losses.energy import squared_error_sum
-from tpcfm.models.polar_mae import PolarMAE
-from tpcfm.models.tokens import Tokens
+from tpcfm.models.polar_mae.autoencoder import PolarMAE
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.nn.norms import PackedBatchNorm
 from tpcfm.nn.packed import Packing
 from tpcfm.nn.pointnet import MiniPointNet
 from tpcfm.nn.positional import sinusoid
 from tpcfm.nn.transformer import Transformer
-from tpcfm.prepare.grouping import group
+from tpcfm.prepare.groups.grouping import group
+from tpcfm.prepare.groups.settings import TokenizerConfig
 
 SIZES = {
     "29.6 M": PolarMaeModel(attention_dropout=0.0),

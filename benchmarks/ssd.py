@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tpcfm.nn import cpu_kernels as kernels
-from tpcfm.nn.mamba2 import Mamba2
+from tpcfm.nn.mamba import cpu_kernels as kernels
+from tpcfm.nn.mamba.mamba2 import Mamba2
+from tpcfm.nn.mamba.ssd import ssd, ssd_sequential
 from tpcfm.nn.segments import Segments, segments
-from tpcfm.nn.ssd import ssd, ssd_sequential
 
 
 def rows() -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tpcfm.config.polar_mae import TokenizerConfig
-from tpcfm.prepare.grouping import group
-from tpcfm.prepare.tokenizer_throughput import event_of_size
+from tpcfm.prepare.groups.grouping import group
+from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.groups.tokenizer_throughput import event_of_size
 
 RADIUS, OVERLAP = 5.0, 0.73
 SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000)

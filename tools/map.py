@@ -12,19 +12,24 @@ PACKAGE = ROOT / "src" / "tpcfm"
 ROOMS = {
     "": "Shared by all rooms",
     "cli": "The command line: one file per verb, found by itself; heavy imports inside the verbs",
-    "config": "Strict configuration blocks, and the plan: the one place that names datasets, caches, runs and studies",
-    "detectors": "Geometry, classes, colours and published aggregates, said once",
+    "config": "Strict configuration blocks",
+    "detectors": "A detector as one object, made from one YAML file: geometry, signal, labels, colours, how its files are read",
+    "plan": "The configuration as a run table: the one place that names datasets, caches, runs and studies",
+    "readers": "Raw files as blocks of checked events",
+    "release": "The public releases: listing, ranges, checksums",
+    "events": "Event tables: schema, writer, splits, statistics, validation",
     "simulate": "Simulations that write the published raw formats",
-    "ingest": "Raw files to event tables",
-    "prepare": "Event tables to memory-mapped caches: groups for PoLAr-MAE, sequences for FM4NPP",
+    "prepare": "Event tables to memory-mapped caches of tokens or sequences",
     "nn": "Building blocks of the networks; know nothing of files",
     "models": "Networks, made of building blocks",
     "losses": "Losses",
     "train": "The trainer; knows no particular model",
-    "recipes": "One file per training job, where all rooms meet",
-    "classical": "Track finding without learning: the reference of the networks",
+    "tracking": "Track finding without learning: the reference of the networks",
     "evaluate": "Metrics on arrays, probes, intervals, the metrics table",
     "scaling": "Costs by formula, power-law fits",
+    "tasks": "What training on labels has in common, whatever the system",
+    "systems": "Model families: settings, plan, jobs, pictures, released weights; where all rooms meet",
+    "inference": "Trained models on any file",
     "report": "Figures, tables, event displays, the page",
 }
 HEAD = """# Map of the code
@@ -32,14 +37,14 @@ HEAD = """# Map of the code
 Data flows one way, and the folders of `src/tpcfm` are its stops:
 
 ```
-raw files -> ingest -> events (Parquet) -> prepare -> caches (Arrow) -> recipes (models, losses, train) -> runs -> evaluate -> report
-    ^
-simulate writes the same raw formats
+raw files -readers-> events (Parquet) -prepare-> caches (Arrow) -systems (models, losses, train)-> model directories -inference-> predictions
+   ^                                                                                                    |
+simulate (the same raw formats)                                          report <- metrics <- evaluate -+
 ```
 
-`detectors`, `ingest`, `prepare`, `classical`, `evaluate` and `scaling` import no torch; `nn`, `models` and `losses` know nothing of files, MLflow or Snakemake;
-`train` knows no particular model; a recipe is where they meet. The workflow (`Snakefile`, `workflow/rules/`) knows only the plan
-(`tpcfm.config.plan`) and the command line. What one part may rely on in another: [contracts](reference/contracts.md).
+All that stands above `nn` in the lists below imports no torch; `nn`, `models` and `losses` know nothing of files, MLflow or Snakemake;
+`train` knows no particular model; a system is where they meet. The workflow (`Snakefile`, `workflow/rules/`) knows only the plan
+(`tpcfm.plan`) and the command line. What one part may rely on in another: [contracts](reference/contracts.md).
 
 Outside the package: `config.yaml` (the demo) and `workflow/scales/`, `workflow/overlays/` (laid over it) hold every scientific choice;
 `profiles/` says where jobs run;

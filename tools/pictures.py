@@ -5,10 +5,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from tpcfm.events.job import ingest_file
 from tpcfm.files import atomic
-from tpcfm.ingest.job import ingest_file
-from tpcfm.report.events import read_event
-from tpcfm.report.stills import draw_event
+from tpcfm.report.draw.stills import draw_event
+from tpcfm.report.sections.events import read_event
 from tpcfm.simulate.collider import simulate_file as simulate_collider
 from tpcfm.simulate.lartpc import simulate_file as simulate_lartpc
 

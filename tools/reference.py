@@ -18,9 +18,9 @@ from pathlib import Path
 import pandas as pd
 
 from tpcfm import __version__
-from tpcfm.config.plan import Plan
 from tpcfm.evaluate.comparisons import Pair, compare_plan, standard_pairs
 from tpcfm.evaluate.paired import SCORES
+from tpcfm.plan.table import Plan
 from tpcfm.workspace import Workspace
 
 FIGURES = 120  # kB of the largest figure that is kept

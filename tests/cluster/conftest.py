@@ -5,6 +5,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+
 from cluster_checkout import Checkout, run_id
 
 

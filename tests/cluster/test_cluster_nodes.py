@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from cluster_checkout import IMAGE, Checkout, ask, marks, run_id
 
 pytestmark = marks()

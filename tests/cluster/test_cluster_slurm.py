@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from cluster_checkout import BIN, IMAGE, PATIENCE, ROOT, Checkout, environment, marks
 
 pytestmark = marks()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from cluster_checkout import PATIENCE, Checkout, ask, marks, run_id, wait
 
 pytestmark = marks()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tpcfm.config.load import load, merge, validate
+from tpcfm.config.load import load, validate
+from tpcfm.config.text import merge
 from tpcfm.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

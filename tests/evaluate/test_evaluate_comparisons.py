@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpcfm.config.load import read_yaml, validate
-from tpcfm.config.plan import make_plan
+from tpcfm.config.load import validate
+from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.comparisons import compare_plan, markdown, standard_pairs
 from tpcfm.evaluate.table import write_metrics
+from tpcfm.plan.table import make_plan
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

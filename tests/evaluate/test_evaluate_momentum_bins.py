@@ -6,8 +6,8 @@ import pytest
 
 from tpcfm.evaluate.momentum_bins import MomentumTally, momentum_rows
 from tpcfm.evaluate.selected_tracks import Particles
-from tpcfm.report.momentum import momentum_items
-from tpcfm.report.style import Sheet
+from tpcfm.report.draw.style import Sheet
+from tpcfm.report.sections.momentum import momentum_items
 
 TRUTH = np.repeat([0, 1, 2], [20, 20, 3])
 XYZ = np.random.default_rng(0).uniform(30, 70, (43, 3))

@@ -5,15 +5,15 @@ import sys
 import numpy as np
 import pytest
 
-from tpcfm.config.fm4npp import SerializationConfig
 from tpcfm.detectors.sphenix import LAYER_RADII_CM
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.evaluate.clustering import knn_purity
 from tpcfm.evaluate.projections import project
 from tpcfm.evaluate.serialized_path import ORDERS, box_distributions, event_paths
-from tpcfm.prepare.features import point_features
-from tpcfm.prepare.sequence_cache import RawEvent
-from tpcfm.prepare.serialization import fit_bin_edges
+from tpcfm.prepare.sequences.cache import RawEvent
+from tpcfm.prepare.sequences.features import point_features
+from tpcfm.prepare.sequences.serialization import fit_bin_edges
+from tpcfm.prepare.sequences.settings import SerializationConfig
 
 
 def clusters(n: int = 30) -> tuple[np.ndarray, np.ndarray]:

@@ -5,14 +5,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tpcfm.config.fm4npp import SerializationConfig
 from tpcfm.detectors.sphenix import LAYER_RADII_CM
 from tpcfm.errors import DataError
 from tpcfm.evaluate.serialization_study import METRICS, run_study
 from tpcfm.evaluate.table import read_metrics
-from tpcfm.prepare.coherence import compare_orders
-from tpcfm.prepare.sequence_cache import fit_edges, read_events
-from tpcfm.prepare.serialization import BinEdges
+from tpcfm.prepare.sequences.cache import fit_edges, read_events
+from tpcfm.prepare.sequences.coherence import compare_orders
+from tpcfm.prepare.sequences.serialization import BinEdges
+from tpcfm.prepare.sequences.settings import SerializationConfig
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from tpcfm.config.polar_mae import PolarMaeModel
 from tpcfm.losses.focal import inverse_frequency
 from tpcfm.models.baselines.sparse_unet import SparseUNet
-from tpcfm.models.polar_mae import make_masked_autoencoder
-from tpcfm.models.segmentation import SegmentationModel
+from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
+from tpcfm.models.polar_mae.segmentation import SegmentationModel
+from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.nn.drop_path import drop_path_factors
-from tpcfm.recipes.group_batches import draw_mask, nearest_tokens
-from tpcfm.recipes.masked_objective import MaskedObjective
-from tpcfm.recipes.segmentation_task import PointwiseObjective
+from tpcfm.systems.polar_mae.batches import draw_mask, nearest_tokens
+from tpcfm.systems.polar_mae.objective import MaskedObjective
+from tpcfm.systems.polar_mae.segmentation_task import PointwiseObjective
 from tpcfm.train import StepInfo
 
 MODEL = PolarMaeModel(width=24, depth=3, heads=2, decoder_depth=1, embed_hidden=8, attention_dropout=0.0)

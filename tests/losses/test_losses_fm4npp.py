@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from tpcfm.config.fm4npp import TargetConfig
 from tpcfm.losses.next_neighbours import (
     DifficultyWeights,
     NextNeighbours,
@@ -16,7 +15,8 @@ from tpcfm.losses.next_neighbours import (
 )
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.losses.set_matching import SetMatching, event_terms, focal_terms, instances, matching
-from tpcfm.models.adapters import TrackSet
+from tpcfm.models.fm4npp.adapters import TrackSet
+from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.train import StepInfo
 
 INFO = StepInfo(0, 0, 0, True)

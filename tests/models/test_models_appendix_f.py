@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tpcfm.config.polar_mae import PolarMaeModel
-from tpcfm.models.noised_groups import noised
-from tpcfm.models.polar_mae import make_masked_autoencoder
-from tpcfm.models.tokens import Tokens
+from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
+from tpcfm.models.polar_mae.noised_groups import noised
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.nn.packed import Packing
-from tpcfm.recipes.masked_objective import MaskedObjective
+from tpcfm.systems.polar_mae.objective import MaskedObjective
 from tpcfm.train import StepInfo
 
 SMALL = PolarMaeModel(width=24, depth=2, heads=2, decoder_depth=1, embed_hidden=8, attention_dropout=0.0)

@@ -4,7 +4,6 @@ the published ones, points may come in any order, events do not mix, and each ne
 import sys
 from functools import partial
 from operator import attrgetter
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -12,20 +11,19 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from fm4npp_toys import toy_cache
 from tpcfm import backends
-from tpcfm.config.baselines import GraphNetConfig, PointBaselineConfig, VoxelUNetConfig
 from tpcfm.errors import MachineError
 from tpcfm.models.baselines import geometric_layers
 from tpcfm.models.baselines.geometric_layers import KINDS, NAMES
 from tpcfm.models.baselines.graph_layers import LAYERS, Edges
 from tpcfm.models.baselines.point_graph_net import PointGraphNet
+from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.models.baselines.voxel_unet import VoxelUNet
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.recipes.classify_points_baseline import make_model
+from tpcfm.systems.baselines.classify_points import make_model
+from tpcfm.systems.baselines.settings import PointBaselineConfig
 from tpcfm.train import StepInfo, to_device
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
-from fm4npp_toys import toy_cache
 
 MODELS = ("sage", "graph_conv", "gcn", "gat", "voxel_unet")
 INFO = StepInfo(0, 0, 0, training=False)
@@ -241,7 +239,7 @@ def test_points_may_come_in_any_order_and_events_do_not_mix(name, store, monkeyp
     assert torch.allclose(together, torch.cat(alone), rtol=1e-4, atol=1e-5)
 
     # The same events with the points of each in another order.
-    import tpcfm.recipes.point_batches as room
+    import tpcfm.systems.baselines.point_batches as room
 
     plain = room.collate_sequences
     rng = np.random.default_rng(0)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from tpcfm.config.fm4npp import WIDTHS, AdapterConfig, Fm4nppModel
 from tpcfm.errors import CheckpointError
-from tpcfm.models.adapters import TrackSet, assign_points, make_adapter
-from tpcfm.models.fm4npp import Fm4npp, parameter_table
-from tpcfm.models.import_fm4npp import from_released, infer_config, to_released, unwrap
-from tpcfm.nn.mamba2 import to_fused
+from tpcfm.models.fm4npp.adapters import TrackSet, assign_points, make_adapter
+from tpcfm.models.fm4npp.backbone import Fm4npp, parameter_table
+from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
+from tpcfm.nn.mamba.mamba2 import to_fused
 from tpcfm.nn.mup import multipliers, role
 from tpcfm.scaling import parameters
+from tpcfm.systems.fm4npp.released_weights import from_released, infer_config, to_released, unwrap
 
 TABLE_1 = {
     "mamba1": (343_066, 1_337_306, 5_279_578, 20_979_290, 83_639_386, 187_980_378),

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from tpcfm.config.polar_mae import PolarMaeModel
 from tpcfm.errors import CheckpointError
-from tpcfm.models.import_polar_mae import load_released
-from tpcfm.models.lightning_file import read_lightning
-from tpcfm.models.polar_mae import make_masked_autoencoder
-from tpcfm.models.segmentation import SegmentationModel
+from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
+from tpcfm.models.polar_mae.segmentation import SegmentationModel
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.systems.polar_mae.lightning_file import read_lightning
+from tpcfm.systems.polar_mae.released_weights import load_released
 
 MODEL = PolarMaeModel(width=24, depth=3, heads=2, decoder_depth=2, embed_hidden=10, preset="released")
 SLOTS = 7
@@ -178,7 +178,7 @@ def test_command_writes_a_model_directory_that_recipes_accept(tmp_path: Path) ->
     import typer
 
     from tpcfm.cli.import_polar_mae import command
-    from tpcfm.recipes.groups_support import load_encoder
+    from tpcfm.tasks.support import load_encoder
 
     source = randomise(make_masked_autoencoder("polar_mae", MODEL, SLOTS))
     path = write_checkpoint(tmp_path / "released.ckpt", foreign_names(source))

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tpcfm.config.polar_mae import PolarMaeModel
-from tpcfm.models.point_mae import PointMAE
-from tpcfm.models.polar_mae import PolarMAE, make_masked_autoencoder
-from tpcfm.models.polar_mae_parameters import parameter_table
-from tpcfm.models.segmentation import SegmentationModel
-from tpcfm.models.tokens import Tokens
+from tpcfm.models.polar_mae.autoencoder import PolarMAE, make_masked_autoencoder
+from tpcfm.models.polar_mae.parameters import parameter_table
+from tpcfm.models.polar_mae.point_mae import PointMAE
+from tpcfm.models.polar_mae.segmentation import SegmentationModel
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.nn.packed import Packing
 
 MODEL = PolarMaeModel(width=24, depth=3, heads=2, decoder_depth=2, embed_hidden=8)

@@ -1,14 +1,12 @@
 """Track-finding comparison networks: sizes of the papers, graphs and losses against brute force, order of the points, GPU path."""
 
 import itertools
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tpcfm.config.baselines_tracks import EggNetConfig, ExaTrkxConfig, HeptConfig, TrackBaselineConfig
+from fm4npp_toys import toy_event
 from tpcfm.config.training import TrainConfig
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.losses.metric_learning import contrastive, hinge_embedding
@@ -19,12 +17,11 @@ from tpcfm.models.baselines.exatrkx import STAGES, ExaTrkx
 from tpcfm.models.baselines.hept import Hept
 from tpcfm.models.baselines.parameters import parameter_table
 from tpcfm.models.baselines.rows import RowNumbers
-from tpcfm.recipes.track_systems import TrackSystem, track_inputs
-from tpcfm.report.labels import SYSTEMS
+from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
+from tpcfm.report.sections.labels import SYSTEMS
+from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
+from tpcfm.systems.baselines.track_systems import TrackSystem, track_inputs
 from tpcfm.train import StepInfo
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
-from fm4npp_toys import toy_event
 
 SMALL = {
     "eggnet": {"width": 16, "iterations": 2, "passings": 2, "embedding": 8, "eps": [1.0, 0.5]},

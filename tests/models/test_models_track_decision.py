@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tpcfm.models.track_decision import PUBLISHED, TrackDecision, decide
+from tpcfm.models.fm4npp.track_decision import PUBLISHED, TrackDecision, decide
 
 CHANCES = torch.tensor([0.9, 0.4, 0.6])
 MASKS = torch.tensor([[0.5, 0.1, 0.1, 0.2], [0.9, 0.9, 0.2, 0.1], [0.6, 0.3, 0.8, 0.9]])

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from tpcfm import backends
-from tpcfm.config.polar_mae import TokenizerConfig
 from tpcfm.errors import ConfigError, MachineError
-from tpcfm.nn import neighbour_search, sparse_backend
+from tpcfm.nn import neighbour_search
 from tpcfm.nn.neighbour_search import ball_query, farthest_points, nearest
-from tpcfm.nn.sparse_conv import SparseConv, gather_product, pyramid
-from tpcfm.prepare.grouping import group
-from tpcfm.recipes.device_grouping import group_on_device
+from tpcfm.nn.sparse import backend as sparse_backend
+from tpcfm.nn.sparse.convolution import SparseConv, gather_product, pyramid
+from tpcfm.prepare.groups.grouping import group
+from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.systems.polar_mae.device_grouping import group_on_device
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def lattice(n=400, seed=1):
 
 @pytest.mark.parametrize("method", ["cnms", "fps_cnms", "fps_ball", "fps_knn"])
 def test_groups_on_a_device_are_those_of_prepare(method, monkeypatch):
-    monkeypatch.setattr("tpcfm.recipes.device_grouping.FIRST_GUESS", 4)
+    monkeypatch.setattr("tpcfm.systems.polar_mae.device_grouping.FIRST_GUESS", 4)
     config = TokenizerConfig(method=method, seeds=80, max_points=6)
     points = lattice()
     ours, there = group(points, config), group_on_device(points, config, "cpu")

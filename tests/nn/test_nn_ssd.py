@@ -9,12 +9,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tpcfm import backends
 from tpcfm.errors import MachineError
-from tpcfm.nn import cpu_kernels as kernels
-from tpcfm.nn import self_check
-from tpcfm.nn.mamba1 import Mamba1, selective_scan_diagonal
-from tpcfm.nn.mamba2 import Mamba2, from_fused, to_fused
+from tpcfm.nn.mamba import cpu_kernels as kernels
+from tpcfm.nn.mamba import self_check
+from tpcfm.nn.mamba.mamba1 import Mamba1, selective_scan_diagonal
+from tpcfm.nn.mamba.mamba2 import Mamba2, from_fused, to_fused
+from tpcfm.nn.mamba.ssd import carry, ssd, ssd_sequential
 from tpcfm.nn.segments import segments
-from tpcfm.nn.ssd import carry, ssd, ssd_sequential
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def known_answers():
 
 def test_a_wrong_backend_is_refused(monkeypatch):
     self_check._verified.cache_clear()
-    monkeypatch.setattr("tpcfm.nn.mamba2.selective_scan", lambda x, dt, *rest: x * dt[..., None])
+    monkeypatch.setattr("tpcfm.nn.mamba.mamba2.selective_scan", lambda x, dt, *rest: x * dt[..., None])
     backends.configure("torch")
     with pytest.raises(MachineError, match="does not reproduce the known answers"):
         Mamba2(64, 4)(torch.randn(64, 64), segments(torch.tensor([0, 64]), 64, 64))

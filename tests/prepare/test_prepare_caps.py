@@ -4,12 +4,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import tokenizer_twins as twins
 
-from tpcfm.config.polar_mae import TokenizerConfig
+import tokenizer_twins as twins
 from tpcfm.errors import ConfigError
-from tpcfm.prepare.grouping import group
-from tpcfm.prepare.suppression import suppress
+from tpcfm.prepare.groups.grouping import group
+from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.groups.suppression import suppress
 
 
 def capped_cnms(points, radius, overlap, cap):

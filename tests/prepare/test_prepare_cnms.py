@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-import tokenizer_twins as twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tokenizer_twins as twins
 from tpcfm.errors import DataError
-from tpcfm.prepare.neighbourhood import ball_query, nearest
-from tpcfm.prepare.sampling import farthest_points
-from tpcfm.prepare.suppression import suppress
+from tpcfm.prepare.geometry.neighbourhood import ball_query, nearest
+from tpcfm.prepare.geometry.sampling import farthest_points
+from tpcfm.prepare.groups.suppression import suppress
 
 EVENTS = [(1, 0), (2, 1), (40, 2), (300, 3), (900, 4)]
 SETTINGS = [(5.0, 0.73), (5.0, 0.72), (2.5, 0.73), (5.0, 0.2), (5.0, 1.0), (3.0, 0.5)]

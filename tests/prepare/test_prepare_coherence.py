@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tpcfm.config.fm4npp import SerializationConfig
 from tpcfm.detectors.sphenix import LAYER_RADII_CM
 from tpcfm.errors import DataError
-from tpcfm.prepare.coherence import CoherenceCounts, coherence, compare_orders, orders_to_compare
-from tpcfm.prepare.sequence_cache import RawEvent, event_features
-from tpcfm.prepare.serialization import fit_bin_edges
+from tpcfm.prepare.sequences.cache import RawEvent, event_features
+from tpcfm.prepare.sequences.coherence import CoherenceCounts, coherence, compare_orders, orders_to_compare
+from tpcfm.prepare.sequences.serialization import fit_bin_edges
+from tpcfm.prepare.sequences.settings import SerializationConfig
 
 
 def event(seed, n_tracks=12, labelled=True):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tpcfm.prepare.energy import scale_coordinates, scale_energy, unscale_coordinates, unscale_energy
+from tpcfm.prepare.groups.scaling import scale_coordinates, scale_energy, unscale_coordinates, unscale_energy
 
 
 @pytest.mark.parametrize(

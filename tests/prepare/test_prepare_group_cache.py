@@ -4,21 +4,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tokenizer_twins as twins
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import tokenizer_twins as twins
 from tpcfm import backends
 from tpcfm.cli.prepare import app
-from tpcfm.config.polar_mae import TokenizerConfig
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.files import key64, read_json
-from tpcfm.prepare.batches import collate_groups
 from tpcfm.prepare.cache import rejected_path, write_manifest
-from tpcfm.prepare.group_cache import group_statistics, write_part
+from tpcfm.prepare.groups.batches import collate_groups
+from tpcfm.prepare.groups.cache import group_statistics, write_part
+from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.groups.tokenizer import cut, tokenize
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.prepare.tokenizer import cut, tokenize
 
 CONFIG = TokenizerConfig(max_points=8, min_points=20)
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import tokenizer_twins as twins
 
-from tpcfm.config.polar_mae import TokenizerConfig
-from tpcfm.prepare.grouping import group
-from tpcfm.prepare.tokenizer import cut, tokenize
+import tokenizer_twins as twins
+from tpcfm.prepare.groups.grouping import group
+from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.groups.tokenizer import cut, tokenize
 
 METHODS = ["cnms", "fps_cnms", "fps_ball", "fps_knn"]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpcfm.errors import DataError
-from tpcfm.prepare.neighbour_graph import neighbour_graph
+from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
 
 
 def plain(points, k, max_distance=np.inf):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpcfm.prepare.neighbour_graph import neighbour_graph
-from tpcfm.prepare.next_neighbours import next_neighbours
+from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
+from tpcfm.prepare.sequences.next_neighbours import next_neighbours
 
 
 @pytest.fixture(scope="module")

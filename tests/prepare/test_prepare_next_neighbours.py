@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpcfm.detectors.sphenix import LAYER_RADII_CM
-from tpcfm.prepare import next_neighbours as module
-from tpcfm.prepare.features import layer_index, normalised_radius
-from tpcfm.prepare.next_neighbours import next_neighbours
-from tpcfm.prepare.serialization import radial_rank
+from tpcfm.prepare.sequences import next_neighbours as module
+from tpcfm.prepare.sequences.features import layer_index, normalised_radius
+from tpcfm.prepare.sequences.next_neighbours import next_neighbours
+from tpcfm.prepare.sequences.serialization import radial_rank
 
 
 def plain(features, k, scaling, candidates, wrap):

@@ -5,16 +5,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tpcfm.config.fm4npp import SerializationConfig, TargetConfig
 from tpcfm.detectors.sphenix import LAYER_RADII_CM
 from tpcfm.errors import DataError
 from tpcfm.files import key64
-from tpcfm.prepare.batches import collate_sequences
 from tpcfm.prepare.cache import rejected_path, write_manifest
-from tpcfm.prepare.features import point_features
-from tpcfm.prepare.next_neighbours import next_neighbours
-from tpcfm.prepare.sequence_cache import fit_edges, read_events, write_part
-from tpcfm.prepare.serialization import BinEdges, fit_bin_edges, serial_order
+from tpcfm.prepare.groups.batches import collate_sequences
+from tpcfm.prepare.sequences.cache import fit_edges, read_events, write_part
+from tpcfm.prepare.sequences.features import point_features
+from tpcfm.prepare.sequences.next_neighbours import next_neighbours
+from tpcfm.prepare.sequences.serialization import BinEdges, fit_bin_edges, serial_order
+from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpcfm.config.fm4npp import SerializationConfig
 from tpcfm.detectors.sphenix import LAYER_RADII_CM, REGION_EDGES_CM
 from tpcfm.errors import DataError
-from tpcfm.prepare.features import cylindrical, layer_index, normalised_radius, point_features
-from tpcfm.prepare.serialization import BinEdges, box_rank, fit_bin_edges, radial_rank, serial_order
-from tpcfm.prepare.space_filling import hilbert_code, lattice, morton_code
+from tpcfm.prepare.geometry.space_filling import hilbert_code, lattice, morton_code
+from tpcfm.prepare.sequences.features import cylindrical, layer_index, normalised_radius, point_features
+from tpcfm.prepare.sequences.serialization import BinEdges, box_rank, fit_bin_edges, radial_rank, serial_order
+from tpcfm.prepare.sequences.settings import SerializationConfig
 
 BOX_ORDERS = ["r_phi_eta", "r_eta_phi", "phi_r_eta", "phi_eta_r", "eta_r_phi", "eta_phi_r"]
 

@@ -5,14 +5,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tokenizer_twins as twins
 
+import tokenizer_twins as twins
 from tpcfm.cli.tokenizer_study import command
-from tpcfm.config.polar_mae import TokenizerConfig
 from tpcfm.errors import DataError
 from tpcfm.evaluate.table import read_metrics
-from tpcfm.prepare import tokenizer_study, tokenizer_throughput
-from tpcfm.prepare.tokenizer_study import load_events, measure, pareto, share_interval
+from tpcfm.prepare.groups import tokenizer_study, tokenizer_throughput
+from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.groups.tokenizer_study import load_events, measure, pareto, share_interval
 
 
 def write_table(path, counts, seed):

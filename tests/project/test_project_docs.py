@@ -10,7 +10,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "tpcfm"
-TORCH_FREE = ("config", "detectors", "ingest", "prepare", "classical", "evaluate", "scaling", "simulate", "report")
+TORCH_FREE = (
+    "config",
+    "plan",
+    "detectors",
+    "readers",
+    "release",
+    "events",
+    "prepare",
+    "tracking",
+    "evaluate",
+    "scaling",
+    "simulate",
+    "report",
+)
 
 
 def _imports(path: Path) -> set[str]:
@@ -74,8 +87,8 @@ def test_networks_know_nothing_of_files_and_training(room: str) -> None:
         "mlflow",
         "snakemake",
         "tpcfm.train",
-        "tpcfm.ingest",
-        "tpcfm.recipes",
+        "tpcfm.readers",
+        "tpcfm.systems",
         "tpcfm.workspace",
     )
     for path in (PACKAGE / room).rglob("*.py"):
@@ -85,7 +98,7 @@ def test_networks_know_nothing_of_files_and_training(room: str) -> None:
 
 def test_the_trainer_knows_no_model() -> None:
     for path in (PACKAGE / "train").rglob("*.py"):
-        wrong = {n for n in _imports(path) if n.startswith(("tpcfm.models", "tpcfm.recipes", "tpcfm.losses"))}
+        wrong = {n for n in _imports(path) if n.startswith(("tpcfm.models", "tpcfm.systems", "tpcfm.tasks"))}
         assert not wrong, f"{path.relative_to(PACKAGE)} imports {wrong}"
 
 

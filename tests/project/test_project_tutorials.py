@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "workflow"))
 from workflow_checkout import ROOT, Checkout, copy_checkout, environment
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

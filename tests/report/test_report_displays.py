@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tpcfm.errors import ConfigError, DataError
-from tpcfm.ingest.writer import write_rejected
-from tpcfm.report.displays import DETECTORS, event_figure, prediction_figure
+from tpcfm.events.writer import write_rejected
+from tpcfm.report.draw.displays import DETECTORS, event_figure, prediction_figure
 from tpcfm.report.show import show_event
 from tpcfm.report.tables import Markup, number, table, with_interval
 

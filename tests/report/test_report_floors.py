@@ -9,11 +9,11 @@ import pytest
 
 from tpcfm.evaluate.intervals import paired_difference
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.report.ablations import variants_table
-from tpcfm.report.events import comparison_items
-from tpcfm.report.floors import draw_floor, draw_majority
-from tpcfm.report.scaling import scaling_items
-from tpcfm.report.style import Sheet
+from tpcfm.report.draw.style import Sheet
+from tpcfm.report.sections.ablations import variants_table
+from tpcfm.report.sections.events import comparison_items
+from tpcfm.report.sections.floors import draw_floor, draw_majority
+from tpcfm.report.sections.scaling import scaling_items
 from tpcfm.scaling.power_law import fit_power_law
 from tpcfm.scaling.study import compute_front, fit_studies, scaling_points
 
@@ -135,7 +135,7 @@ def test_the_event_shown_for_species_has_most_of_them(tmp_path, monkeypatch):
         pd.DataFrame(rows).to_parquet(tmp_path / name / "predictions.parquet")
         write_metrics(tmp_path / name / "metrics.parquet", [])
     monkeypatch.setattr(
-        "tpcfm.report.events.compared_runs",
+        "tpcfm.report.sections.events.compared_runs",
         lambda plan, task: {"adapter only": "one", "m1": "two"} if task != "noise" else {},
     )
     plan = type("Plan", (), {"runs": {n: type("Run", (), {"n_labels": 5}) for n in ("one", "two")}})

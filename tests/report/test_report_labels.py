@@ -6,18 +6,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tpcfm.config.baselines import GraphNetConfig
-from tpcfm.config.baselines_tracks import EggNetConfig, ExaTrkxConfig, HeptConfig, TrackBaselineConfig
-from tpcfm.config.load import read_yaml, validate
-from tpcfm.config.plan import make_plan
+from tpcfm.config.load import validate
+from tpcfm.config.text import read_yaml
 from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.recipes.find_tracks_baseline import choice_name
-from tpcfm.recipes.track_systems import TrackSystem
-from tpcfm.report import published
-from tpcfm.report.comparison import _ended, comparison_tables, reduced
-from tpcfm.report.labels import SYSTEMS
+from tpcfm.models.baselines.settings import GraphNetConfig
+from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
+from tpcfm.plan.table import make_plan
 from tpcfm.report.page import left_out
+from tpcfm.report.published import numbers as published
+from tpcfm.report.sections.comparison import _ended, comparison_tables, reduced
+from tpcfm.report.sections.labels import SYSTEMS
+from tpcfm.systems.baselines.find_tracks import choice_name
+from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
+from tpcfm.systems.baselines.track_systems import TrackSystem
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

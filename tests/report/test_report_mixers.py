@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tpcfm.config.load import read_yaml, validate
-from tpcfm.config.plan import make_plan
+from tpcfm.config.load import validate
+from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.report.mixers import mixer_items
+from tpcfm.plan.table import make_plan
+from tpcfm.report.sections.mixers import mixer_items
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

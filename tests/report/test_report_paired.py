@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tpcfm.evaluate.paired import COLUMNS
-from tpcfm.report import paired
+from tpcfm.report.sections import paired
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tpcfm.report.displays import DETECTORS
-from tpcfm.report.embed import SCRIPT, show_picture
-from tpcfm.report.features import feature_items
-from tpcfm.report.panels import Cloud, Panel, Picture, rotatable, still
-from tpcfm.report.pictures_fm4npp import comparison_picture, pair_picture, track_colours
-from tpcfm.report.pictures_polar_mae import attention_picture, reconstruction_picture, segmentation_picture
-from tpcfm.report.serialization import serialization_items
-from tpcfm.report.style import Sheet
+from tpcfm.report.draw.displays import DETECTORS
+from tpcfm.report.draw.embed import SCRIPT, show_picture
+from tpcfm.report.draw.panels import Cloud, Panel, Picture, rotatable, still
+from tpcfm.report.draw.pictures_fm4npp import comparison_picture, pair_picture, track_colours
+from tpcfm.report.draw.pictures_polar_mae import attention_picture, reconstruction_picture, segmentation_picture
+from tpcfm.report.draw.style import Sheet
+from tpcfm.report.sections.features import feature_items
+from tpcfm.report.sections.serialization import serialization_items
 
 RNG = np.random.default_rng(0)
 

@@ -6,18 +6,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tpcfm.config.load import read_yaml, validate
-from tpcfm.config.plan import make_plan
+from tpcfm.config.load import validate
+from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.files import atomic
-from tpcfm.report import published
-from tpcfm.report.masked_losses import masked_loss_items
+from tpcfm.plan.table import make_plan
+from tpcfm.report.draw.style import Sheet
 from tpcfm.report.names import plain, plain_pair, tokenizer
-from tpcfm.report.paired import paired_items
-from tpcfm.report.polar_studies import polar_study_items
-from tpcfm.report.probes import probe_items
-from tpcfm.report.segmentation import segmentation_items
-from tpcfm.report.style import Sheet
+from tpcfm.report.published import numbers as published
+from tpcfm.report.sections.masked_losses import masked_loss_items
+from tpcfm.report.sections.paired import paired_items
+from tpcfm.report.sections.polar_studies import polar_study_items
+from tpcfm.report.sections.probes import probe_items
+from tpcfm.report.sections.segmentation import segmentation_items
 from tpcfm.report.tables import share_with_interval
 from tpcfm.workspace import Workspace
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tpcfm.report.comparison import selected_table
+from tpcfm.report.sections.comparison import selected_table
 
 
 def frame(values: dict[str, float]) -> pd.DataFrame:

@@ -6,14 +6,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tpcfm.config.load import read_yaml, validate
-from tpcfm.config.plan import make_plan
+from tpcfm.config.load import validate
+from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.report.ablations import ablation_items
-from tpcfm.report.label_sizes import ari_by_size
-from tpcfm.report.scaling import scaling_items
+from tpcfm.plan.table import make_plan
+from tpcfm.report.draw.style import Sheet
 from tpcfm.report.scaling_page import write_scaling_page
-from tpcfm.report.style import Sheet
+from tpcfm.report.sections.ablations import ablation_items
+from tpcfm.report.sections.label_sizes import ari_by_size
+from tpcfm.report.sections.scaling import scaling_items
 from tpcfm.scaling.study import write_scaling
 from tpcfm.workspace import Workspace
 
@@ -50,7 +51,7 @@ def write(plan):
         rows = [{**common, "metric": "parameters", "value": float(1e5 * (1 + len(run)))}]
         if entry.stage == "pretrain":
             rows += pretraining(common, run, entry, held)
-        elif entry.recipe == "coordinate_check":
+        elif entry.recipe == "fm4npp.coordinate_check":
             kind = entry.config["model"]["parameterization"]
             rows += [{**common, "metric": "update_slope", "class": "branch 1", "value": 0.0}]
             space.run(run).mkdir(parents=True)

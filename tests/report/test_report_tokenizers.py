@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from tpcfm.report.style import Sheet
-from tpcfm.report.tokenizers import tokenizer_items
+from tpcfm.report.draw.style import Sheet
+from tpcfm.report.sections.tokenizers import tokenizer_items
 
 
 def write(folder, throughput):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tpcfm.config.load import load
-from tpcfm.config.plan import make_plan
 from tpcfm.files import write_json
+from tpcfm.plan.table import make_plan
 from tpcfm.scaling.cost import STAGES, Job, makespan, plan_jobs, stage_costs
 from tpcfm.scaling.cost_runs import RunCost
 from tpcfm.scaling.devices import Assumptions, device

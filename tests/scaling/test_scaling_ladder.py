@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tpcfm.config.load import load
-from tpcfm.config.plan import make_plan
 from tpcfm.errors import ConfigError
+from tpcfm.plan.table import make_plan
 from tpcfm.scaling import parameters as count
 from tpcfm.scaling.devices import DEVICES, Assumptions, device
 from tpcfm.scaling.ladder import ladder
@@ -31,7 +31,7 @@ def of_size(rungs, size):
 
 
 def test_every_pretraining_of_the_scaling_studies_is_listed_once(paper, rungs):
-    wanted = {r for r in paper.of_experiment("scaling") if paper.runs[r].recipe == "pretrain_fm4npp"}
+    wanted = {r for r in paper.of_experiment("scaling") if paper.runs[r].recipe == "fm4npp.pretrain"}
     assert set(rungs) == wanted
     assert any("lr_transfer" in r.studies for r in rungs.values())
 
@@ -86,7 +86,7 @@ def test_unknown_devices_are_named_with_the_known_ones():
 
 
 def test_parameters_are_counted_as_elsewhere(paper, rungs):
-    from tpcfm.config.fm4npp import Fm4nppModel
+    from tpcfm.models.fm4npp.settings import Fm4nppModel
 
     for row in rungs.values():
         assert row.parameters == count.backbone(Fm4nppModel.model_validate(paper.runs[row.run].config["model"]))

@@ -6,8 +6,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from tpcfm import backends
-from tpcfm.config.fm4npp import Fm4nppModel
-from tpcfm.models.fm4npp import Fm4npp
+from tpcfm.models.fm4npp.backbone import Fm4npp
+from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.scaling.traffic import kept, moved_forward, moved_training, training_memory
 
 VIEWS = {

@@ -8,7 +8,7 @@ import pytest
 
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.simulate.collider import files, simulate_file
-from tpcfm.simulate.write_tpcpp import STEMS, write_pack
+from tpcfm.simulate.collider.write import STEMS, write_pack
 
 STEMS_OF_LABELS = ["noise_tags", "pid_labels", "spacepoints", "track_ids"]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tpcfm.errors import DataError
-from tpcfm.simulate.calibration_lartpc import aggregates, calibrate, group_sizes, simulate_events
-from tpcfm.simulate.calibration_tracks import compare_tracks
+from tpcfm.simulate.calibration.lartpc import aggregates, calibrate, group_sizes, simulate_events
+from tpcfm.simulate.calibration.tracks import compare_tracks
 from tpcfm.simulate.lartpc import simulate_file
 
 DATA = os.environ.get("TPCFM_TEST_DATA")

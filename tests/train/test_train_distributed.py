@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from train_toys import ToyObjective, same_bits, toy_config, toy_fit, toy_model
 
 from tpcfm.errors import Interrupted
 from tpcfm.nn.norms import PackedBatchNorm
+from train_toys import ToyObjective, same_bits, toy_config, toy_fit, toy_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ranks")]  # they share one pair of processes
 TOLERANCE = 2e-5

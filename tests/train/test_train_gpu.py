@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from train_toys import toy_config, toy_fit, toy_model
 
 from tpcfm.errors import Interrupted
+from train_toys import toy_config, toy_fit, toy_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from train_toys import same_bits, toy_config, toy_fit, toy_model
 
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.train import load_config, load_weights, save_model
+from train_toys import same_bits, toy_config, toy_fit, toy_model
 
 
 @pytest.fixture

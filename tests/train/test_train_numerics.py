@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from train_toys import ToyObjective, ToyStore, collate, toy_config, toy_fit, toy_model, toy_source
 
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import ConfigError, DivergenceError, MachineError
 from tpcfm.train import StepInfo, decay_groups, evaluate_objective, to_device
 from tpcfm.train.optimizer import make_optimizer
 from tpcfm.train.schedule import rate_factor, set_rates
+from train_toys import ToyObjective, ToyStore, collate, toy_config, toy_fit, toy_model, toy_source
 
 
 def close(a, b, tolerance=1e-5):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from train_toys import ToyStore, collate
 
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.train import PackedSource, keyed_generator
 from tpcfm.train.sampler import EpochSampler, permute
+from train_toys import ToyStore, collate
 
 
 @settings(max_examples=60, deadline=None)

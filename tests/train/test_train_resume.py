@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_toys import ToyObjective, ToyStore, collate, same_bits, toy_config, toy_fit, toy_model
 
 from tpcfm.errors import CheckpointError, Interrupted, MachineError
 from tpcfm.train import evaluate_objective
+from train_toys import ToyObjective, ToyStore, collate, same_bits, toy_config, toy_fit, toy_model
 
 
 def stop_after(steps, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_terminated_or_killed_process_is_continued(tmp_path, caplog, number):
     script.write_text(
         textwrap.dedent(f"""
         import sys, time, logging
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        sys.path.insert(0, {str(Path(__file__).parents[1] / "support")!r})
         logging.basicConfig(level=logging.INFO)
         import torch
         from train_toys import *

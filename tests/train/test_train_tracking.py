@@ -8,10 +8,10 @@ import threading
 import time
 
 import pytest
-from train_toys import ToyObjective, same_bits, toy_config, toy_fit, toy_model
 
 from tpcfm.errors import Interrupted
 from tpcfm.train.tracking import Mirror, from_environment
+from train_toys import ToyObjective, same_bits, toy_config, toy_fit, toy_model
 
 
 class Server:

@@ -46,6 +46,6 @@ def test_the_cost_plan_counts_the_jobs_of_the_dry_run(checkout, scale: str) -> N
 def test_the_ladder_holds_the_pretrainings_of_the_scaling_target(checkout) -> None:
     plan = checkout.plan()
     rungs = ladder(plan, device("h100"), Assumptions())
-    wanted = {run for run in plan.of_experiment("scaling") if plan.runs[run].recipe == "pretrain_fm4npp"}
+    wanted = {run for run in plan.of_experiment("scaling") if plan.runs[run].recipe == "fm4npp.pretrain"}
     assert {rung.run for rung in rungs} == wanted
     assert len(rungs) == dry_run(checkout, "scaling_plots", "tiny")["pretrain"]

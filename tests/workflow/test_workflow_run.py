@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from workflow_checkout import BIN, Checkout, copy_checkout, environment
 
 from tpcfm.evaluate.table import COLUMNS
+from workflow_checkout import BIN, Checkout, copy_checkout, environment
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -85,7 +85,7 @@ def test_a_second_run_does_nothing(tiny: Checkout) -> None:
 
 
 def test_editing_a_comment_reruns_nothing(tiny: Checkout) -> None:
-    for name in ("src/tpcfm/recipes/pretrain_fm4npp.py", "workflow/rules/pretrain.smk"):
+    for name in ("src/tpcfm/systems/fm4npp/pretrain.py", "workflow/rules/pretrain.smk"):
         with open(tiny.folder / name, "a") as stream:
             stream.write("# a comment\n")
     assert _planned(tiny) == []

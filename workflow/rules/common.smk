@@ -6,10 +6,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from tpcfm.cli._slurm import preflight
-from tpcfm.config.imported import import_problems
+from tpcfm.plan.imported import import_problems
 from tpcfm.config.load import validate as validate_config
-from tpcfm.config.plan import make_plan
-from tpcfm.config.plan_pictures import fm4npp_pictures, picture_runs
+from tpcfm.plan.table import make_plan
+from tpcfm.plan.pictures import fm4npp_pictures, picture_runs
 from tpcfm.errors import TpcfmError
 
 try:

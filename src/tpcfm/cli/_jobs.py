@@ -36,8 +36,8 @@ def run_job(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
-    from tpcfm.config.plan import Plan
     from tpcfm.errors import ConfigError, TpcfmError
+    from tpcfm.plan.table import Plan
     from tpcfm.workspace import Workspace
 
     table = Plan.read(plan)
@@ -66,7 +66,7 @@ def run_job(
     threads = int(os.environ.get("OMP_NUM_THREADS", 0) or 0)
     if threads:
         torch.set_num_threads(threads)
-    recipe = importlib.import_module(f"tpcfm.recipes.{entry.recipe}")
+    recipe = importlib.import_module(f"tpcfm.systems.{entry.recipe}")
     try:
         recipe.run(entry, workspace, max_seconds=max_seconds, device=device)
     except TpcfmError as error:

@@ -20,7 +20,7 @@ def events(
     out: Annotated[Path, typer.Option(help="Manifest to write (JSON).")],
 ) -> None:
     """Merge the event tables of a dataset into its manifest: parts, splits, checksums, statistics."""
-    from tpcfm.ingest.manifest import collect_events
+    from tpcfm.events.manifest import collect_events
 
     manifest = collect_events(dataset, folder, out)
     print(

@@ -39,7 +39,7 @@ def command(
     if plan:
         if tables or first or second:
             raise ConfigError("--plan makes its own comparisons: give no tables, --first or --second with it")
-        from tpcfm.config.plan import Plan
+        from tpcfm.plan.table import Plan
 
         table = Plan.read(plan)
         from tpcfm.evaluate.comparisons import compare_plan

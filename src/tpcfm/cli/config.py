@@ -13,7 +13,7 @@ def check(
 ) -> None:
     """Check a configuration: exit code 2 and every wrong key, value and what is allowed if it is not valid."""
     from tpcfm.config.load import load
-    from tpcfm.config.plan import make_plan
+    from tpcfm.plan.table import make_plan
 
     plan = make_plan(load(*files))
     print(

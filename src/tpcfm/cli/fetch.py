@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tpcfm.ingest.fetch import Item
+    from tpcfm.release.fetch import Item
 
 app = typer.Typer(no_args_is_help=True, help="Download the public datasets, whole or in part; run again, it continues.")
 
@@ -33,7 +33,7 @@ def pilarnet(
     only_list: Listing = False,
 ) -> None:
     """PILArNet-M (liquid argon; about 168 GB) from Hugging Face."""
-    from tpcfm.ingest.fetch import HUGGING_FACE, parse_shards, pilarnet_items
+    from tpcfm.release.fetch import HUGGING_FACE, parse_shards, pilarnet_items
 
     _fetch(pilarnet_items(split or (), parse_shards(shards), revision, mini, base_url or HUGGING_FACE), to, only_list)
 
@@ -50,7 +50,7 @@ def tpcpp(
     only_list: Listing = False,
 ) -> None:
     """TPCpp-10M (collider; labelled part about 1 GB of 118 GB) from Zenodo."""
-    from tpcfm.ingest.fetch import ZENODO, parse_shards, tpcpp_items
+    from tpcfm.release.fetch import ZENODO, parse_shards, tpcpp_items
 
     _fetch(tpcpp_items(split or (), parse_shards(shards), base_url or ZENODO), to, only_list)
 
@@ -65,7 +65,7 @@ def member(
 ) -> None:
     """One file of a release, as the workflow asks for it; labels of the collider come with their spacepoints."""
     from tpcfm.errors import ConfigError
-    from tpcfm.ingest.fetch import member_items
+    from tpcfm.release.fetch import member_items
 
     if not out.as_posix().endswith(name):
         raise ConfigError(f"--out {out}: must end in the path inside the release, {name}")
@@ -78,7 +78,7 @@ def member(
 def _fetch(items: "list[Item]", to: Path, only_list: bool) -> None:
     from tqdm import tqdm
 
-    from tpcfm.ingest.fetch import fetch
+    from tpcfm.release.fetch import fetch
 
     total = sum(item.transfer for item in items)
     for item in items if only_list else []:

@@ -17,7 +17,7 @@ def command(
 
     require_file(checkpoint, "a published FM4NPP checkpoint (*.ckpt, *.pt, *.safetensors)")
     require_file(edges, EDGES)
-    from tpcfm.recipes.import_fm4npp import import_released
+    from tpcfm.systems.fm4npp.released import import_released
 
     model = import_released(checkpoint, edges, out)
     parameters = sum(p.numel() for p in model.parameters())

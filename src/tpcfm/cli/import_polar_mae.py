@@ -15,7 +15,7 @@ def command(
     from tpcfm.files import require_file, sha256
 
     require_file(checkpoint, "a published Lightning checkpoint (*.ckpt)")
-    from tpcfm.models.import_polar_mae import load_released
+    from tpcfm.systems.polar_mae.released_weights import load_released
     from tpcfm.train import save_model
 
     try:

@@ -52,8 +52,8 @@ def command(
             f"--validation {validation} --test {test}: allowed are shares from 0 on that add up to less than 1"
         )
     require_file(file, f"a raw file of the layout {layout.value}: {LAYOUTS[layout]}")
-    from tpcfm.ingest.job import ingest_file
-    from tpcfm.ingest.splits import hash_split, published_split
+    from tpcfm.events.job import ingest_file
+    from tpcfm.events.splits import hash_split, published_split
 
     if split_by is SplitBy.published:
         split = published_split(file)

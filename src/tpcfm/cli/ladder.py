@@ -28,7 +28,7 @@ def plan(
     from rich.table import Table
 
     from tpcfm.config.load import load
-    from tpcfm.config.plan import make_plan
+    from tpcfm.plan.table import make_plan
     from tpcfm.scaling.devices import Assumptions, device
     from tpcfm.scaling.ladder import PUBLISHED_GPU_HOURS, ladder
 

@@ -15,8 +15,8 @@ def command(
     from tpcfm.errors import ConfigError
 
     families = {
-        "polar_mae": "tpcfm.models.polar_mae_parameters",
-        "fm4npp": "tpcfm.models.fm4npp",
+        "polar_mae": "tpcfm.models.polar_mae.parameters",
+        "fm4npp": "tpcfm.models.fm4npp.backbone",
         "comparison": "tpcfm.models.baselines.parameters",
     }
     if family not in (*families, "all"):

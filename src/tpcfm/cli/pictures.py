@@ -21,10 +21,10 @@ def command(
     """Compute the tables behind the report's pictures from finished runs (the report itself runs no network)."""
     import os
 
-    from tpcfm.config.plan import Plan
-    from tpcfm.config.plan_pictures import fm4npp_pictures, polar_mae_pictures
     from tpcfm.config.workflow import PicturesConfig
     from tpcfm.errors import ConfigError
+    from tpcfm.plan.pictures import fm4npp_pictures, polar_mae_pictures
+    from tpcfm.plan.table import Plan
     from tpcfm.workspace import Workspace
 
     table = Plan.read(plan)
@@ -37,7 +37,8 @@ def command(
         )
     import torch
 
-    from tpcfm.recipes import pictures_fm4npp, pictures_polar_mae
+    from tpcfm.systems.fm4npp import pictures as pictures_fm4npp
+    from tpcfm.systems.polar_mae import pictures as pictures_polar_mae
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0) or 1))
     if polar:

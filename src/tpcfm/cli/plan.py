@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from tpcfm.config.plan import Plan
+    from tpcfm.plan.table import Plan
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
     from rich.table import Table
 
     from tpcfm.config.load import load
-    from tpcfm.config.plan import make_plan
+    from tpcfm.plan.table import make_plan
 
     paths = [*config, Path(f"workflow/scales/{scale}.yaml")] if scale else config
     plan = make_plan(load(*paths))

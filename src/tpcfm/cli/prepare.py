@@ -66,16 +66,16 @@ def groups(
     ] = "cpu",
 ) -> None:
     """Tokenize one event table into one part of a groups cache (PoLAr-MAE)."""
-    from tpcfm.config.polar_mae import TokenizerConfig
+    from tpcfm.prepare.groups.settings import TokenizerConfig
 
     settings = _block(TokenizerConfig, config)
     _tables(events)
-    from tpcfm.prepare.group_cache import write_part
+    from tpcfm.prepare.groups.cache import write_part
 
     if device == "cpu":
         counts = write_part(events, out, settings)
     else:
-        from tpcfm.recipes.device_grouping import device_tokenizer
+        from tpcfm.systems.polar_mae.device_grouping import device_tokenizer
 
         counts = write_part(events, out, settings, device_tokenizer(device))
     print(f"{out}: {counts['events']} events, {counts['tokens']} groups, {counts['rejected']} events rejected")
@@ -88,12 +88,12 @@ def fit_edges(
     config: Config = "{}",
 ) -> None:
     """Fit the bin edges of the serialization on the training events of all tables (FM4NPP)."""
-    from tpcfm.config.fm4npp import SerializationConfig
+    from tpcfm.prepare.sequences.settings import SerializationConfig
 
     settings = _block(SerializationConfig, config)
     _tables(*events)
-    from tpcfm.prepare import sequence_cache
-    from tpcfm.prepare.serialization import BinEdges
+    from tpcfm.prepare.sequences import cache as sequence_cache
+    from tpcfm.prepare.sequences.serialization import BinEdges
 
     sequence_cache.fit_edges(events, out, settings)
     edges = BinEdges.load(out)
@@ -131,7 +131,7 @@ def sequences(
     blocks = _sequence_blocks(config)
     _tables(events)
     require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
-    from tpcfm.prepare import sequence_cache
+    from tpcfm.prepare.sequences import cache as sequence_cache
 
     counts = sequence_cache.write_part(events, edges, out, *blocks)
     print(f"{out}: {counts['events']} events, {counts['points']} points, {counts['rejected']} events rejected")
@@ -139,8 +139,8 @@ def sequences(
 
 def _sequence_blocks(given: str) -> tuple[Any, Any]:
     """Return serialization and target settings of a sequences cache."""
-    from tpcfm.config.fm4npp import SerializationConfig, TargetConfig
     from tpcfm.errors import ConfigError
+    from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 
     settings = _settings(given)
     unknown = set(settings) - {"serialization", "targets"}
@@ -168,8 +168,8 @@ def manifest(
         raise ConfigError(f"--out {out}: a manifest lies beside its parts: {target}")
     expected = _expected_settings(config, edges) if config else None
     from tpcfm.prepare.cache import write_manifest
-    from tpcfm.prepare.coherence import sequence_statistics
-    from tpcfm.prepare.group_cache import group_statistics
+    from tpcfm.prepare.groups.cache import group_statistics
+    from tpcfm.prepare.sequences.coherence import sequence_statistics
 
     statistics = {"groups": group_statistics, "sequences": sequence_statistics}
     made = write_manifest(folder, name=cache, settings=expected, edges=edges, statistics=statistics)
@@ -179,11 +179,11 @@ def manifest(
 def _expected_settings(config: str, edges: Path | None) -> dict[str, Any]:
     """Return the settings that every part must carry: of sequences if there are bin edges, of groups otherwise."""
     if edges is None:
-        from tpcfm.config.polar_mae import TokenizerConfig
+        from tpcfm.prepare.groups.settings import TokenizerConfig
 
         return dict(_block(TokenizerConfig, config).model_dump(mode="json"))
-    from tpcfm.prepare.sequence_cache import cache_settings
-    from tpcfm.prepare.serialization import BinEdges
+    from tpcfm.prepare.sequences.cache import cache_settings
+    from tpcfm.prepare.sequences.serialization import BinEdges
 
     return cache_settings(BinEdges.load(edges), *_sequence_blocks(config))
 

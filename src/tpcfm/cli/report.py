@@ -10,7 +10,7 @@ def command(
     out: Path = typer.Option(Path("results/report/index.html"), help="HTML file; figures go into figures/ beside it."),
 ) -> None:
     """Write the report: one HTML file that opens without a network."""
-    from tpcfm.config.plan import Plan
+    from tpcfm.plan.table import Plan
 
     table = Plan.read(plan)
     from tpcfm.report.page import write_report

@@ -21,7 +21,7 @@ def fit(
     from rich.console import Console
     from rich.table import Table
 
-    from tpcfm.config.plan import Plan
+    from tpcfm.plan.table import Plan
 
     runs = Plan.read(plan)
     from tpcfm.scaling.study import write_scaling
@@ -52,7 +52,7 @@ def draw(
     out: Path = typer.Option(..., help="Page to write (HTML); the figures lie beside it as PNG and SVG."),
 ) -> None:
     """Draw the scaling studies: laws, downstream metrics, coordinate check and learning-rate transfer."""
-    from tpcfm.config.plan import Plan
+    from tpcfm.plan.table import Plan
 
     runs = Plan.read(plan)
     from tpcfm.report.scaling_page import write_scaling_page

@@ -72,12 +72,12 @@ def command(
         return
     if color:
         raise ConfigError("--color is for events without --run; pictures of a model have colours of their own")
-    from tpcfm.recipes.picture_choice import Choice, choose_picture
+    from tpcfm.inference.picture_choice import Choice, choose_picture
 
     choice, wanted = Choice(layer, head, token, mask_ratio, seed), picture.value if picture else ""
     check_source(file, model=True)
     choose_picture(run, wanted)
-    from tpcfm.recipes.picture_data import picture_data
+    from tpcfm.inference.picture_data import picture_data
     from tpcfm.report.show import show_model
 
     data = picture_data(file, event, run, wanted, choice)

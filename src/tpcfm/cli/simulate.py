@@ -34,7 +34,7 @@ def lartpc(
 ) -> None:
     """Simulate particle bombs in a liquid-argon TPC and write a PILArNet-M file with its point-count sidecar."""
     from tpcfm.simulate.lartpc import simulate_file
-    from tpcfm.simulate.write_pilarnet import file_name
+    from tpcfm.simulate.lartpc.write import file_name
 
     target = out / file_name(events, revision.value) if out.is_dir() else out
     simulate_file(target, events, seed, index=index, revision=revision.value)
@@ -70,7 +70,7 @@ def calibrate_lartpc(
     figure: Annotated[Path | None, typer.Option(help="Figure to write.")] = None,
 ) -> None:
     """Print the liquid-argon simulation beside the published figures of PILArNet-M."""
-    from tpcfm.simulate.calibration_lartpc import calibrate
+    from tpcfm.simulate.calibration.lartpc import calibrate
 
     print(calibrate(events, seed, real=real, figure=figure))
 
@@ -83,6 +83,6 @@ def calibrate_collider(
     figure: Annotated[Path | None, typer.Option(help="Figure to write.")] = None,
 ) -> None:
     """Print the collider simulation beside the published figures of TPCpp-10M."""
-    from tpcfm.simulate.calibration_collider import calibrate
+    from tpcfm.simulate.calibration.collider import calibrate
 
     print(calibrate(source.value, events, seed, figure))

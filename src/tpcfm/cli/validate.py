@@ -14,7 +14,7 @@ def command(
 
     Files beside the events that hold none (labels, point counts, manifests) are named as what they are.
     """
-    from tpcfm.ingest.validate import about, validate_file
+    from tpcfm.events.validate import about, validate_file
 
     damaged = 0
     for file in files:

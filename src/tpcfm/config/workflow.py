@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tpcfm.config.base import Block
-from tpcfm.config.baselines import BaselinesStudy
 from tpcfm.config.data import ColliderSource, LArTPCSource
-from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, Mixer, SerializationConfig, Size, TargetConfig
-from tpcfm.config.fm4npp_studies import DepthStudy, JointStudy, MupStudy
-from tpcfm.config.polar_mae import PolarMaeModel, ProbeConfig, TokenizerConfig
 from tpcfm.config.training import LabelledTraining, TrainConfig
+from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel, Mixer, Size
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
+from tpcfm.systems.baselines.settings import BaselinesStudy
+from tpcfm.systems.fm4npp.study_settings import DepthStudy, JointStudy, MupStudy
+from tpcfm.systems.polar_mae.settings import ProbeConfig
 
 ImportedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """Name of a model directory in the folder of the runs."""

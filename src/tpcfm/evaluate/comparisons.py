@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from tpcfm.config.plan import Plan, Point
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
 from tpcfm.evaluate.paired import COLUMNS, MIN_EVENTS, MIN_SEEDS, compare
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.files import read_json
+from tpcfm.plan.table import Plan, Point
 from tpcfm.workspace import Workspace
 
 TASKS = ("tracks", "pid", "noise")

@@ -11,9 +11,9 @@ import pandas as pd
 from tpcfm.errors import DataError
 from tpcfm.evaluate.intervals import bootstrap_sums
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.prepare.coherence import CoherenceCounts, count_orders
-from tpcfm.prepare.sequence_cache import RawEvent, read_events
-from tpcfm.prepare.serialization import BinEdges
+from tpcfm.prepare.sequences.cache import RawEvent, read_events
+from tpcfm.prepare.sequences.coherence import CoherenceCounts, count_orders
+from tpcfm.prepare.sequences.serialization import BinEdges
 
 METRICS = ("same_next", "run_length", "return_distance")
 

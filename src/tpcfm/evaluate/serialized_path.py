@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tpcfm.config.fm4npp import SerializationConfig
 from tpcfm.detectors.sphenix import SCALING
-from tpcfm.prepare.coherence import coherence
-from tpcfm.prepare.sequence_cache import RawEvent, event_features
-from tpcfm.prepare.serialization import BinEdges, serial_order
+from tpcfm.prepare.sequences.cache import RawEvent, event_features
+from tpcfm.prepare.sequences.coherence import coherence
+from tpcfm.prepare.sequences.serialization import BinEdges, serial_order
+from tpcfm.prepare.sequences.settings import SerializationConfig
 
 ORDERS = ("raster", "hilbert", "morton", "radial")
 BINS = 120

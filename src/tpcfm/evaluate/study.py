@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tpcfm.config.plan import Plan
 from tpcfm.evaluate.table import read_metrics
+from tpcfm.plan.table import Plan
 from tpcfm.workspace import Workspace
 
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tpcfm.config.fm4npp import TargetConfig
+from tpcfm.prepare.sequences.settings import TargetConfig
 
 if TYPE_CHECKING:
-    from tpcfm.train.objective import StepInfo
+    from tpcfm.losses.objective import StepInfo
 
 Batch = Mapping[str, npt.NDArray[Any]]
 

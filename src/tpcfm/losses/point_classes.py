@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from tpcfm.train.objective import StepInfo
+    from tpcfm.losses.objective import StepInfo
 
 
 class PointClasses:

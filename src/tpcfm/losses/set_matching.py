@@ -10,10 +10,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tpcfm.models.adapters import TRACK, TrackSet
+from tpcfm.models.fm4npp.adapters import TRACK, TrackSet
 
 if TYPE_CHECKING:
-    from tpcfm.train.objective import StepInfo
+    from tpcfm.losses.objective import StepInfo
 
 CLASS_COST, DICE_COST, FOCAL_COST = 0.5, 1.0, 30.0  # of the matching
 MATCHED, UNMATCHED = 0.5, 0.1  # class loss of queries with and without a track

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tpcfm.config.baselines_tracks import EggNetConfig, ExaTrkxConfig, HeptConfig
 from tpcfm.losses.metric_learning import contrastive, hinge_embedding
+from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
 
 
 class EggNetLoss:

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tpcfm.config.fm4npp import Fm4nppModel
+from tpcfm.models.fm4npp.settings import Fm4nppModel
 
 ROLES = ("embedding", "matrix", "state_in", "state_out", "state_gain", "vector", "head")
 

@@ -7,26 +7,26 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from tpcfm import __version__
-from tpcfm.config.plan import Plan
 from tpcfm.files import write_text
-from tpcfm.report.ablations import ablation_items
-from tpcfm.report.comparison import comparison_tables
-from tpcfm.report.data import data_items
-from tpcfm.report.embed import MARK, SCRIPT
-from tpcfm.report.events import comparison_items, event_items, segmentation_pictures
-from tpcfm.report.features import feature_items
-from tpcfm.report.labels import adapter_items
-from tpcfm.report.momentum import momentum_items, tracking_metrics
+from tpcfm.plan.table import Plan
+from tpcfm.report.draw.embed import MARK, SCRIPT
+from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.names import SYSTEMS
-from tpcfm.report.paired import paired_items
-from tpcfm.report.polar_studies import polar_study_items
-from tpcfm.report.representations import attention_items, confusion_items, reconstruction_items, token_items
-from tpcfm.report.scaling import scaling_items
-from tpcfm.report.segmentation import segmentation_items
-from tpcfm.report.serialization import serialization_items
-from tpcfm.report.style import Item, Sheet
-from tpcfm.report.tokenizers import tokenizer_items
-from tpcfm.report.training import training_items
+from tpcfm.report.sections.ablations import ablation_items
+from tpcfm.report.sections.comparison import comparison_tables
+from tpcfm.report.sections.data import data_items
+from tpcfm.report.sections.events import comparison_items, event_items, segmentation_pictures
+from tpcfm.report.sections.features import feature_items
+from tpcfm.report.sections.labels import adapter_items
+from tpcfm.report.sections.momentum import momentum_items, tracking_metrics
+from tpcfm.report.sections.paired import paired_items
+from tpcfm.report.sections.polar_studies import polar_study_items
+from tpcfm.report.sections.representations import attention_items, confusion_items, reconstruction_items, token_items
+from tpcfm.report.sections.scaling import scaling_items
+from tpcfm.report.sections.segmentation import segmentation_items
+from tpcfm.report.sections.serialization import serialization_items
+from tpcfm.report.sections.tokenizers import tokenizer_items
+from tpcfm.report.sections.training import training_items
 from tpcfm.workspace import Workspace
 
 SCALE_NOTES = {

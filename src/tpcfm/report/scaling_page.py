@@ -5,11 +5,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from tpcfm import __version__
-from tpcfm.config.plan import Plan
 from tpcfm.files import write_text
+from tpcfm.plan.table import Plan
+from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.page import SCALE_NOTES, Section
-from tpcfm.report.scaling import scaling_items
-from tpcfm.report.style import Item, Sheet
+from tpcfm.report.sections.scaling import scaling_items
 
 
 def write_scaling_page(plan: Plan, folder: Path, out: Path) -> list[Item]:

@@ -10,28 +10,28 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tpcfm.errors import ConfigError, DataError
+from tpcfm.events.manifest import open_table
+from tpcfm.events.schema import REJECTED
 from tpcfm.files import write_text
-from tpcfm.ingest.manifest import open_table
-from tpcfm.ingest.schema import REJECTED
-from tpcfm.report.displays import CONFIG, event_figure, prediction_figure
-from tpcfm.report.events import COLUMNS, read_event
-from tpcfm.report.panels import save_picture
-from tpcfm.report.pictures_fm4npp import comparison_picture, path_picture
-from tpcfm.report.pictures_polar_mae import (
+from tpcfm.report.draw.displays import CONFIG, event_figure, prediction_figure
+from tpcfm.report.draw.panels import save_picture
+from tpcfm.report.draw.pictures_fm4npp import comparison_picture, path_picture
+from tpcfm.report.draw.pictures_polar_mae import (
     attention_picture,
     feature_picture,
     reconstruction_picture,
     segmentation_picture,
 )
+from tpcfm.report.draw.stills import save_still
+from tpcfm.report.sections.events import COLUMNS, read_event
 from tpcfm.report.show_checks import check_output, check_source
-from tpcfm.report.stills import save_still
 
 
 def show_model(data: Mapping[str, Any], out: Path) -> None:
     """Write the picture of an event as trained models see it.
 
     Args:
-        data: from `tpcfm.recipes.picture_data.picture_data`.
+        data: from `tpcfm.inference.picture_data.picture_data`.
         out: HTML or a still.
     """
     kind, title = data["picture"], str(data["event_id"])
@@ -66,7 +66,7 @@ def show_event(file: Path, row: int, colours: Sequence[str], out: Path) -> tuple
 
 
 def _ingest(file: Path, folder: Path) -> Path:
-    from tpcfm.ingest.job import ingest_file
+    from tpcfm.events.job import ingest_file
 
     layout = "pilarnet" if file.suffix == ".h5" else "tpcpp"
     table = folder / "events.parquet"

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tpcfm.report.style import Item
+from tpcfm.report.draw.style import Item
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpcfm.config.fm4npp import Fm4nppModel
-from tpcfm.config.plan import Cache, Plan
-from tpcfm.config.plan_pictures import fm4npp_pictures, picture_runs
+from tpcfm.models.fm4npp.settings import Fm4nppModel
+from tpcfm.plan.pictures import fm4npp_pictures, picture_runs
+from tpcfm.plan.table import Cache, Plan
 from tpcfm.scaling import parameters as count
 from tpcfm.scaling.cost_runs import RunCost
 from tpcfm.scaling.devices import Assumptions, Device
@@ -130,9 +130,9 @@ def _cache_bytes(cache: Cache, held: Amount) -> float:
 
 def _parameters(config: dict[str, object], recipe: str) -> int:
     """Return the stored parameters of an FM4NPP run; other networks are small beside them and counted as a million."""
-    if recipe == "pretrain_fm4npp":
+    if recipe == "fm4npp.pretrain":
         return count.backbone(Fm4nppModel.model_validate(config["model"]), frozen=True)
-    return 0 if recipe == "coordinate_check" else 1_000_000
+    return 0 if recipe == "fm4npp.coordinate_check" else 1_000_000
 
 
 def stage_costs(jobs: Iterable[Job], gpus: int, cores: int) -> list[StageCost]:

@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tpcfm.config.fm4npp import AdapterConfig, Fm4nppModel, NeighbourPretraining
-from tpcfm.config.fm4npp_studies import CoordinateCheck
-from tpcfm.config.plan import Plan
-from tpcfm.config.run import Run
 from tpcfm.config.training import TrainConfig
 from tpcfm.files import read_json
+from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
+from tpcfm.plan.run import Run
+from tpcfm.plan.table import Plan
 from tpcfm.scaling import parameters as count
 from tpcfm.scaling.devices import Assumptions, Device
 from tpcfm.scaling.events import amount
 from tpcfm.scaling.ladder import forward_seconds, pretraining_seconds, training_seconds
+from tpcfm.systems.fm4npp.settings import NeighbourPretraining
+from tpcfm.systems.fm4npp.study_settings import CoordinateCheck
 from tpcfm.workspace import Workspace
 
 TOKENS_PER_EVENT = 400.0  # arXiv 2502.02558, Sec. 3
@@ -49,16 +50,16 @@ class RunCost:
         self.results = Path(plan.config["results"])
         self._per_event: dict[str, float] = {}
         self.estimators: Mapping[str, Callable[[Run], float]] = {
-            "pretrain_fm4npp": self._pretraining,
-            "find_tracks": self._adapter,
-            "classify_points": self._adapter,
-            "coordinate_check": self._coordinates,
-            "pretrain_polar_mae": self._masked,
-            "segment": self._segmentation,
-            "probe_tokens": self._probe,
-            "sparse_unet": self._sparse_unet,
-            "classify_points_baseline": self._comparison,
-            "find_tracks_baseline": self._comparison,
+            "fm4npp.pretrain": self._pretraining,
+            "fm4npp.find_tracks": self._adapter,
+            "fm4npp.classify_points": self._adapter,
+            "fm4npp.coordinate_check": self._coordinates,
+            "polar_mae.pretrain": self._masked,
+            "polar_mae.segment": self._segmentation,
+            "polar_mae.probe": self._probe,
+            "baselines.sparse_unet": self._sparse_unet,
+            "baselines.classify_points": self._comparison,
+            "baselines.find_tracks": self._comparison,
         }
 
     def seconds(self, run: str) -> float | None:
@@ -70,7 +71,7 @@ class RunCost:
     def scratch(self, run: str) -> float:
         """Return the bytes that the features of a frozen backbone take while an adapter trains."""
         entry = self.plan.runs[run]
-        if entry.recipe not in ("find_tracks", "classify_points"):
+        if entry.recipe not in ("fm4npp.find_tracks", "fm4npp.classify_points"):
             return 0.0
         block = self._adapter_config(entry)
         if block.start == "none":

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpcfm.config.plan import Dataset
 from tpcfm.files import read_json
+from tpcfm.plan.table import Dataset
 from tpcfm.workspace import Workspace
 
 POINTS_PER_EVENT = {"tpcpp": 880.0, "pilarnet": 4300.0}

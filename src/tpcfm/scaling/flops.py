@@ -2,7 +2,7 @@
 
 import math
 
-from tpcfm.config.fm4npp import Fm4nppModel
+from tpcfm.models.fm4npp.settings import Fm4nppModel
 
 
 def matrix_products(config: Fm4nppModel, slots: int = 30) -> float:

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpcfm.config.fm4npp import WIDTHS, Fm4nppModel, NeighbourPretraining
-from tpcfm.config.plan import Plan
+from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel
+from tpcfm.plan.table import Plan
 from tpcfm.scaling import parameters as count
 from tpcfm.scaling.devices import Assumptions, Device
 from tpcfm.scaling.events import amount
 from tpcfm.scaling.flops import matrix_products, scan, training_flops_per_point
 from tpcfm.scaling.traffic import OPTIMISER_BYTES, kept, moved_forward, moved_training, training_memory
+from tpcfm.systems.fm4npp.settings import NeighbourPretraining
 
 USABLE = 0.9
 """Share of the device's memory that the plan fills."""
@@ -119,7 +120,7 @@ def rung(plan: Plan, run: str, device: Device, assumed: Assumptions) -> Rung:
 
 def ladder(plan: Plan, device: Device, assumed: Assumptions, experiments: Iterable[str] = ("scaling",)) -> list[Rung]:
     """Return a row for every FM4NPP pretraining run of the named experiments, cheapest first."""
-    runs = [r for r in plan.of_experiment(*experiments) if plan.runs[r].recipe == "pretrain_fm4npp"]
+    runs = [r for r in plan.of_experiment(*experiments) if plan.runs[r].recipe == "fm4npp.pretrain"]
     return sorted((rung(plan, run, device, assumed) for run in runs), key=lambda row: (row.flops, row.run))
 
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from tpcfm.config.fm4npp import WIDTHS, AdapterConfig, Fm4nppModel
+from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
 
 PUBLISHED_BACKBONE = {"m1": 0.34e6, "m2": 1.3e6, "m3": 5.3e6, "m4": 21e6, "m5": 84e6, "m6": 188e6}
 PUBLISHED_CHECKPOINT = {256: 4_923_386, 1536: 174_784_026}

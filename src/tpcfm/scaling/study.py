@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tpcfm.config.plan import Plan
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.files import atomic
+from tpcfm.plan.table import Plan
 from tpcfm.scaling.power_law import fit_power_law
 from tpcfm.workspace import Workspace
 

@@ -4,7 +4,7 @@ Fitted to what the plain PyTorch operations of a Mamba-2 training step read and 
 pass; both grow with width times depth. A test compares them with a count.
 """
 
-from tpcfm.config.fm4npp import Fm4nppModel
+from tpcfm.models.fm4npp.settings import Fm4nppModel
 
 # Bytes per point, block and channel: (forward, backward) traffic and what is kept.
 MOVED = {"float32": (725.0, 1540.0), "bfloat16": (630.0, 1420.0)}

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tpcfm.train.objective import Batch
+from tpcfm.losses.objective import Batch
 
 HOST_KEYS = frozenset({"event_key"})
 """Stay on the host: they key random draws, and reading them back from a GPU would stall it."""

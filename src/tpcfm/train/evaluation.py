@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tpcfm.errors import DataError
+from tpcfm.losses.objective import Batch, Objective, StepInfo, term_names
 from tpcfm.train.batches import to_device
-from tpcfm.train.objective import Batch, Objective, StepInfo, term_names
 
 
 def evaluate_objective(

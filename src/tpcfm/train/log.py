@@ -11,7 +11,7 @@ from typing import Any
 
 from tpcfm.errors import DataError, MachineError
 from tpcfm.files import write_text
-from tpcfm.train.objective import finite_or_none
+from tpcfm.losses.objective import finite_or_none
 
 Row = dict[str, Any]
 

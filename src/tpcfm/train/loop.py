@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import CheckpointError, Interrupted, MachineError
+from tpcfm.losses.objective import Objective, term_names
 from tpcfm.train import rng
 from tpcfm.train.batches import to_device
 from tpcfm.train.checkpoint import Checkpoints
@@ -21,7 +22,6 @@ from tpcfm.train.evaluation import weighted
 from tpcfm.train.lock import StateLock
 from tpcfm.train.log import MetricsLog, words
 from tpcfm.train.model_setup import set_up
-from tpcfm.train.objective import Objective, term_names
 from tpcfm.train.optimizer import clip_gradients, make_optimizer
 from tpcfm.train.progress import Progress
 from tpcfm.train.schedule import set_rates

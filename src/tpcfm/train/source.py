@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tpcfm.errors import ConfigError, DataError
-from tpcfm.train.objective import Batch, StepInfo
+from tpcfm.losses.objective import Batch, StepInfo
 from tpcfm.train.sampler import EpochSampler
 
 MicroBatches = list[tuple[StepInfo, Batch]]

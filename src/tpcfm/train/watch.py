@@ -7,8 +7,8 @@ from torch import Tensor
 
 from tpcfm.errors import DivergenceError
 from tpcfm.files import write_json
+from tpcfm.losses.objective import Batch, StepInfo, finite_or_none
 from tpcfm.train.distributed import Ranks
-from tpcfm.train.objective import Batch, StepInfo, finite_or_none
 
 
 class FiniteWatch:

@@ -6,9 +6,9 @@ which messages are passed; every iteration's embedding is trained, or the first 
 
 from torch import Tensor, nn
 
-from tpcfm.config.baselines_tracks import EggNetConfig
 from tpcfm.models.baselines.embedding_graph import nearest, on_edges, on_nodes, perceptron
 from tpcfm.models.baselines.rows import RowNumbers
+from tpcfm.models.baselines.track_settings import EggNetConfig
 
 INPUTS = 12  # eta, cos phi, sin phi and layer of a point and of its two nearest neighbours
 

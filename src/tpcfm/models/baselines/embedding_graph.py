@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpcfm.models.baselines.rows import RowNumbers
-from tpcfm.prepare.neighbour_graph import neighbour_graph
+from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
 
 
 @torch.no_grad()

@@ -9,9 +9,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tpcfm.config.baselines_tracks import ExaTrkxConfig
 from tpcfm.models.baselines.embedding_graph import nearest, on_edges, on_nodes, perceptron
 from tpcfm.models.baselines.rows import RowNumbers
+from tpcfm.models.baselines.track_settings import ExaTrkxConfig
 
 INPUTS = 5  # energy, eta, cos phi, sin phi, layer
 STAGES = ("embedding", "filter", "interaction")

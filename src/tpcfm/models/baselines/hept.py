@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tpcfm.config.baselines_tracks import HeptConfig
 from tpcfm.models.baselines.embedding_graph import perceptron
+from tpcfm.models.baselines.track_settings import HeptConfig
 
 INPUTS = 8  # energy, x, y, z, eta, cos phi, sin phi, r
 COORDINATES = (4, 5, 6, 7)  # columns of the inputs that positions are compared by: eta, cos phi, sin phi, r

@@ -4,12 +4,12 @@ from typing import Any
 
 from torch import nn
 
-from tpcfm.config.baselines import GraphNetConfig, VoxelUNetConfig
-from tpcfm.config.baselines_tracks import EggNetConfig, ExaTrkxConfig, HeptConfig
 from tpcfm.models.baselines.eggnet import EggNet
 from tpcfm.models.baselines.exatrkx import ExaTrkx
 from tpcfm.models.baselines.hept import Hept
 from tpcfm.models.baselines.point_graph_net import PointGraphNet
+from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
+from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
 from tpcfm.models.baselines.voxel_unet import VoxelUNet
 
 CLASSES = 5

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tpcfm.config.baselines import GraphNetConfig
 from tpcfm.models.baselines.geometric_layers import geometric_layer, message_backend
 from tpcfm.models.baselines.graph_layers import LAYERS, Edges
+from tpcfm.models.baselines.settings import GraphNetConfig
 
 INPUTS = 5  # energy, eta, cos phi, sin phi, layer
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tpcfm.nn.norms import PackedBatchNorm
-from tpcfm.nn.sparse_conv import Pairs, SparseConv, pyramid
+from tpcfm.nn.sparse.convolution import Pairs, SparseConv, pyramid
 
 _SLOPE = 0.33  # of the leaky ReLU below zero
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tpcfm.config.baselines import VoxelUNetConfig
-from tpcfm.models.adapters import SOFT_MASK_FLOOR, DecoderLayer
+from tpcfm.models.baselines.settings import VoxelUNetConfig
 from tpcfm.models.baselines.sparse_unet import SparseUNet
+from tpcfm.models.fm4npp.adapters import SOFT_MASK_FLOOR, DecoderLayer
 from tpcfm.nn.set_attention import Head
 
 INPUTS = 5  # energy, eta, cos phi, sin phi, layer: means over the points of a voxel

@@ -14,7 +14,7 @@ from tpcfm.simulate.collider.event import Detector, Event
 from tpcfm.simulate.collider.gun import GunSource
 from tpcfm.simulate.collider.pythia import PythiaSource
 from tpcfm.simulate.collider.settings import DEFAULT, Settings
-from tpcfm.simulate.write_tpcpp import file_name, write_pack
+from tpcfm.simulate.collider.write import file_name, write_pack
 
 SourceName = Literal["pythia", "gun"]
 

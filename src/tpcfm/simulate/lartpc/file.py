@@ -5,7 +5,7 @@ from pathlib import Path
 from tpcfm.errors import ConfigError
 from tpcfm.simulate.lartpc.event import Simulator
 from tpcfm.simulate.lartpc.generator import Settings
-from tpcfm.simulate.write_pilarnet import write_pilarnet
+from tpcfm.simulate.lartpc.write import write_pilarnet
 
 
 def simulate_file(

@@ -1,1 +1,0 @@
-"""Raw files to event tables: readers, checks, splits, statistics, manifest, fetch."""

@@ -1,0 +1,100 @@
+"""The backbone and the heads of FM4NPP (arXiv 2508.14087)."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tpcfm.config.base import Block
+from tpcfm.config.training import TrainConfig
+
+WIDTHS = {"m1": 64, "m2": 128, "m3": 256, "m4": 512, "m5": 1024, "m6": 1536}
+"""Backbone width of each named size (Table 1)."""
+Size = Literal["m1", "m2", "m3", "m4", "m5", "m6"]
+Parameterization = Literal["mup", "standard"]
+Mixer = Literal["mamba2", "mamba1", "mamba3", "bidirectional"]
+
+
+class Fm4nppModel(Block):
+    """The backbone."""
+
+    width: int = Field(64, gt=0, description="64 (m1) to 1536 (m6)")
+    depth: int = Field(12, gt=0)
+    mixer: Mixer = Field("mamba2", description="sequence mixer of every block; see docs/reference/mixers.md")
+    expand: int = Field(2, gt=0)
+    head_size: int = Field(64, gt=0)
+    state_divisor: int = Field(16, gt=0, description="state size = width / this")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    frequencies: int = Field(10, gt=0, description="octaves of the position code")
+    train_embedding: bool = False
+    parameterization: Parameterization = "mup"
+    base_width: int = Field(256, gt=0)
+
+    @property
+    def causal(self) -> bool:
+        """Whether a point sees only the points before it in the sequence."""
+        return self.mixer != "bidirectional"
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Fm4nppModel":
+        if self.width * self.expand % self.head_size:
+            raise ValueError(
+                f"width x expand ({self.width * self.expand}) must be a multiple of head_size ({self.head_size})"
+            )
+        if self.width % self.state_divisor:
+            raise ValueError(f"width ({self.width}) must be a multiple of state_divisor ({self.state_divisor})")
+        if self.mixer == "bidirectional" and self.width // self.state_divisor % 2:
+            state = self.width // self.state_divisor
+            raise ValueError(f"mixer: bidirectional shares the state ({state}) between two directions: it must be even")
+        return self
+
+
+class AdapterConfig(Block):
+    """One downstream run on a frozen backbone, or on raw points (`start: none`, adapter only)."""
+
+    task: Literal["tracks", "pid", "noise", "pid_noise"] = Field(description="pid_noise trains two heads on one trunk")
+    start: Literal["pretrained", "imported", "random", "none"] = Field(
+        "pretrained", description="imported: the backbone is what its model directory says, whatever `model` is"
+    )
+    raw_embedding: Literal["nerf", "linear"] = Field(
+        "nerf", description="points to features for `start: none`: frozen, or trained"
+    )
+    mix_embedding: bool = Field(
+        False,
+        exclude_if=lambda on: not on,  # so that runs without it keep their ids
+        description="the point embedding takes part in the learned mix, before the layers of the backbone",
+    )
+    n_labels: int = Field(gt=0, description="labelled training events")
+    width: int = Field(256, gt=0, description="adapter width")
+    queries: int = Field(150, gt=0)
+    decoder_layers: int = Field(2, gt=0)
+    attention_layers: int = Field(1, ge=0, description="self-attention layers of the classification head")
+    feed_forward: bool = Field(False, description="a feed-forward block after each of these layers (depth sweep)")
+    heads: int = Field(4, gt=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    weights: dict[str, float] = Field(
+        default_factory=lambda: {"pid": 0.5, "noise": 2.5}, description="loss weights of the joint task (pid_noise)"
+    )
+    validation_events: int = Field(
+        1000, gt=0, description="events of the fixed validation set, evenly spaced in its split"
+    )
+    model: Fm4nppModel = Fm4nppModel()
+    train: TrainConfig
+    seed: int = 0
+
+    @property
+    def layers(self) -> int:
+        """Number of layers that the learned mix takes; one for raw points."""
+        return 1 if self.start == "none" else self.model.depth + self.mix_embedding
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the labels that are predicted."""
+        return self.task.split("_")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "AdapterConfig":
+        if set(self.weights) != {"pid", "noise"} or min(self.weights.values()) <= 0:
+            raise ValueError(f"weights ({self.weights}) must name pid and noise, each above 0")
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self

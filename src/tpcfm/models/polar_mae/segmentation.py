@@ -1,0 +1,79 @@
+"""Semantic segmentation of points on top of the token encoder (arXiv 2502.02558, Sec. 4)."""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tpcfm.models.polar_mae.pointwise import PointHead, PointUpsampler
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.models.polar_mae.token_encoder import TokenEncoder
+from tpcfm.models.polar_mae.tokens import Tokens
+from tpcfm.nn.norms import batch_scalar
+
+
+class SegmentationModel(nn.Module):
+    """Encoder, hidden states of three depths averaged, upsampling to points, per-point classifier.
+
+    Args:
+        config: encoder width and depth.
+        classes: number of classes.
+        frozen: keep the encoder's weights, and keep it in evaluation mode even while the rest trains (PEFT).
+        head_hidden: first hidden width of the per-point classifier; 0 = 4/3 of the width (512 in the paper).
+        head_dropout: of the per-point classifier.
+    """
+
+    def __init__(
+        self,
+        config: PolarMaeModel,
+        classes: int = 4,
+        *,
+        frozen: bool = False,
+        head_hidden: int = 0,
+        head_dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.config, self.frozen = config, frozen
+        self.encoder = TokenEncoder(config)
+        self.upsampler = PointUpsampler(config.width)
+        self.head = PointHead(config.width, classes, head_hidden or 4 * config.width // 3, head_dropout)
+        # The paper takes blocks 3, 7, 11 (from 0) of 12; other depths take the same thirds.
+        self.layers = tuple(sorted({max(0, (i + 1) * config.depth // 3 - 1) for i in range(3)}))
+        if frozen:
+            self.encoder.requires_grad_(False)
+            self.encoder.eval()
+
+    def set_activation_checkpointing(self, on: bool) -> None:
+        """Recompute the encoder's activations in the backward pass instead of keeping them."""
+        self.encoder.transformer.activation_checkpointing = on
+
+    def train(self, mode: bool = True) -> "SegmentationModel":
+        """Switch to training; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def token_features(self, tokens: Tokens, factors: Tensor | None = None) -> Tensor:
+        """Return ``(T, D)``: hidden states of the chosen blocks, each normalised without gain and shift, averaged."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            _, hidden = self.encoder(tokens, factors=factors, layers=self.layers)
+            if self.config.preset == "released":
+                normal = [batch_scalar(h) for h in hidden]
+            else:
+                normal = [F.layer_norm(h.float(), h.shape[-1:]) for h in hidden]
+            return torch.stack(normal).mean(0)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return logits ``(N, classes)``.
+
+        Args:
+            batch: token keys (:meth:`Tokens.from_batch`), ``nearest`` ``(N, k)``, ``nearest_weight`` ``(N, k)``,
+                ``point_xyz`` ``(N, 3)`` scaled coordinates, ``point_event`` ``(N,)``, optional
+                ``encoder_factors`` ``(depth, 2, B)``.
+        """
+        tokens = Tokens.from_batch(batch)
+        features = self.token_features(tokens, None if self.frozen else batch.get("encoder_factors"))
+        points = self.upsampler(features, batch["nearest"], batch["nearest_weight"], batch["point_xyz"])
+        return self.head(points, features, tokens.packing, batch["point_event"])

@@ -1,0 +1,120 @@
+"""What variable-length rows of an HDF5 dataset claim to hold, looked up before HDF5 reads them.
+
+HDF5 allocates what the length of a row claims before it looks at the row: one damaged byte makes it ask for gigabytes. So the
+references to the global heap (HDF5 file format specification 3.0, sections III.E and VIII.B) are read here first.
+"""
+
+import os
+from bisect import bisect_right
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from tpcfm.errors import DataError
+from tpcfm.readers.ragged import Index
+
+_REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
+_HEAP_HEADER = np.dtype([("signature", "S4"), ("version", "u1"), ("reserved", "V3"), ("size", "<u8")])
+
+
+class RowLengths:
+    """Lengths of the rows of a one-dimensional dataset of variable-length numbers.
+
+    Args:
+        path: the HDF5 file.
+        dataset: an open dataset of it.
+
+    Attributes:
+        known: whether the lengths could be looked up; they cannot where the references are compressed.
+
+    Raises:
+        DataError: more rows than the file can hold.
+    """
+
+    def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
+        self._path = path
+        self._bytes = path.stat().st_size
+        base = h5py.check_vlen_dtype(dataset.dtype)
+        self._width = base.itemsize if isinstance(base, np.dtype) else 1
+        if len(dataset) > self._bytes:
+            name = str(dataset.name).lstrip("/")
+            raise DataError(f"{path}: {name!r} announces {len(dataset)} events, the file has {self._bytes} bytes")
+        self._pieces = self._places(dataset)
+        self.known = self._pieces is not None
+
+    def claimed(self, start: int, stop: int) -> Index:
+        """Return (stop - start,) how many numbers each row claims to hold; only if ``known``.
+
+        Raises:
+            DataError: the references themselves cannot be read.
+        """
+        return self._references(start, stop)["length"].astype(np.int64)
+
+    def damaged(self, start: int, stop: int) -> dict[int, str]:
+        """Return the rows whose claim cannot be true, with the reason; only if ``known``.
+
+        Raises:
+            DataError: the references themselves cannot be read.
+        """
+        references = self._references(start, stop)
+        found: dict[int, str] = {}
+        with open(self._path, "rb", buffering=0) as stream:
+            for i in np.flatnonzero(references["length"]):
+                place, length = int(references["address"][i]), int(references["length"][i])
+                if reason := self._damage(stream.fileno(), place, length):
+                    found[start + int(i)] = reason
+        return found
+
+    def _damage(self, file: int, address: int, length: int) -> str:
+        needed = length * self._width
+        if address + needed > self._bytes:
+            return f"cannot be read (announces {length} values at byte {address} of {self._bytes})"
+        raw = os.pread(file, _HEAP_HEADER.itemsize, address)
+        if len(raw) < _HEAP_HEADER.itemsize:
+            return f"cannot be read (its heap at byte {address} is cut off)"
+        header = np.frombuffer(raw, _HEAP_HEADER)[0]
+        if header["signature"] != b"GCOL" or int(header["size"]) > self._bytes - address:
+            return f"cannot be read (no heap at byte {address})"
+        if int(header["size"]) < needed:
+            return f"cannot be read (announces {length} values, its heap has {int(header['size'])} bytes)"
+        return ""
+
+    def _places(self, dataset: h5py.Dataset) -> list[tuple[int, int, int]] | None:
+        """Return (first row, rows, byte in the file) of the references, or None where they are not plainly there."""
+        try:
+            file = dataset.file
+            if file.userblock_size or file.id.get_create_plist().get_sizes() != (8, 8):
+                return None
+            if dataset.chunks is None:
+                offset = dataset.id.get_offset()
+                return None if offset is None else [(0, len(dataset), int(offset))]
+            if dataset.id.get_create_plist().get_nfilters():
+                return None
+            pieces: list[tuple[int, int, int]] = []
+            rows = dataset.chunks[0]
+            dataset.id.chunk_iter(
+                lambda chunk: pieces.append((int(chunk.chunk_offset[0]), rows, int(chunk.byte_offset)))
+            )
+            return sorted(pieces)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(f"{self._path}: {dataset.name}: its place in the file cannot be read: {error}") from error
+
+    def _references(self, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+        """Return the references of some rows; zero (empty) where none were ever written."""
+        found = np.zeros(stop - start, _REFERENCE)
+        with open(self._path, "rb") as stream:
+            pieces = self._pieces or []
+            for first, rows, byte in pieces[max(0, bisect_right(pieces, (start,)) - 1) :]:
+                low, high = max(start, first), min(stop, first + rows)
+                if first >= stop:
+                    break
+                if low < high:
+                    stream.seek(byte + (low - first) * _REFERENCE.itemsize)
+                    raw = stream.read((high - low) * _REFERENCE.itemsize)
+                    if len(raw) < (high - low) * _REFERENCE.itemsize:
+                        raise DataError(
+                            f"{self._path}: the table of events {low} to {high - 1} lies beyond the end of the file"
+                        )
+                    found[low - start : high - start] = np.frombuffer(raw, _REFERENCE)
+        return found

@@ -1,0 +1,170 @@
+"""Section "Scaling": loss against size, data and compute with fitted laws; downstream metrics against backbone size."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tpcfm.report.draw.style import Item, Sheet, colour, legend, log_axes, marker
+from tpcfm.report.sections.floors import draw_floor, draw_majority
+from tpcfm.report.sections.labels import mean_over_seeds
+from tpcfm.report.sections.parameterization import parameterization_items
+from tpcfm.report.tables import Markup, number, table, with_interval
+from tpcfm.scaling.study import AXES
+
+DOWNSTREAM = {"tracks": ("ari", "ARI, mean over events"), "pid": ("accuracy", "identification accuracy"), "noise": ("accuracy", "noise accuracy")}  # fmt: skip
+
+
+def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
+    """Return the scaling figures and the table of exponents from the folder that ``tpcfm scaling fit`` wrote."""
+    if not (folder / "fits.parquet").exists():
+        return []
+    tables = {
+        name: pd.read_parquet(folder / f"{name}.parquet") for name in ("points", "fits", "curves", "front", "metrics")
+    }
+    points, fits = tables["points"], tables["fits"]
+    items = []
+    studies = [s for s in AXES if s in set(points["study"])]
+    if studies:
+        figure, grid = sheet.axes(len(studies), width=3.7, height=3.1, squeeze=False)
+        for axes, study in zip(grid[0], studies, strict=True):
+            _law(axes, study, tables)
+        caption = (
+            "Unweighted validation error on one fixed set; each point is a run with its own full schedule. Lines: a x^-b, with saturation "
+            "from five points on; bands: 95 % bootstrap. With fewer points a line is dotted and illustrative only. Grey dots: the floor "
+            "of predicting the own position. " + _budget(tables["metrics"])
+        )
+        items.append(
+            sheet.finish(figure, "scaling", "Pretraining error against size, data and compute", caption, wide=True)
+        )
+    rows = []
+    for row in fits.to_dict("records"):
+        name = f"{row['study'].removeprefix('scaling_')} {row['group']}".strip()
+        exponent = Markup(with_interval(row["b"], row["b_low"], row["b_high"]))
+        saturation = (
+            Markup(with_interval(row["c"], row["c_low"], row["c_high"], 4)) if row["saturation"] else "not fitted"
+        )
+        note = "illustrative: fewer than five points" if row["illustrative"] else ""
+        rows.append([name, row["x_label"], exponent, saturation, row["points"], row["runs"], note])
+    if rows:
+        head = ["study", "against", "exponent b", "saturation c", "points", "runs", "note"]
+        caption = "The paper (arXiv 2508.14087) shows its laws as figures only and prints no exponents."
+        items.append(table("exponents", "Fitted exponents", head, rows, caption))
+    items += _downstream(tables["metrics"], sheet) + _floors(tables["metrics"])
+    return items + parameterization_items(folder, sheet)
+
+
+def _law(axes: Axes, study: str, tables: dict[str, pd.DataFrame]) -> None:
+    points, curves, fits, front = (tables[n] for n in ("points", "curves", "fits", "front"))
+    mine = points[points["study"] == study]
+    for index, group in enumerate(mine["group"].unique()):
+        rows = mine[mine["group"] == group]
+        label = _law_label(group, fits[(fits["study"] == study) & (fits["group"] == group)])
+        axes.plot(rows["x"], rows["y"], marker(index), color=colour(index), label=label)
+        curve = curves[(curves["study"] == study) & (curves["group"] == group)]
+        law = fits[(fits["study"] == study) & (fits["group"] == group)]
+        if len(curve):
+            style = ":" if law["illustrative"].iloc[0] else "-"
+            axes.plot(curve["x"], curve["y"], style, color=colour(index), linewidth=1.2)
+            if np.isfinite(curve["low"]).all():
+                axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour(index), alpha=0.12)
+    if study == "scaling_compute" and len(front) > 1:
+        axes.step(front["x"], front["y"], where="post", color="#1c2733", linewidth=0.8, label="best at this compute")
+    draw_floor(axes, tables["metrics"][tables["metrics"]["study"] == study])
+    axes.set_xlabel(AXES[study][1])
+    axes.set_ylabel("validation error")
+    log_axes(axes, x=True, y=True)
+    legend(axes)
+
+
+def _law_label(group: str, law: pd.DataFrame) -> str:
+    """Name the runs of a group with the exponent of their law, and say so where that is no more than a line through them."""
+    if law.empty:
+        return group or "runs"
+    row = law.iloc[0]
+    note = f", illustrative: {row['points']} points" if row["illustrative"] else ""
+    return f"{group + ': ' if group else ''}b = {row['b']:.3f}{note}"
+
+
+def _budget(metrics: pd.DataFrame) -> str:
+    """Say what every size was trained on."""
+    rows = metrics[(metrics["study"] == "scaling_size") & (metrics["metric"] == "points_seen")]
+    seen = rows.groupby("point", sort=False)["value"].mean()
+    if seen.empty:
+        return ""
+    if seen.nunique() == 1:
+        return f"Budget of every size: {seen.iloc[0]:.3g} training points."
+    said = ", ".join(f"{size} {value:.3g}" for size, value in seen.items())
+    return f"Budgets in training points differ: {said}; a law over these sizes also contains that."
+
+
+def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
+    frame = metrics[metrics["study"] == "scaling_downstream"]
+    tasks = [t for t in DOWNSTREAM if t in set(frame["axis"])]
+    if not tasks:
+        return []
+    figure, grid = sheet.axes(len(tasks), width=3.7, height=3.0, squeeze=False)
+    sizes = metrics[(metrics["study"] == "scaling_size") & (metrics["metric"] == "parameters")]
+    parameters = dict(zip(sizes["point"], sizes["value"], strict=True))
+    for axes, task in zip(grid[0], tasks, strict=True):
+        metric, label = DOWNSTREAM[task]
+        rows = frame[
+            (frame["axis"] == task) & (frame["metric"] == metric) & (frame["class"] == "") & (frame["split"] == "test")
+        ]
+        for index, (n_labels, values) in enumerate(mean_over_seeds(rows).groupby("n_labels")):
+            _backbone_curve(axes, values, parameters, index, f"{n_labels} labels")
+        if (rows["point"] == "adapter only").any():
+            axes.plot([], [], "--", color="#1c2733", linewidth=1, label="adapter only")
+        draw_majority(axes, frame[frame["axis"] == task])
+        axes.set_xlabel("backbone parameters")
+        axes.set_ylabel(label)
+        axes.set_title(task)
+        log_axes(axes)
+        legend(axes)
+    caption = (
+        "Adapters on every pretrained size, mean over seeds with 95 % intervals where there are several. Dashed: the same adapter on raw "
+        "points, without a backbone; grey dots: always the most frequent class (arXiv 2508.14087, Fig. 5, prints no numbers)."
+    )
+    return [sheet.finish(figure, "scaling-downstream", "Downstream tasks against backbone size", caption, wide=True)]
+
+
+def _backbone_curve(axes: object, means: pd.DataFrame, parameters: dict[str, float], index: int, label: str) -> None:
+    """Draw a metric against backbone parameters at one label count, and the adapter without a backbone as a line."""
+    rows = means.assign(x=means["point"].str.split().str[0].map(parameters)).dropna(subset="x").sort_values("x")
+    error = rows["high"] - rows["value"]
+    axes.errorbar(  # type: ignore[attr-defined]
+        rows["x"],
+        rows["value"],
+        yerr=error if error.notna().all() else None,
+        fmt=marker(index) + "-",
+        color=colour(index),
+        capsize=2,
+        label=label,
+    )
+    for value in means.loc[means["point"] == "adapter only", "value"]:
+        axes.axhline(value, color=colour(index), linestyle="--", linewidth=1)  # type: ignore[attr-defined]
+
+
+def _floors(metrics: pd.DataFrame) -> list[Item]:
+    frame = metrics[metrics["study"] == "scaling_size"]
+    wanted = ["parameters", "validation_loss", "floor_own_position", "floor_mean", "points_seen", "flops"]
+    rows = []
+    for (size, seed), values in frame.groupby(["point", "seed"], sort=False):
+        found = values.drop_duplicates("metric").set_index("metric")["value"]
+        rows.append([size, int(str(seed)), *(float(found[w]) if w in found else None for w in wanted)])
+    if not rows:
+        return []
+    head = [
+        "size",
+        "seed",
+        "parameters",
+        "validation error",
+        "floor: own position",
+        "floor: mean",
+        "points seen",
+        "training FLOPs",
+    ]
+    cells = [[row[0], row[1], *(Markup(number(v, 4)) for v in row[2:])] for row in rows]
+    caption = "Floors: always predicting the point's own position, or the mean target. A model below them has learned something."
+    return [table("floors", "Losses beside naive floors", head, cells, caption)]

@@ -1,0 +1,56 @@
+"""Comparison systems of FM4NPP: point classification and track finding (arXiv 2508.14087, Sec. 5 and App. C)."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tpcfm.config.base import Block
+from tpcfm.config.training import LabelledTraining, TrainConfig
+from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
+from tpcfm.systems.baselines.track_settings import TrackBaselines
+
+PointModel = Literal["sage", "graph_conv", "gcn", "gat", "voxel_unet"]
+
+
+class PointBaselineConfig(Block):
+    """One comparison run of particle identification or noise tagging; only the block of its network is filled."""
+
+    model: PointModel
+    task: Literal["pid", "noise"]
+    n_labels: int = Field(gt=0, description="labelled training events")
+    graph: GraphNetConfig | None = None
+    voxel: VoxelUNetConfig | None = None
+    validation_events: int = Field(
+        1000, gt=0, description="events of the fixed validation set, evenly spaced in its split"
+    )
+    train: TrainConfig
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_network(self) -> "PointBaselineConfig":
+        needed = "voxel" if self.model == "voxel_unet" else "graph"
+        filled = [name for name in ("graph", "voxel") if getattr(self, name) is not None]
+        if filled != [needed]:
+            raise ValueError(f"model {self.model} needs the block `{needed}` and no other, found {filled or 'none'}")
+        return self
+
+
+class PointBaselines(Block):
+    """Which networks classify points, at which label counts; data, subsets and selection are those of the adapters."""
+
+    models: list[PointModel] = Field(default=["sage", "graph_conv", "gcn", "gat", "voxel_unet"], min_length=1)
+    noise_models: list[PointModel] | None = Field(None, description="for noise, in place of `models`")
+    graph: GraphNetConfig = GraphNetConfig()
+    voxel: VoxelUNetConfig = VoxelUNetConfig()
+    learning_rates: dict[PointModel, float] = Field(
+        default_factory=dict, description="peak learning rate of a model, in place of the one in `train`"
+    )
+    pid: LabelledTraining | None = None
+    noise: LabelledTraining | None = None
+
+
+class BaselinesStudy(Block):
+    """Comparison systems on the labelled collider events."""
+
+    point: PointBaselines | None = None
+    tracks: TrackBaselines | None = None

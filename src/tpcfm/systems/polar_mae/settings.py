@@ -1,0 +1,75 @@
+"""PoLAr-MAE: tokenizer, network, pretraining, probe, segmentation (arXiv 2502.02558)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tpcfm.config.base import Block
+from tpcfm.config.training import TrainConfig
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+
+
+class MaskedPretraining(Block):
+    """One masked pretraining run."""
+
+    objective: Literal["polar_mae", "point_mae"] = Field("polar_mae", description="with or without the energy task")
+    mask_ratio: float = Field(0.6, gt=0, lt=1)
+    masking: Literal["random", "block"] = "random"
+    autoencode_weight: float = Field(
+        0.0, ge=0, description="weight of a chamfer loss on visible groups (App. F; 0 = off)"
+    )
+    probe_events: int = Field(
+        16, ge=0, description="events on either side of a small token probe at each validation; 0 = none"
+    )
+    model: PolarMaeModel = PolarMaeModel()
+    train: TrainConfig
+    seed: int = 0
+
+
+class ProbeConfig(Block):
+    """Linear SVM on frozen tokens."""
+
+    train_events: int = Field(60, gt=0)
+    test_events: int = Field(30, gt=0)
+    max_tokens: int = Field(15_000, gt=0)
+    components: int = Field(128, ge=0, description="principal components kept; 0 skips the PCA")
+    c: float = Field(0.005, gt=0, description="SVM regularisation C")
+    seeds: list[int] = Field(default=[0, 1, 2])
+    model: PolarMaeModel = Field(PolarMaeModel(), description="network of the random-weights floor (no pretrained run)")
+
+
+class SegmentationConfig(Block):
+    """One segmentation fine-tuning run."""
+
+    mode: Literal["peft", "full"] = Field(
+        "peft", description="encoder frozen in evaluation mode, or everything trained"
+    )
+    start: Literal["pretrained", "random"] = "pretrained"
+    n_labels: int = Field(gt=0, description="labelled training events")
+    class_weights: Literal["published", "subset", "none"] = "subset"
+    gamma: float = Field(2.0, ge=0, description="focal exponent")
+    head_dropout: float = Field(0.5, ge=0, lt=1)
+    head_hidden: int = Field(
+        0, ge=0, description="first hidden width of the per-point head (then half); 0 = 4/3 width, the paper's 512"
+    )
+    calibrate: bool = Field(
+        True, description="tune per-class decision weights on validation events, as rows of their own"
+    )
+    model: PolarMaeModel = PolarMaeModel()
+    train: TrainConfig
+    seed: int = 0
+
+
+class SparseUNetConfig(Block):
+    """The supervised sparse residual U-Net baseline."""
+
+    n_labels: int = Field(gt=0)
+    filters: int = Field(32, gt=0)
+    depth: int = Field(5, gt=1)
+    repetitions: int = Field(2, gt=0)
+    augment: bool = Field(True, description="random symmetries of the lattice (flips, exchange of axes) in training")
+    calibrate: bool = Field(
+        True, description="tune per-class decision weights on validation events, as rows of their own"
+    )
+    train: TrainConfig
+    seed: int = 0

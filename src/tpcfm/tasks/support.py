@@ -1,0 +1,145 @@
+"""What recipes share: choosing events, batches for training and evaluation, identity; model card and prediction table of PoLAr-MAE."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import nn
+
+from tpcfm.config.training import TrainConfig
+from tpcfm.errors import CheckpointError, DataError
+from tpcfm.files import atomic, sha256
+from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.plan.run import Run
+from tpcfm.prepare.groups.batches import Batch
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.train import PackedSource, StepInfo, load_config, load_weights
+from tpcfm.workspace import Workspace
+
+Rows = npt.NDArray[np.int64]
+Collate = Callable[[PreparedStore, Rows, StepInfo], Batch]
+SHOWN_EVENTS = 8
+
+
+def choose_device(device: str | None) -> torch.device:
+    """Return the device asked for, else this rank's CUDA device, else the CPU."""
+    if device:
+        return torch.device(device)
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def events_of(store: PreparedStore, split: str) -> Rows:
+    """Return the rows of a split.
+
+    Raises:
+        DataError: it has none.
+    """
+    rows = np.asarray(store.rows(split), dtype=np.int64)
+    if not len(rows):
+        raise DataError(f"{store.folder}: no events in split {split!r}; prepare more events or change the split shares")
+    return rows
+
+
+def spread(rows: Rows, count: int) -> Rows:
+    """Return at most ``count`` rows at even distances, so that every file contributes."""
+    return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
+
+
+def packed_source(store: PreparedStore, rows: Rows, collate: Collate, train: TrainConfig, seed: int) -> PackedSource:
+    """Return the training batches of some events, as the settings of a training say."""
+    return PackedSource(
+        store,
+        rows,
+        collate,
+        batch_size=train.batch_size,
+        max_points=train.max_points,
+        seed=seed,
+        workers=train.workers,
+    )
+
+
+def evaluation_batches(
+    store: PreparedStore, rows: Rows, collate: Collate, max_points: int, seed: int
+) -> Iterator[tuple[StepInfo, Batch]]:
+    """Yield batches of consecutive events, at most ``max_points`` points each (a larger event alone), not augmented."""
+    info = StepInfo(step=0, epoch=0, seed=seed, training=False)
+    start, used = 0, 0
+    for stop, points in enumerate(store.lengths[rows]):
+        if stop > start and used + points > max_points:
+            yield info, collate(store, rows[start:stop], info)
+            start, used = stop, 0
+        used += int(points)
+    if start < len(rows):
+        yield info, collate(store, rows[start:], info)
+
+
+def identity(run: Run, store: PreparedStore, workspace: Workspace) -> dict[str, Any]:
+    """Return what names a training: recipe, resolved run, fingerprint of its data, weights it starts from."""
+    start = None
+    if run.pretrained is not None:
+        weights = workspace.run(run.pretrained) / "model.safetensors"
+        if not weights.is_file():
+            raise CheckpointError(f"{weights}: no weights here; run {run.pretrained} must finish first")
+        start = sha256(weights)
+    return {"recipe": run.recipe, "run": run.hash, "data": store.fingerprint, "start": start}
+
+
+def pretrained_model_config(folder: Path, store: PreparedStore) -> PolarMaeModel:
+    """Return width and depth of a pretrained run that fits a cache.
+
+    Raises:
+        CheckpointError: the folder holds another architecture, or was trained on groups of another radius.
+    """
+    config = load_config(folder)
+    if config.get("architecture") not in ("polar_mae", "point_mae"):
+        raise CheckpointError(
+            f"{folder}: a model of architecture {config.get('architecture')!r}; needed is polar_mae or point_mae"
+        )
+    trained, given = config["tokenizer"]["radius"], store.settings["radius"]
+    if trained != given:
+        raise CheckpointError(f"{folder}: trained on groups of radius {trained} voxels, {store.folder} has {given}")
+    return PolarMaeModel.model_validate(config["model"])
+
+
+def load_encoder(encoder: nn.Module, folder: Path) -> None:
+    """Load the encoder of a pretrained run.
+
+    Raises:
+        CheckpointError: the weights do not fit.
+    """
+    load_weights(encoder, folder, prefix="encoder.")
+
+
+def model_card(title: str, run: Run, store: PreparedStore, model: nn.Module, values: Mapping[str, float]) -> str:
+    """Return a model card in Markdown: what it is, what made it, what it reached, how to load it."""
+    parameters = sum(p.numel() for p in model.parameters())
+    table = "\n".join(f"| {name} | {value:.5g} |" for name, value in values.items())
+    return f"""# {title}
+
+Run `{run.id}` of recipe `{run.recipe}`, {parameters:,} parameters, trained by tpcfm on dataset `{run.dataset}`
+(groups cache `{run.cache}`, {len(store)} events, fingerprint `{store.fingerprint[:12]}`), seed {run.seed}.
+Method: Young, Jwa, Terao, arXiv 2502.02558.
+
+| value | |
+|---|---|
+{table}
+
+`config.json` holds the architecture and the tokenizer settings, `model.safetensors` the weights; `run.json` says with
+which versions, machine and data they were made.
+"""
+
+
+def write_predictions(path: Path, events: list[dict[str, Any]]) -> None:
+    """Write per event ``event_id`` and lists ``x y z energy truth prediction`` (voxel, MeV, classes)."""
+    kinds = {"x": pa.int16(), "y": pa.int16(), "z": pa.int16(), "energy": pa.float32()}
+    kinds |= {"truth": pa.int8(), "prediction": pa.int8()}
+    fields = [pa.field("event_id", pa.string()), *(pa.field(name, pa.list_(kind)) for name, kind in kinds.items())]
+    columns = [pa.array([e["event_id"] for e in events], pa.string())]
+    columns += [pa.array([np.asarray(e[n]) for e in events], pa.list_(kind)) for n, kind in kinds.items()]
+    with atomic(path) as temporary:
+        pq.write_table(pa.table(columns, schema=pa.schema(fields)), temporary, compression="zstd")

@@ -1,0 +1,84 @@
+"""Peak memory of ingesting stays below 1 GiB and does not grow with the file."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from rawfiles import lartpc_event
+
+pytestmark = pytest.mark.slow
+
+JOB = """
+import json, re, sys
+from pathlib import Path
+from tpcfm.events.job import ingest_file
+path, layout, out = sys.argv[1:]
+summary = ingest_file(path, layout, "set", out, Path(out).with_suffix(".rejected.parquet"), lambda _: "train")
+# Not ru_maxrss: a child inherits the value of the process that started it.
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+print(json.dumps({"peak": peak, "points": summary["points"], "rejected": summary["rejected"]}))
+"""
+
+
+def peak(path, layout, out):
+    done = subprocess.run(
+        [sys.executable, "-c", JOB, str(path), layout, str(out)], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def large_pilarnet(path, events):
+    """Events of 15,000 points, all alike: 480 kB each."""
+    event = lartpc_event(np.random.default_rng(0), 14_000, 40, 1_000)
+    with h5py.File(path, "w") as file:
+        point = file.create_dataset("point", (events,), dtype=h5py.vlen_dtype(np.float32))
+        cluster = file.create_dataset("cluster", (events,), dtype=h5py.vlen_dtype(np.int32))
+        for i in range(events):
+            point[i] = event["point"].reshape(-1)
+            cluster[i] = event["cluster"].astype(np.int32).reshape(-1)
+    return path
+
+
+def large_tpcpp(path, blocks):
+    """Blocks of 500 events of 1,000 points: 8 MB each."""
+    rng = np.random.default_rng(0)
+    radius, angle = rng.uniform(31, 75, 500_000), rng.uniform(-np.pi, np.pi, 500_000)
+    columns = [
+        rng.gamma(2, 120, 500_000),
+        radius * np.cos(angle),
+        radius * np.sin(angle),
+        rng.uniform(-100, 100, 500_000),
+    ]
+    content = np.stack(columns, axis=1).astype(np.float32).tobytes()
+    header = {"descr": "<f4", "fortran_order": False, "shape": (500_000 * blocks, 4)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("data.npy", "w", force_zip64=True) as stream:
+            np.lib.format.write_array_header_1_0(stream, header)
+            for _ in range(blocks):
+                stream.write(content)
+        with archive.open("size.npy", "w") as stream:
+            np.lib.format.write_array(stream, np.full(500 * blocks, 1000, np.int64))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("write", "layout", "name", "sizes"),
+    [(large_pilarnet, "pilarnet", "a.h5", (300, 1500)), (large_tpcpp, "tpcpp", "spacepoints.npz", (4, 20))],
+)
+def test_peak_memory(tmp_path, write, layout, name, sizes):
+    found = []
+    for size in sizes:
+        path = write(tmp_path / name, size)
+        found.append(peak(path, layout, tmp_path / "p.parquet"))
+        print(layout, path.stat().st_size / 2**20, "MiB file,", found[-1])
+        path.unlink()
+    small, large = found
+    assert large["points"] == small["points"] * sizes[1] // sizes[0]
+    assert large["rejected"] == 0
+    assert large["peak"] < 2**30
+    assert large["peak"] < small["peak"] + 128 * 2**20

@@ -1,0 +1,119 @@
+"""The run table: ids depend on exactly what determines the result, equal work is done once, sources are expanded."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tpcfm.config.load import validate
+from tpcfm.config.sources import expand, part_name
+from tpcfm.errors import ConfigError
+from tpcfm.plan.table import Plan, make_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def test_changing_one_ablation_value_renames_only_what_depends_on_it(values: dict[str, Any]) -> None:
+    before = make_plan(validate(values))
+    changed = copy.deepcopy(values)
+    changed["fm4npp"]["ablations"]["k"] = [5]
+    after = make_plan(validate(changed))
+    gone, new = set(before.runs) - set(after.runs), set(after.runs) - set(before.runs)
+    assert gone
+    assert all("k1" in r or "k-1" in r for r in gone)
+    assert all("k5" in r or "k-5" in r for r in new)
+    assert before.caches == after.caches
+    assert before.datasets == after.datasets
+
+
+def test_changing_the_data_renames_everything_after_it(values: dict[str, Any]) -> None:
+    before = make_plan(validate(values))
+    changed = copy.deepcopy(values)
+    changed["data"]["lartpc"]["simulate"]["seed"] += 1
+    after = make_plan(validate(changed))
+    kept = set(before.runs) & set(after.runs)
+    assert kept
+    assert {after.runs[r].family for r in kept} == {"fm4npp"}
+
+
+def test_equal_work_has_one_id(values: dict[str, Any]) -> None:
+    plan = make_plan(validate(values))
+    base = next(p.run for p in plan.studies["ablation_pretrain"].points if p.value.startswith("base"))
+    assert base in plan.studies["scaling_size"].runs
+    assert len({run.hash for run in plan.runs.values()}) == len(plan.runs)
+
+
+def test_every_run_names_a_known_cache_dataset_and_start(values: dict[str, Any]) -> None:
+    plan = make_plan(validate(values))
+    for name, run in plan.runs.items():
+        assert run.id == name
+        assert run.cache in plan.caches
+        assert run.dataset in plan.datasets
+        assert run.pretrained is None or plan.runs[run.pretrained].stage == "pretrain"
+    assert set().union(*(s.runs for s in plan.studies.values())) == set(plan.runs)
+
+
+def test_plan_round_trip(values: dict[str, Any], tmp_path: Path) -> None:
+    plan = make_plan(validate(values))
+    path = plan.write(tmp_path)
+    assert Plan.read(path) == plan
+    assert plan.write(tmp_path) == path
+    with pytest.raises(ConfigError, match="no-such-run"):
+        plan.run("no-such-run")
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"runs": {}}'])
+def test_a_file_that_is_no_plan_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"other\.json: not a plan"):
+        Plan.read(tmp_path / "other.json")
+
+
+def test_a_run_may_be_named_by_its_beginning_if_no_other_begins_so(values: dict[str, Any]) -> None:
+    plan = make_plan(validate(values))
+    whole = next(name for name in plan.runs if name.startswith("pretrain-polar_mae-mask0.6"))
+    assert plan.run("pretrain-polar_mae-mask0.6").id == whole
+    assert plan.run(whole).id == whole
+    with pytest.raises(ConfigError, match=r"'segment': \d+ runs of this plan begin so: segment-\S+, .* more"):
+        plan.run("segment")
+    with pytest.raises(ConfigError, match="not in this plan"):
+        plan.run("")
+
+
+def test_counted_names_and_globs(tmp_path: Path) -> None:
+    for name in ("b.h5", "a.h5"):
+        (tmp_path / name).touch()
+    assert expand(["x_{008..010}.npz"]) == ["x_008.npz", "x_009.npz", "x_010.npz"]
+    assert [Path(p).name for p in expand([f"{tmp_path}/*.h5"], must_exist="data.x.files")] == ["a.h5", "b.h5"]
+    with pytest.raises(ConfigError, match=r"data\.x\.files.*nothing_\*"):
+        expand([f"{tmp_path}/nothing_*"], must_exist="data.x.files")
+
+
+def test_part_names_keep_the_folder_apart() -> None:
+    assert part_name("labeled/train/spacepoints_003.npz") == "train-spacepoints_003"
+    assert part_name("labeled/test/spacepoints.npz") != part_name("labeled/validation/spacepoints.npz")
+
+
+def test_another_mixer_changes_only_the_mixer_and_gets_its_own_adapters(values: dict[str, Any]) -> None:
+    before = make_plan(validate(values))
+    values["fm4npp"]["ablations"]["mixers"] = ["mamba2", "mamba3", "bidirectional"]  # the first is the base itself
+    after = make_plan(validate(values))
+    assert set(before.runs) < set(after.runs)
+    assert before.caches == after.caches
+    points = {p.value: after.runs[p.run] for p in after.studies["ablation_pretrain"].points}
+    base = next(run for name, run in points.items() if name.startswith("base"))
+    for mixer in ("mamba3", "bidirectional"):
+        changed = copy.deepcopy(base.config)
+        changed["model"]["mixer"] = mixer
+        assert points[mixer].config == changed
+        adapters = [r for r in after.runs.values() if r.pretrained == points[mixer].id]
+        assert {r.task for r in adapters} == {"tracks", "pid", "noise"}
+        assert all(r.config["model"]["mixer"] == mixer for r in adapters)
+    assert "mamba2" not in points

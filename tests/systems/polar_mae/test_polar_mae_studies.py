@@ -1,0 +1,93 @@
+"""Studies of PoLAr-MAE pretraining in the plan: one thing changed each, own caches, equal work done once, off by default."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tpcfm.config.load import validate
+from tpcfm.config.text import read_yaml
+from tpcfm.errors import ConfigError
+from tpcfm.plan.table import Plan, make_plan
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def planned(**changes: Any) -> Plan:
+    config = read_yaml(ROOT / "config.yaml")
+    config["polar_mae"] |= changes
+    return make_plan(validate({**config, "systems": ["polar_mae"]}))
+
+
+def test_off_in_the_demo_and_on_at_the_scale_of_the_paper() -> None:
+    assert not {"grouping", "variants"} & set(planned().studies)
+    paper = read_yaml(ROOT / "workflow/scales/paper.yaml")["polar_mae"]
+    assert set(paper["grouping_study"]["methods"]) == {"cnms", "fps_cnms", "fps_ball", "fps_knn"}
+    assert {"autoencode", "group_energy", "diffusion"} <= set(paper["variants"]["variants"])
+
+
+def test_each_tokenizer_has_its_own_cache_pretraining_and_probe() -> None:
+    plan = planned(grouping_study={"overlaps": [0.4, 1.0], "steps": 30})
+    points = {p.value: plan.runs[p.run] for p in plan.studies["grouping_probe"].points}
+    assert list(points) == ["cnms-f0.73", "fps_cnms-f0.73", "fps_ball", "fps_knn", "cnms-f0.4", "cnms-f1"]
+    assert len({run.cache for run in points.values()}) == 6
+    for name, run in points.items():
+        pretrained = plan.runs[str(run.pretrained)]
+        assert pretrained.cache == run.cache
+        assert pretrained.config["train"]["steps"] == 30
+        settings = plan.caches[run.cache].settings
+        assert name.startswith(settings["method"])
+    assert points["cnms-f0.73"].cache == plan.runs[plan.studies["probe"].points[0].run].cache
+
+
+def test_without_steps_of_its_own_the_first_entry_is_the_main_run() -> None:
+    plan = planned(grouping_study={"methods": ["cnms"], "overlaps": []}, variants={"variants": ["block_masking"]})
+    main = next(p.run for p in plan.studies["pretrain_polar_mae"].points if p.value == "polar_mae")
+    assert plan.runs[plan.studies["grouping"].points[0].run].hash == plan.runs[main].hash
+    assert plan.runs[plan.studies["variants"].points[0].run].hash == plan.runs[main].hash
+
+
+@pytest.mark.parametrize(
+    ("variant", "place", "value"),
+    [
+        ("autoencode", ("autoencode_weight",), 1.0),
+        ("group_energy", ("model", "group_energy"), True),
+        ("diffusion", ("model", "decoder"), "diffusion"),
+        ("block_masking", ("masking",), "block"),
+    ],
+)
+def test_each_variant_changes_one_value(variant: str, place: tuple[str, ...], value: object) -> None:
+    plan = planned(variants={"variants": [variant]})
+    base, changed = (plan.runs[p.run].config for p in plan.studies["variants"].points)
+    different = [key for key in base if base[key] != changed[key]]
+    assert different == [place[0]]
+    for key in place:
+        base, changed = base[key], changed[key]
+    assert changed == value != base
+
+
+def test_masking_and_probe_events_reach_every_pretraining() -> None:
+    plan = planned(masking="block", probe_events=3, autoencode_weight=0.5)
+    for point in plan.studies["pretrain_polar_mae"].points:
+        config = plan.runs[point.run].config
+        assert (config["masking"], config["probe_events"], config["autoencode_weight"]) == ("block", 3, 0.5)
+
+
+def test_imported_weights_are_probed_and_fine_tuned_under_their_name() -> None:
+    plan, without = planned(imported=["polarmae-released"]), planned()
+    assert set(without.runs) < set(plan.runs)
+    added = [plan.runs[name] for name in plan.runs if name not in without.runs]
+    assert {run.pretrained for run in added} == {"polarmae-released"}
+    assert {(run.recipe, run.config.get("mode")) for run in added} == {
+        ("polar_mae.probe", None),
+        ("polar_mae.segment", "peft"),
+        ("polar_mae.segment", "full"),
+    }
+    assert "polarmae-released" in {p.value for p in plan.studies["probe"].points}
+    assert "polarmae-released/peft" in {p.value for p in plan.studies["segmentation"].points}
+
+
+@pytest.mark.parametrize(("name", "said"), [("polar_mae", "name of a start"), ("../elsewhere", "imported")])
+def test_names_of_imported_weights_are_checked(name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        planned(imported=[name])
