@@ -89,10 +89,14 @@ def test_each_overfits_a_few_events(model: str, steps: int, ari: float) -> None:
     batch = toy_batch(model, events=2, tracks=4)
     if block.exatrkx:
         for stage in STAGES:
-            objective = EmbeddingLoss(block.exatrkx) if stage == "embedding" else EdgeLoss(system.network, stage)
+            embedding = EmbeddingLoss(block.exatrkx.margin, block.exatrkx.hard_negatives)
+            objective = embedding if stage == "embedding" else EdgeLoss(system.network, stage)
             fit(getattr(system.network, stage), objective, batch, steps)
+    elif block.eggnet:
+        fit(system.network, EggNetLoss(block.eggnet.margin, block.eggnet.hard_negatives), batch, steps)
     else:
-        fit(system.network, EggNetLoss(block.eggnet) if block.eggnet else HeptLoss(block.hept), batch, steps)
+        hept = block.hept
+        fit(system.network, HeptLoss(hept.negatives, hept.temperature, hept.sigma), batch, steps)
     with torch.no_grad():
         answer = system.network(tensors(batch))
     reached = []

@@ -6,8 +6,8 @@ import pytest
 
 from tpcfm.config.load import load
 from tpcfm.errors import ConfigError
+from tpcfm.models.fm4npp import parameters as count
 from tpcfm.plan.table import make_plan
-from tpcfm.scaling import parameters as count
 from tpcfm.scaling.devices import DEVICES, Assumptions, device
 from tpcfm.scaling.ladder import ladder
 

@@ -16,7 +16,7 @@ def command(
 
     families = {
         "polar_mae": "tpcfm.models.polar_mae.parameters",
-        "fm4npp": "tpcfm.models.fm4npp.backbone",
+        "fm4npp": "tpcfm.models.fm4npp.parameters",
         "comparison": "tpcfm.models.baselines.parameters",
     }
     if family not in (*families, "all"):

@@ -8,14 +8,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tpcfm.losses.metric_learning import contrastive, hinge_embedding
-from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
 
 
 class EggNetLoss:
     """EggNet: hinge loss of the embeddings, averaged over the iterations and over points."""
 
-    def __init__(self, config: EggNetConfig) -> None:
-        self.config = config
+    def __init__(self, margin: float, hard_negatives: int) -> None:
+        self.margin, self.hard = margin, hard_negatives
         self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -26,8 +25,9 @@ class EggNetLoss:
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
         """Return the sums over points."""
         found = model.embeddings(batch["track_inputs"], batch["offsets"])
-        margin, hard = self.config.margin, self.config.hard_negatives
-        pairs = [hinge_embedding(e, batch["track"], batch["offsets"], margin=margin, hard=hard) for e in found]
+        pairs = [
+            hinge_embedding(e, batch["track"], batch["offsets"], margin=self.margin, hard=self.hard) for e in found
+        ]
         return {
             "pull": torch.stack([pull for pull, _ in pairs]).mean(),
             "push": torch.stack([push for _, push in pairs]).mean(),
@@ -37,8 +37,8 @@ class EggNetLoss:
 class EmbeddingLoss:
     """Objective of the first stage of Exa.TrkX: hinge loss, averaged over points."""
 
-    def __init__(self, config: ExaTrkxConfig) -> None:
-        self.config = config
+    def __init__(self, margin: float, hard_negatives: int) -> None:
+        self.margin, self.hard = margin, hard_negatives
         self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -48,9 +48,8 @@ class EmbeddingLoss:
 
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
         """Return the sums over points."""
-        margin, hard = self.config.margin, self.config.hard_negatives
         embedding = model(batch["track_inputs"])
-        pull, push = hinge_embedding(embedding, batch["track"], batch["offsets"], margin=margin, hard=hard)
+        pull, push = hinge_embedding(embedding, batch["track"], batch["offsets"], margin=self.margin, hard=self.hard)
         return {"pull": pull, "push": push}
 
 
@@ -98,8 +97,8 @@ class EdgeLoss:
 class HeptLoss:
     """HEPT: contrastive loss, averaged over points."""
 
-    def __init__(self, config: HeptConfig) -> None:
-        self.config = config
+    def __init__(self, negatives: int, temperature: float, sigma: float) -> None:
+        self.negatives, self.temperature, self.sigma = negatives, temperature, sigma
         self.weights: Mapping[str, float] = {"contrastive": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -108,9 +107,8 @@ class HeptLoss:
 
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
         """Return the sum over points."""
-        c = self.config
         loss = contrastive(
             model(batch), batch["track"], batch["offsets"],
-            negatives=c.negatives, temperature=c.temperature, sigma=c.sigma,
+            negatives=self.negatives, temperature=self.temperature, sigma=self.sigma,
         )  # fmt: skip
         return {"contrastive": loss}

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tpcfm.models.fm4npp import parameters as count
 from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.plan.pictures import fm4npp_pictures, picture_runs
 from tpcfm.plan.table import Cache, Plan
-from tpcfm.scaling import parameters as count
 from tpcfm.scaling.cost_runs import RunCost
 from tpcfm.scaling.devices import Assumptions, Device
 from tpcfm.scaling.events import EVENT_BYTES_PER_POINT, RAW_BYTES_PER_POINT, Amount, amount

@@ -9,10 +9,10 @@ from typing import Any
 
 from tpcfm.config.training import TrainConfig
 from tpcfm.files import read_json
+from tpcfm.models.fm4npp import parameters as count
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.plan.run import Run
 from tpcfm.plan.table import Plan
-from tpcfm.scaling import parameters as count
 from tpcfm.scaling.devices import Assumptions, Device
 from tpcfm.scaling.events import amount
 from tpcfm.scaling.ladder import forward_seconds, pretraining_seconds, training_seconds

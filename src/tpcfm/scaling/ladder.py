@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tpcfm.models.fm4npp import parameters as count
 from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel
 from tpcfm.plan.table import Plan
-from tpcfm.scaling import parameters as count
 from tpcfm.scaling.devices import Assumptions, Device
 from tpcfm.scaling.events import amount
 from tpcfm.scaling.flops import matrix_products, scan, training_flops_per_point

@@ -49,7 +49,7 @@ class Mamba2(HeadedMixer):
 
     def forward(self, u: Tensor, where: Segments) -> Tensor:
         """Map (K Q, D) rows to (K Q, D); ``where`` tells the events apart."""
-        return self.run(u, where, scan_backend(u.device.type))
+        return self.run(u, where, scan_backend(Mamba2, u.device.type))
 
     def run(self, u: Tensor, where: Segments, backend: str) -> Tensor:
         """Do the same on a given backend, checked or not."""
