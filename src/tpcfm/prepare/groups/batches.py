@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from tpcfm.errors import DataError
 from tpcfm.files import key64
+from tpcfm.kernels import njit
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tpcfm.kernels import njit
 from tpcfm.prepare.sequences.features import layer_index
 
 Candidates = Literal["outer_radius", "later_index"]
