@@ -115,8 +115,5 @@ def binomial_interval(passed: int, total: int, level: float = 0.95) -> tuple[flo
     """Return the Wilson score interval of a share (efficiency in a bin); NaN without trials."""
     if total == 0:
         return float("nan"), float("nan")
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    share = passed / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
+    found = stats.binomtest(int(passed), int(total)).proportion_ci(level, method="wilson")
+    return float(found.low), float(found.high)
