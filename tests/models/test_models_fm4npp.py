@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from mixer_twins import to_fused
 from tpcfm.errors import CheckpointError
 from tpcfm.models.fm4npp import parameters
 from tpcfm.models.fm4npp.adapters import assign_points, make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp, width_ratio
 from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
-from tpcfm.nn.mamba.mamba2 import to_fused
 from tpcfm.nn.mup import multipliers, role
 from tpcfm.nn.queries import TrackSet
 from tpcfm.systems.fm4npp.released_weights import from_released, infer_config, to_released, unwrap

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+from mixer_twins import to_fused
 from tpcfm import backends
 from tpcfm.errors import MachineError
 from tpcfm.nn.mamba import cpu_kernels as kernels
 from tpcfm.nn.mamba import self_check
 from tpcfm.nn.mamba.mamba1 import Mamba1, selective_scan_diagonal
-from tpcfm.nn.mamba.mamba2 import Mamba2, from_fused, to_fused
+from tpcfm.nn.mamba.mamba2 import Mamba2, from_fused
 from tpcfm.nn.mamba.ssd import carry, ssd, ssd_sequential
 from tpcfm.nn.segments import segments
 

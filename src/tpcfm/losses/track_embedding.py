@@ -10,8 +10,13 @@ from torch.nn import functional as F
 from tpcfm.losses.metric_learning import contrastive, hinge_embedding
 
 
-class EggNetLoss:
-    """EggNet: hinge loss of the embeddings, averaged over the iterations and over points."""
+class EmbeddingLoss:
+    """Objective of the first stage of Exa.TrkX: hinge loss of the embedding, averaged over points.
+
+    Args:
+        margin: of the hinge.
+        hard_negatives: nearest points of other tracks that count extra.
+    """
 
     def __init__(self, margin: float, hard_negatives: int) -> None:
         self.margin, self.hard = margin, hard_negatives
@@ -22,9 +27,13 @@ class EggNetLoss:
         points = float(batch["offsets"][-1])
         return {"pull": points, "push": points}
 
+    def embeddings(self, model: Any, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Return the embeddings to pull together and to push apart."""
+        return [model(batch["track_inputs"])]
+
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
-        """Return the sums over points."""
-        found = model.embeddings(batch["track_inputs"], batch["offsets"])
+        """Return the sums over points, the mean over the embeddings."""
+        found = self.embeddings(model, batch)
         pairs = [
             hinge_embedding(e, batch["track"], batch["offsets"], margin=self.margin, hard=self.hard) for e in found
         ]
@@ -34,23 +43,13 @@ class EggNetLoss:
         }
 
 
-class EmbeddingLoss:
-    """Objective of the first stage of Exa.TrkX: hinge loss, averaged over points."""
+class EggNetLoss(EmbeddingLoss):
+    """Objective of EggNet: the same of the embeddings of all iterations."""
 
-    def __init__(self, margin: float, hard_negatives: int) -> None:
-        self.margin, self.hard = margin, hard_negatives
-        self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
-
-    def counts(self, batch: Any, info: Any) -> dict[str, float]:
-        """Return the numbers of points."""
-        points = float(batch["offsets"][-1])
-        return {"pull": points, "push": points}
-
-    def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
-        """Return the sums over points."""
-        embedding = model(batch["track_inputs"])
-        pull, push = hinge_embedding(embedding, batch["track"], batch["offsets"], margin=self.margin, hard=self.hard)
-        return {"pull": pull, "push": push}
+    def embeddings(self, model: Any, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Return the embedding of every iteration."""
+        found: list[Tensor] = model.embeddings(batch["track_inputs"], batch["offsets"])
+        return found
 
 
 class EdgeLoss:

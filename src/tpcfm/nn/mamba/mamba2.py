@@ -85,15 +85,6 @@ def initial_dt_bias(channels: int) -> Tensor:
     return dt + torch.log(-torch.expm1(-dt))  # inverse of softplus
 
 
-def to_fused(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Convert one mixer's state dict to the layout of ``mamba_ssm.Mamba2``: B and C rows inside ``in_proj``."""
-    inner, heads = state["norm.weight"].shape[0], state["A_log"].shape[0]
-    zx, dt = state["in_proj.weight"].split([2 * inner, heads])
-    fused = {name: value for name, value in state.items() if not name.startswith(("lin_B", "lin_C", "in_proj"))}
-    fused["in_proj.weight"] = torch.cat([zx, state["lin_B.weight"], state["lin_C.weight"], dt])
-    return fused
-
-
 def from_fused(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Convert one ``mamba_ssm.Mamba2`` state dict (one B/C group) to separate B and C maps."""
     inner, heads = state["norm.weight"].shape[0], state["A_log"].shape[0]
