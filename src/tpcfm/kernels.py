@@ -50,4 +50,4 @@ def _cache_folder() -> str:
     return str(folder)
 
 
-os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = _cache_folder()
+os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = _cache_folder()  # type: ignore[attr-defined]
