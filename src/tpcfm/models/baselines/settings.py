@@ -1,6 +1,5 @@
 """Networks of the comparison systems of point classification (arXiv 2508.14087, Sec. 5 and App. C)."""
 
-
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
