@@ -17,7 +17,6 @@ from tpcfm.inference.picture_choice import Choice, choose_picture
 from tpcfm.inference.predict import predict_event
 from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
-from tpcfm.prepare.sequences.cache import RawEvent
 from tpcfm.prepare.sequences.serialization import BinEdges
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
@@ -146,8 +145,6 @@ def _order(
     if not store.manifest.get("edges"):
         raise DataError(f"{store.folder}: holds no box edges, so the raster order cannot be drawn")
     event = store[row]
-    columns = {name: np.asarray(event[name]) for name in ("energy", "x", "y", "z")}
-    raw = RawEvent(event["event_id"], event["split"], row, **columns, labels={"track": event["track"]})
-    table = event_paths(raw, BinEdges.from_dict(store.manifest["edges"], source=str(store.folder)))
+    table = event_paths(event, BinEdges.from_dict(store.manifest["edges"], source=str(store.folder)), "track")
     same = table.attrs["same_next"] if event["track"] is not None else {}
     return {"paths": table.assign(same_next=table["order"].map(same).astype(float))}
