@@ -15,7 +15,7 @@ from tpcfm.errors import ConfigError
 
 FloatArray = npt.NDArray[np.floating]
 GRAPH = "graph"
-"""Preset of a detector's ranges that holds for the inputs of the baselines, where there is one."""
+"""Preset of a detector's ranges that holds for the inputs of graph networks, where there is one."""
 
 
 def ranges(detector: Detector, preset: str = "") -> list[tuple[float, float]]:
