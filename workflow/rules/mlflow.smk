@@ -6,25 +6,27 @@ localrules:
 
 rule mlflow_init:
     output:
-        f"{RESULTS}/mlflow/initialised.json",
+        str(W.store / "initialised.json"),
     log:
-        f"{RESULTS}/logs/mlflow_init.log",
+        str(W.log("mlflow_init")),
     threads: 1
+    params:
+        results=lambda wildcards, output: str(Path(output[0]).parent.parent),
     message:
         "Preparing the MLflow store"
     shell:
-        "tpcfm mlflow init --results $(dirname $(dirname {output})) --stamp {output} >{log} 2>&1"
+        "tpcfm mlflow init --results {params.results:q} --stamp {output:q} >{log:q} 2>&1"
 
 
 rule mlflow_sync:
     input:
-        store=f"{RESULTS}/mlflow/initialised.json",
-        page=f"{RESULTS}/report/index.html",
+        store=str(W.store / "initialised.json"),
+        page=str(W.report),
         metrics=metrics(sorted(PLAN.runs)),
     output:
-        f"{RESULTS}/mlflow/synced.json",
+        str(W.store / "synced.json"),
     log:
-        f"{RESULTS}/logs/mlflow_sync.log",
+        str(W.log("mlflow_sync")),
     threads: 1
     resources:
         plan=PLAN_FILE,
@@ -33,4 +35,4 @@ rule mlflow_sync:
     message:
         "Filling the MLflow store"
     shell:
-        "tpcfm mlflow sync --plan {resources.plan} --max-artifact-mib {params.limit} --stamp {output} >{log} 2>&1"
+        "tpcfm mlflow sync --plan {resources.plan:q} --max-artifact-mib {params.limit} --stamp {output:q} >{log:q} 2>&1"

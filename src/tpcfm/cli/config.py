@@ -12,8 +12,7 @@ def check(
     files: list[Path] = typer.Argument(..., help="config.yaml and overlays, the later over the earlier."),
 ) -> None:
     """Check a configuration: exit code 2 and every wrong key, value and what is allowed if it is not valid."""
-    from tpcfm.config.load import load
-    from tpcfm.plan.table import make_plan
+    from tpcfm.systems.registry import load, make_plan
 
     plan = make_plan(load(*files))
     print(

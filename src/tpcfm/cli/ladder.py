@@ -27,10 +27,9 @@ def plan(
     from rich.console import Console
     from rich.table import Table
 
-    from tpcfm.config.load import load
-    from tpcfm.plan.table import make_plan
     from tpcfm.scaling.devices import Assumptions, device
     from tpcfm.scaling.ladder import PUBLISHED_GPU_HOURS, ladder
+    from tpcfm.systems.registry import load, make_plan
 
     chosen, assumed = device(gpu), Assumptions(utilisation=utilisation)
     table_of_runs = make_plan(load(*config, *([Path(f"workflow/scales/{scale}.yaml")] if scale else [])))

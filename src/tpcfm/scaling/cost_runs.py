@@ -92,12 +92,12 @@ class RunCost:
         return flops / (self.device.peak(precision) * (self.assumed.utilisation or share))
 
     def _pretraining(self, run: Run) -> float:
-        block = NeighbourPretraining.model_validate(run.config)
+        block = run.block(NeighbourPretraining)
         whole = pretraining_seconds(block, self.per_event(run.dataset), self.device, self.assumed)
         return whole - self.assumed.startup
 
     def _coordinates(self, run: Run) -> float:
-        block = CoordinateCheck.model_validate(run.config)
+        block = run.block(CoordinateCheck)
         points = block.events * self.per_event(run.dataset) * len(block.seeds)
         total = 0.0
         for width in block.widths:
@@ -109,7 +109,7 @@ class RunCost:
 
     def _adapter_config(self, run: Run) -> AdapterConfig:
         """Return the settings of an adapter, with the backbone that imported weights have once they are there."""
-        block = AdapterConfig.model_validate(run.config)
+        block = run.block(AdapterConfig)
         imported = Workspace(self.results).run(str(run.pretrained)) / "config.json"
         if block.start != "imported" or not imported.is_file():
             return block
@@ -157,7 +157,7 @@ class RunCost:
         return 6.0 * (tokens * pointnet + encoder + rest)
 
     def _masked(self, run: Run) -> float:
-        train = TrainConfig.model_validate(run.config["train"])
+        train = TrainConfig.model_validate({**run.config["train"], **run.execution})
         events = train.steps * train.batch_size
         flops = self._transformer(run.config["model"], TOKENS_PER_EVENT, run.config["mask_ratio"], decoder=True)
         checked = _validations(train) * self._split_of(run, "validation") / 3
@@ -167,7 +167,7 @@ class RunCost:
         return self._split(run.dataset, split)
 
     def _segmentation(self, run: Run) -> float:
-        train = TrainConfig.model_validate(run.config["train"])
+        train = TrainConfig.model_validate({**run.config["train"], **run.execution})
         flops = self._transformer(run.config["model"], TOKENS_PER_EVENT, 0.0, decoder=False)
         # The head sees every point; a frozen encoder only runs forward.
         flops += 6.0 * 1.0e6 * (run.config["model"]["width"] / 384) ** 2 * self.per_event(run.dataset)
@@ -180,7 +180,7 @@ class RunCost:
         return PROBE_SECONDS_PER_EVENT * events * len(run.config["seeds"])
 
     def _sparse_unet(self, run: Run) -> float:
-        train = TrainConfig.model_validate(run.config["train"])
+        train = TrainConfig.model_validate({**run.config["train"], **run.execution})
         # A kernel of 27 offsets, of which a track fills about 9; levels halve the voxels and widen the channels.
         filters, depth = run.config["filters"], run.config["depth"]
         per_point = sum(2 * 4 * 9 * ((i + 1) * filters) ** 2 / 2**i for i in range(depth))

@@ -90,7 +90,7 @@ def pretraining_seconds(block: NeighbourPretraining, per_event: float, device: D
 def rung(plan: Plan, run: str, device: Device, assumed: Assumptions) -> Rung:
     """Return the row of one pretraining run of FM4NPP."""
     entry = plan.runs[run]
-    block = NeighbourPretraining.model_validate(entry.config)
+    block = entry.block(NeighbourPretraining)
     train, slots = block.train, _slots(block)
     held = amount(plan.datasets[entry.dataset], Path(plan.config["results"]))
     points = train.steps * train.batch_size * held.points_per_event

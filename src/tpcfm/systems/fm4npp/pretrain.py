@@ -39,7 +39,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         DataError: the cache is missing, damaged or has no training or validation events.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
-    block = NeighbourPretraining.model_validate(run.config)
+    block = run.block(NeighbourPretraining)
     train, targets = block.train, block.targets
     store = PreparedStore(workspace.cache(run.cache))
     training = events_of(store, "train")
