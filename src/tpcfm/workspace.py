@@ -109,7 +109,11 @@ class Workspace:
 
     def log(self, stage: str, *names: str) -> Path:
         """Log of a job."""
-        return (self.root / "logs").joinpath(stage, *names[:-1], f"{names[-1]}.log") if names else self.root / "logs" / f"{stage}.log"
+        return (
+            (self.root / "logs").joinpath(stage, *names[:-1], f"{names[-1]}.log")
+            if names
+            else self.root / "logs" / f"{stage}.log"
+        )
 
     def benchmark(self, stage: str, *names: str) -> Path:
         """What a job took, as Snakemake measures it."""

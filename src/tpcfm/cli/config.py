@@ -23,7 +23,7 @@ def check(
 @app.command()
 def schema(out: Path = typer.Option(..., help="JSON file; editors complete and check config.yaml with it.")) -> None:
     """Write the JSON schema of ``config.yaml``."""
-    from tpcfm.config.workflow import WorkflowConfig
     from tpcfm.files import write_json
+    from tpcfm.systems.registry import Configuration
 
-    write_json(out, {"$schema": "https://json-schema.org/draft/2020-12/schema", **WorkflowConfig.model_json_schema()})
+    write_json(out, {"$schema": "https://json-schema.org/draft/2020-12/schema", **Configuration.model_json_schema()})

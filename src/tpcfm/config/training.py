@@ -26,7 +26,7 @@ class Training(Block):
     patience: int = Field(0, ge=0, description="validations without improvement before stopping; 0 never stops early")
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> "TrainConfig":
+    def _warmup_fits(self) -> "Training":
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must be smaller than steps ({self.steps})")
         return self

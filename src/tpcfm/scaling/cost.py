@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tpcfm.models.fm4npp.settings import Fm4nppModel
-from tpcfm.plan.pictures import fm4npp_pictures, picture_runs
 from tpcfm.plan.table import Cache, Plan
 from tpcfm.scaling import parameters as count
 from tpcfm.scaling.cost_runs import RunCost
 from tpcfm.scaling.devices import Assumptions, Device
-from tpcfm.scaling.events import EVENT_BYTES_PER_POINT, RAW_BYTES_PER_POINT, Amount, amount
+from tpcfm.scaling.events import Amount, amount
+from tpcfm.systems.registry import pictures
 
 STAGES = ("raw", "ingest", "prepare", "pretrain", "probe", "finetune", "baseline", "report")
 # One CPU core; rates of the simulators and of the preparation as the benchmarks print them, rounded down.
 SECONDS_OF_A_COMMAND = 3.0
 FETCH_BYTES_PER_SECOND = 50e6
-SIMULATED_EVENTS_PER_SECOND = {"tpcpp": 20.0, "pilarnet": 100.0}
+SIMULATED_EVENTS_PER_SECOND = {"collider": 20.0, "lartpc": 100.0}
 INGESTED_POINTS_PER_SECOND = 300_000.0
 PREPARED_POINTS_PER_SECOND = {"sequences": 60_000.0, "groups": 40_000.0}
 REPORT_SECONDS = 60.0
@@ -81,30 +81,28 @@ def plan_jobs(plan: Plan, device: Device, assumed: Assumptions) -> tuple[list[Jo
 
 def _picture_jobs(plan: Plan) -> int:
     """Return the number of jobs that draw or measure without training: tokenizers, serializations, pictures."""
-    systems, number = plan.config["systems"], 0
-    if plan.config["tokenizer_study"] and "polar_mae" in systems:
-        number += 1
-    if plan.config.get("pictures"):
-        found = fm4npp_pictures(plan)
-        number += sum(bool(picture_runs(plan, system)) for system in systems)
-        number += bool(found and found.adapters)  # the study of serializations needs labels
+    number = 0
+    for system, block in plan.config["systems"].items():
+        number += bool(block.get("tokenizer_study"))
+        found = pictures(plan, system) if plan.config.get("pictures") else None
+        number += bool(found) + bool(getattr(found, "instances", None))  # the study of serializations needs instances
     return number
 
 
 def _data_jobs(plan: Plan) -> Iterable[Job]:
     results = Path(plan.config["results"])
     for dataset in plan.datasets.values():
-        held, layout = amount(dataset, results), dataset.layout
+        held, simulation = amount(dataset, results), dataset.load_detector().simulation
         n = len(dataset.parts)
-        raw = held.points * RAW_BYTES_PER_POINT[layout] / n
+        raw = held.points * held.raw_bytes / n
         for part in dataset.parts.values():
             if part.origin == "simulate":
-                seconds = held.events / n / SIMULATED_EVENTS_PER_SECOND[layout]
+                seconds = held.events / n / SIMULATED_EVENTS_PER_SECOND[str(simulation)]
                 yield Job("raw", SECONDS_OF_A_COMMAND + seconds, disk=raw)
             elif part.origin == "download":
                 yield Job("raw", SECONDS_OF_A_COMMAND + raw / FETCH_BYTES_PER_SECOND, disk=raw)
             seconds = held.points / n / INGESTED_POINTS_PER_SECOND
-            yield Job("ingest", SECONDS_OF_A_COMMAND + seconds, disk=held.points * EVENT_BYTES_PER_POINT[layout] / n)
+            yield Job("ingest", SECONDS_OF_A_COMMAND + seconds, disk=held.points * held.event_bytes / n)
         yield Job("ingest", SECONDS_OF_A_COMMAND)  # the manifest
 
 

@@ -122,14 +122,14 @@ class RunCost:
         checked = _validations(train) * block.validation_events * per_event
         layers = block.layers
         tested = self._split(run.dataset, "test") * per_event
-        attention = 4.0 * per_event * block.width * (block.attention_layers if block.task != "tracks" else 0)
-        if block.task == "tracks":
+        attention = 4.0 * per_event * block.width * (0 if block.instances else block.attention_layers)
+        if block.instances:
             attention = 6.0 * block.queries * block.width * (block.decoder_layers + 1)
         per_point = 2.0 * count.adapter(block, layers) + attention
-        if block.task == "tracks":  # queries do not grow with the points
+        if block.instances:  # queries do not grow with the points
             per_point = 2.0 * (count.adapter_input(block, layers) + 4 * block.width**2) + attention
         head = self._dense(per_point * (3 * seen + checked + tested), train.precision)
-        blocks = 1 + (block.decoder_layers if block.task == "tracks" else block.attention_layers)
+        blocks = 1 + (block.decoder_layers if block.instances else block.attention_layers)
         bytes_ = ADAPTER_BYTES * block.width * blocks + MIX_BYTES * layers * block.model.width
         if self.assumed.utilisation is None:
             head += bytes_ * (seen + checked / 3) / (self.device.bandwidth * self.assumed.traffic)

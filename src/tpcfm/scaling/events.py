@@ -8,20 +8,20 @@ from tpcfm.files import read_json
 from tpcfm.plan.table import Dataset
 from tpcfm.workspace import Workspace
 
-POINTS_PER_EVENT = {"tpcpp": 880.0, "pilarnet": 4300.0}
-"""Before cuts: 861 (labelled events of TPCpp-10M) to 900; 5.2e9 points of 1,210,080 events (PILArNet-M)."""
-RAW_BYTES_PER_POINT = {"tpcpp": 13.0, "pilarnet": 30.0}
-EVENT_BYTES_PER_POINT = {"tpcpp": 15.0, "pilarnet": 6.0}
-TPCPP_EVENTS = {"unlabeled": 100_000, "train": 10_000, "validation": 13_000, "test": 7_000}
+RAW_BYTES_PER_POINT, EVENT_BYTES_PER_POINT = 20.0, 12.0
+POINTS_PER_EVENT = 2000.0
+"""Where the detector file says nothing (``published``: ``points_per_event raw_bytes_per_point event_bytes_per_point``)."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """Events and points of a dataset, and whether they were counted."""
+    """Events and points of a dataset, bytes of a point, and whether events and points were counted."""
 
     events: float
     points_per_event: float
     counted: bool
+    raw_bytes: float = RAW_BYTES_PER_POINT
+    event_bytes: float = EVENT_BYTES_PER_POINT
 
     @property
     def points(self) -> float:
@@ -31,23 +31,23 @@ class Amount:
 
 def amount(dataset: Dataset, results: Path) -> Amount:
     """Return what a dataset holds or will hold."""
-    manifest = Workspace(results).events(dataset.id) / "manifest.json"
+    known = dataset.load_detector().published
+    raw = float(known.get("raw_bytes_per_point", RAW_BYTES_PER_POINT))
+    sizes = (raw, float(known.get("event_bytes_per_point", EVENT_BYTES_PER_POINT)))
+    manifest = Workspace(results).event_manifest(dataset.id)
     if manifest.exists():
         found = read_json(manifest)
-        return Amount(float(found["events"]), found["points"] / max(found["events"], 1), True)
-    per_event = POINTS_PER_EVENT[dataset.layout]
+        return Amount(float(found["events"]), found["points"] / max(found["events"], 1), True, *sizes)
+    per_event = float(known.get("points_per_event", POINTS_PER_EVENT))
     simulate = dataset.source["simulate"]
     if simulate:
-        return Amount(float(simulate["files"] * simulate["events_per_file"]), per_event, False)
-    return Amount(sum(_of_part(dataset, part.raw, part.member) for part in dataset.parts.values()), per_event, False)
-
-
-def _of_part(dataset: Dataset, raw: str, member: str) -> float:
-    """Return the events of one file: from the name in a public release, else from its size."""
-    if member and dataset.layout == "tpcpp":
-        return next((float(n) for folder, n in TPCPP_EVENTS.items() if folder in member), float(TPCPP_EVENTS["train"]))
-    named = re.search(r"_(\d+)_v\d+\.h5$", member)
-    if named:
-        return float(named.group(1))
-    size = Path(raw).stat().st_size if Path(raw).exists() else 0
-    return size / (RAW_BYTES_PER_POINT[dataset.layout] * POINTS_PER_EVENT[dataset.layout])
+        return Amount(float(simulate["files"] * simulate["events_per_file"]), per_event, False, *sizes)
+    events = 0.0
+    for part in dataset.parts.values():
+        named = re.search(r"_(\d+)_v\d+\.h5$", part.member)  # PILArNet-M files say how many events they hold
+        folders = [n for folder, n in known.get("events_per_file", {}).items() if folder in part.member]
+        if part.member and (named or folders):
+            events += float(named.group(1)) if named else float(folders[0])
+        else:
+            events += (Path(part.raw).stat().st_size if Path(part.raw).exists() else 0) / (raw * per_event)
+    return Amount(events, per_event, False, *sizes)

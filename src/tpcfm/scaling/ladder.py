@@ -103,7 +103,7 @@ def rung(plan: Plan, run: str, device: Device, assumed: Assumptions) -> Rung:
     seconds = pretraining_seconds(block, held.points_per_event, device, assumed)
     return Rung(
         run=run,
-        studies=tuple(name for name, study in plan.studies.items() if run in study.runs),
+        studies=tuple(study.name for study in plan.studies.values() if run in study.runs),
         size=next((name for name, width in WIDTHS.items() if width == block.model.width), f"width {block.model.width}"),
         parameters=parameters,
         steps=train.steps,

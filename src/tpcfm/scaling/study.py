@@ -66,7 +66,7 @@ def compute_front(points: pd.DataFrame) -> pd.DataFrame:
 def coordinate_sizes(plan: Plan) -> pd.DataFrame:
     """Return the sizes that the coordinate checks of a plan wrote: ``parameterization width step part activation update``."""
     workspace = Workspace(Path(plan.config["results"]))
-    runs = plan.studies["coordinate_check"].runs if "coordinate_check" in plan.studies else []
+    runs = [run for study in plan.studies.values() if study.name == "coordinate_check" for run in study.runs]
     frames = [pd.read_parquet(workspace.run(run) / "sizes.parquet") for run in runs]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COORDINATE_COLUMNS)
 

@@ -12,7 +12,7 @@ from tpcfm.systems.fm4npp.system import Fm4nppSystem
 def plan_fm4npp(planner: Planner, key: str, system: Fm4nppSystem) -> None:
     """Add everything of one FM4NPP system to the plan."""
     room = Room(planner, key, system)
-    backbones = {size: room.pretrain(size, seed=system.seeds[0]) for size in system.sizes}
+    backbones: dict[str, str] = {size: room.pretrain(size, seed=system.seeds[0]) for size in system.sizes}
     planner.keep_pretrained(key, dict(backbones))
     for size in system.sizes:
         for seed in system.seeds:
@@ -55,8 +55,17 @@ def _adapters(room: Room, backbones: dict[str, str]) -> None:
                         if start != "random":
                             room.study("scaling_downstream", "scaling", run, task, label)
                 for imported in system.imported:
-                    given = {"name": imported.lower(), "events": room.imported_events(imported)}
-                    run = room.adapter([task], "", training, n_labels, seed, "imported", imported, **given)
+                    run = room.adapter(
+                        [task],
+                        "",
+                        training,
+                        n_labels,
+                        seed,
+                        "imported",
+                        imported,
+                        name=imported.lower(),
+                        events=room.imported_events(imported),
+                    )
                     room.study(f"heads_{task}", "finetune", run, "start", f"{imported} pretrained")
 
 

@@ -94,7 +94,10 @@ class Fm4nppSystem(SystemBlock):
 
     @model_validator(mode="after")
     def _studies_name_what_is_trained(self) -> "Fm4nppSystem":
-        named = {"scaling.compute_sizes": self.scaling.compute_sizes, "scaling.data_size": [self.scaling.data_size]}
+        named: dict[str, list[Size]] = {
+            "scaling.compute_sizes": self.scaling.compute_sizes,
+            "scaling.data_size": [self.scaling.data_size],
+        }
         named |= {"ablations.size": [self.ablations.size]}
         if self.tasks:
             named |= {"adapters.sizes": self.adapters.sizes}
@@ -109,9 +112,9 @@ class Fm4nppSystem(SystemBlock):
         tasks |= {"adapters.depth.task": [self.adapters.depth.task]} if self.adapters.depth else {}
         tasks |= {"adapters.joint.tasks": list(self.adapters.joint.weights)} if self.adapters.joint else {}
         for key, names in tasks.items():
-            missing = [name for name in names if name not in self.tasks]
-            if missing:
-                raise ValueError(f"{key}: {missing} not in tasks ({', '.join(self.tasks) or 'none'})")
+            absent = [name for name in names if name not in self.tasks]
+            if absent:
+                raise ValueError(f"{key}: {absent} not in tasks ({', '.join(self.tasks) or 'none'})")
         too_large = [k for k in self.ablations.k if k > self.targets.k]
         if too_large:
             raise ValueError(f"ablations.k: {too_large} above targets.k ({self.targets.k})")
