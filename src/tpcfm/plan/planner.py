@@ -9,11 +9,11 @@ from tpcfm.config.system import SystemBlock
 from tpcfm.config.workflow import WorkflowConfig
 from tpcfm.detectors.model import ClassLabel, Detector, Label
 from tpcfm.detectors.registry import is_file_name, load_detector
+from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import ConfigError
 from tpcfm.files import short_hash
 from tpcfm.plan.run import Run, science
 from tpcfm.plan.table import Cache, Dataset, Edges, Part, Plan, Point, Study
-from tpcfm.simulate.names import raw_name
 
 # Raise a number when a stage's results change for the same settings: everything after it is made anew.
 STAGE_VERSIONS = {"simulate": 1, "ingest": 2, "prepare": 2}
@@ -74,7 +74,7 @@ class Planner:
                     f"data.{key}.simulate: there is no simulation of the detector {detector.name!r}; give files"
                 )
             for index in range(source.simulate.files):
-                add(f"{index:03d}", str(raw / raw_name(detector.simulation, index)), "simulate")
+                add(f"{index:03d}", str(raw / SIMULATIONS[detector.simulation].name.format(index)), "simulate")
         if source.download and detector.release is None:
             raise ConfigError(
                 f"data.{key}.download: there is no public release of the detector {detector.name!r}; give files"

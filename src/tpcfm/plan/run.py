@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from tpcfm.config.base import Block
+from tpcfm.config.training import TrainConfig
 from tpcfm.files import short_hash
 
 Stage = Literal["pretrain", "probe", "finetune", "baseline"]
@@ -65,3 +66,8 @@ class Run(Block):
         if self.execution and "train" in config:
             config = {**config, "train": {**config["train"], **self.execution}}
         return kind.model_validate(config)
+
+    @property
+    def train(self) -> TrainConfig:
+        """Settings of the training, with how it is to run."""
+        return TrainConfig.model_validate({**self.config["train"], **self.execution})

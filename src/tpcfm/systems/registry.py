@@ -14,9 +14,13 @@ from tpcfm.config.workflow import WorkflowConfig
 from tpcfm.errors import ConfigError
 from tpcfm.plan.planner import Planner
 from tpcfm.plan.table import Plan
+from tpcfm.plan.work import Estimator
+from tpcfm.systems.baselines import cost as baselines_cost
+from tpcfm.systems.fm4npp import cost as fm4npp_cost
 from tpcfm.systems.fm4npp.choice import fm4npp_pictures
 from tpcfm.systems.fm4npp.plan import plan_fm4npp
 from tpcfm.systems.fm4npp.system import Fm4nppSystem
+from tpcfm.systems.polar_mae import cost as polar_mae_cost
 from tpcfm.systems.polar_mae.choice import polar_mae_pictures
 from tpcfm.systems.polar_mae.plan import plan_polar_mae
 from tpcfm.systems.polar_mae.system import PolarMaeSystem
@@ -32,6 +36,7 @@ class Family:
         pictures: runs and caches behind the pictures of one of its systems; None without any.
         import_command: what makes a model directory of published weights.
         architectures: kinds of model directories that a system can start from.
+        published_hours: what its pretrainings took their authors, in words.
     """
 
     title: str
@@ -39,14 +44,30 @@ class Family:
     pictures: Callable[[Plan, str], Any]
     import_command: str
     architectures: tuple[str, ...]
+    published_hours: str = ""
 
 
 SYSTEMS = {
     "polar_mae": Family(
         "PoLAr-MAE", plan_polar_mae, polar_mae_pictures, "import-polar-mae CHECKPOINT", ("polar_mae", "point_mae")
     ),
-    "fm4npp": Family("FM4NPP", plan_fm4npp, fm4npp_pictures, "import-fm4npp CHECKPOINT EDGES", ("fm4npp",)),
+    "fm4npp": Family(
+        "FM4NPP",
+        plan_fm4npp,
+        fm4npp_pictures,
+        "import-fm4npp CHECKPOINT EDGES",
+        ("fm4npp",),
+        fm4npp_cost.PUBLISHED_HOURS,
+    ),
 }
+ESTIMATES: dict[str, Estimator] = {
+    **polar_mae_cost.ESTIMATES,
+    **fm4npp_cost.ESTIMATES,
+    **baselines_cost.ESTIMATES,
+}
+"""What a run takes, by recipe."""
+PARAMETER_TABLES = {name: f"tpcfm.models.{name}.parameters" for name in (*SYSTEMS, "baselines")}
+"""Modules whose ``parameter_table`` counts the networks of a family, and of the baselines."""
 AnySystem = Annotated[PolarMaeSystem | Fm4nppSystem, Field(discriminator="family")]
 
 
@@ -107,6 +128,8 @@ def picture_runs(plan: Plan, system: str) -> list[str]:
 
 
 __all__ = [
+    "ESTIMATES",
+    "PARAMETER_TABLES",
     "SYSTEMS",
     "Configuration",
     "Family",

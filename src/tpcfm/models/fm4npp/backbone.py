@@ -117,14 +117,3 @@ class Fm4npp(nn.Module):
 def slots_of(targets: TargetConfig) -> int:
     """Return the number of points predicted at each point."""
     return targets.k if targets.objective == "next_neighbours" else 1
-
-
-def parameter_table() -> list[dict[str, Any]]:
-    """Return rows ``part``, ``ours``, ``published`` for m1 to m6 with both mixers, and for the adapters.
-
-    The published counts of the backbone are printed with two digits (Table 1); twelve Mamba-1 blocks reproduce them at all
-    six widths, Mamba-2 blocks of the released size have 7 % fewer numbers.
-    """
-    from tpcfm.scaling.parameters import table
-
-    return table()
