@@ -47,7 +47,7 @@ rule all:
     default_target: True
     input:
         report=str(W.report),
-        mlflow=str(W.store / "synced.json"),
+        mlflow=str(W.stamp("synced")),
 
 
 include: "workflow/rules/simulate.smk"

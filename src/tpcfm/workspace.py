@@ -69,6 +69,10 @@ class Workspace:
         """Weights of a run."""
         return self.run(run) / "model.safetensors"
 
+    def model_config(self, run: str) -> Path:
+        """Architecture of a run, and all that its weights need."""
+        return self.run(run) / "config.json"
+
     def metrics(self, run: str) -> Path:
         """Metrics table of a run."""
         return self.run(run) / "metrics.parquet"
@@ -89,9 +93,22 @@ class Workspace:
         """Tables behind the pictures of a system (`tpcfm pictures`)."""
         return self.root / "pictures" / system
 
+    def picture_manifest(self, system: str) -> Path:
+        """Which of these tables there are."""
+        return self.pictures(system) / "manifest.json"
+
     def study(self, study: str, system: str = "") -> Path:
-        """Collected tables of a study (of one system, if it is made for each): ``metrics.parquet`` and what it adds."""
+        """Collected tables of a study (of one system, if it is made for each)."""
         return self.root / "studies" / study / system
+
+    def study_table(self, study: str, table: str, system: str = "") -> Path:
+        """One of these tables: ``metrics`` and what the study adds."""
+        return self.study(study, system) / f"{table}.parquet"
+
+    @property
+    def scaling_page(self) -> Path:
+        """The page of the scaling studies."""
+        return self.study("scaling") / "index.html"
 
     def collected(self, experiment: str) -> Path:
         """Metrics of all runs of an experiment, with the value that each study varies."""
@@ -106,6 +123,10 @@ class Workspace:
     def store(self) -> Path:
         """Folder of the MLflow store."""
         return self.root / "mlflow"
+
+    def stamp(self, name: str) -> Path:
+        """What says that the store is made (``initialised``) or filled (``synced``)."""
+        return self.store / f"{name}.json"
 
     def log(self, stage: str, *names: str) -> Path:
         """Log of a job."""

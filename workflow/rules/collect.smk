@@ -35,16 +35,16 @@ for experiment, what in COLLECTED.items():
 # Scaling laws over model size, data and compute, downstream metrics against backbone size, the parameterization.
 rule scaling_plots:
     input:
-        fits=str(W.study("scaling") / "fits.parquet"),
-        page=str(W.study("scaling") / "index.html"),
+        fits=str(W.study_table("scaling", "fits")),
+        page=str(W.scaling_page),
 
 
 rule fit_scaling:
     input:
         metrics(PLAN.of_experiment("scaling")),
     output:
-        metrics=some(W.study("scaling") / "metrics.parquet"),
-        fits=some(W.study("scaling") / "fits.parquet"),
+        metrics=some(W.study_table("scaling", "metrics")),
+        fits=some(W.study_table("scaling", "fits")),
     log:
         str(W.log("scaling")),
     threads: 1
@@ -64,9 +64,9 @@ rule fit_scaling:
 # The scaling section of the report as a page of its own, so that it can be had without the rest.
 rule draw_scaling:
     input:
-        fits=str(W.study("scaling") / "fits.parquet"),
+        fits=str(W.study_table("scaling", "fits")),
     output:
-        some(W.study("scaling") / "index.html"),
+        some(W.scaling_page),
     log:
         str(W.log("draw_scaling")),
     threads: 1

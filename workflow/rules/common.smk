@@ -8,9 +8,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from tpcfm.cli._slurm import preflight
+from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
-from tpcfm.plan.imported import import_problems
-from tpcfm.systems.registry import SYSTEMS, make_plan, picture_runs, pictures
+from tpcfm.systems.registry import make_plan, missing_imports, picture_runs, pictures
 from tpcfm.systems.registry import validate as validate_config
 from tpcfm.workspace import Workspace
 
@@ -20,11 +20,7 @@ try:
 except TpcfmError as error:
     raise WorkflowError(str(error)) from None
 
-if missing := import_problems(
-    CONFIG,
-    {name: family.import_command for name, family in SYSTEMS.items()},
-    {name: family.architectures for name, family in SYSTEMS.items()},
-):
+if missing := missing_imports(CONFIG):
     raise WorkflowError(*missing)
 
 W = Workspace(Path(CONFIG.results))
@@ -74,13 +70,7 @@ def simulation_command(wildcards):
     dataset = PLAN.datasets[wildcards.dataset]
     simulate, simulation = dataset.source["simulate"], dataset.load_detector().simulation
     words = [simulation, "--events", simulate["events_per_file"], "--seed", simulate["seed"]]
-    words += ["--index", part_of_file(wildcards).index]
-    if simulation == "lartpc":
-        words += ["--revision", simulate["revision"]]
-    else:
-        words += ["--source", simulate["source"]]
-        words += ["--labelled" if simulate["labelled"] else "--unlabelled"]
-        words += ["--particles" if simulate["particles"] else "--no-particles"]
+    words += ["--index", part_of_file(wildcards).index, *SIMULATIONS[simulation].arguments(simulate)]
     return shlex.join(map(str, words))
 
 
@@ -108,7 +98,7 @@ def cache_edges(wildcards):
 
 
 def cache_settings(wildcards):
-    """Settings of a cache as JSON."""
+    """Settings of a cache as JSON, as far as they differ from the defaults."""
     return json.dumps(PLAN.caches[wildcards.cache].settings)
 
 
@@ -146,14 +136,18 @@ def one_container_per_node():
     # All tasks get the same warning and stop together; two minutes are kept for the last to write.
     start = f"srun --nodes={NODES} --ntasks={NODES} --ntasks-per-node=1 --cpus-per-task={{threads}} --kill-on-bad-exit=0 --wait=120 "
     if workflow.deployment_settings.deployment_method:
-        options = str(workflow.deployment_settings.apptainer_args).replace("{", "{{").replace("}", "}}")
-        start += f'apptainer exec --home "$PWD" {options} {CONFIG.container} '
+        words = f"{workflow.deployment_settings.apptainer_args} {shlex.quote(CONFIG.container)}"
+        start += 'apptainer exec --home "$PWD" ' + words.replace("{", "{{").replace("}", "}}") + " "
     return start
 
 
 def system_block(wildcards):
     """Settings of a system."""
     return CONFIG.systems[wildcards.system]
+
+
+# How jobs run goes by resources: a changed param would run everything anew.
+DEVICE = CONFIG.execution.device or ""
 
 
 TOKENIZED = [k for k, s in CONFIG.systems.items() if getattr(s, "tokenizer_study", None)]
@@ -181,10 +175,10 @@ def report_inputs(wildcards):
     wanted += [W.cache_manifest(cache) for cache in PLAN.caches]
     wanted += metrics(sorted(PLAN.runs))
     wanted += [W.collected(name) for name in ("finetune", "ablations", "baselines") if name in held]
-    wanted += [W.study("scaling") / "fits.parquet"] if "scaling" in held else []
-    wanted += [W.study("tokenizer", system) / "metrics.parquet" for system in TOKENIZED]
-    wanted += [W.study("serialization", system) / "metrics.parquet" for system in SERIALIZED]
-    wanted += [W.pictures(system) / "manifest.json" for system in PICTURED]
+    wanted += [W.study_table("scaling", "fits")] if "scaling" in held else []
+    wanted += [W.study_table("tokenizer", "metrics", system) for system in TOKENIZED]
+    wanted += [W.study_table("serialization", "metrics", system) for system in SERIALIZED]
+    wanted += [W.picture_manifest(system) for system in PICTURED]
     return [str(path) for path in wanted]
 
 

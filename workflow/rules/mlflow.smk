@@ -6,12 +6,12 @@ localrules:
 
 rule mlflow_init:
     output:
-        str(W.store / "initialised.json"),
+        str(W.stamp("initialised")),
     log:
         str(W.log("mlflow_init")),
     threads: 1
     params:
-        results=lambda wildcards, output: str(Path(output[0]).parent.parent),
+        results=CONFIG.results,
     message:
         "Preparing the MLflow store"
     shell:
@@ -20,11 +20,11 @@ rule mlflow_init:
 
 rule mlflow_sync:
     input:
-        store=str(W.store / "initialised.json"),
+        store=str(W.stamp("initialised")),
         page=str(W.report),
         metrics=metrics(sorted(PLAN.runs)),
     output:
-        str(W.store / "synced.json"),
+        str(W.stamp("synced")),
     log:
         str(W.log("mlflow_sync")),
     threads: 1

@@ -49,7 +49,7 @@ rule fit_edges:
 # Imported weights come with the bin edges of their training.
 rule model_edges:
     input:
-        lambda wildcards: str(W.run(PLAN.edges[wildcards.edges].model) / "config.json"),
+        lambda wildcards: str(W.model_config(PLAN.edges[wildcards.edges].model)),
     output:
         some(W.edges("{edges}")),
     log:
@@ -84,12 +84,14 @@ rule prepare_sequences:
     resources:
         mem_mb=2000,
         runtime=120,
+        neighbours=CONFIG.execution.neighbours,
     params:
         settings=cache_settings,
     message:
         "Serialising {input.events}"
     shell:
-        "tpcfm prepare sequences {input.events:q} --edges {input.edges:q} --out {output:q} --config {params.settings:q} >{log:q} 2>&1"
+        "tpcfm prepare sequences {input.events:q} --edges {input.edges:q} --out {output:q} --config {params.settings:q}"
+        " --neighbours {resources.neighbours} >{log:q} 2>&1"
 
 
 rule cache_manifest:
@@ -117,17 +119,17 @@ rule cache_manifest:
 
 rule tokenizer_study:
     input:
-        [str(W.study("tokenizer", system) / "metrics.parquet") for system in TOKENIZED],
+        [str(W.study_table("tokenizer", "metrics", system)) for system in TOKENIZED],
 
 
 rule study_tokenizers:
     input:
         lambda wildcards: str(W.event_manifest(PLAN.caches[pictures(PLAN, wildcards.system).cache].dataset)),
     output:
-        metrics=some(W.study("tokenizer", "{system}") / "metrics.parquet"),
-        study=str(W.study("tokenizer", "{system}") / "study.parquet"),
-        sizes=str(W.study("tokenizer", "{system}") / "group_sizes.parquet"),
-        throughput=str(W.study("tokenizer", "{system}") / "throughput.parquet"),
+        metrics=some(W.study_table("tokenizer", "metrics", "{system}")),
+        study=str(W.study_table("tokenizer", "study", "{system}")),
+        sizes=str(W.study_table("tokenizer", "group_sizes", "{system}")),
+        throughput=str(W.study_table("tokenizer", "throughput", "{system}")),
     log:
         str(W.log("tokenizer_study", "{system}")),
     wildcard_constraints:
@@ -138,7 +140,7 @@ rule study_tokenizers:
         runtime=240,
     params:
         tables=lambda wildcards: event_tables(PLAN.caches[pictures(PLAN, wildcards.system).cache].dataset),
-        settings=lambda wildcards: system_block(wildcards).tokenizer_study.model_dump_json(),
+        settings=lambda wildcards: system_block(wildcards).tokenizer_study.model_dump_json(exclude_defaults=True),
         folder=folder_of_output,
     message:
         "Comparing tokenizers for {wildcards.system}"
@@ -152,7 +154,7 @@ rule serialization_study:
         tables=lambda wildcards: event_tables(shown_cache(wildcards).dataset),
         edges=lambda wildcards: str(W.edges(shown_cache(wildcards).edges)),
     output:
-        some(W.study("serialization", "{system}") / "metrics.parquet"),
+        some(W.study_table("serialization", "metrics", "{system}")),
     log:
         str(W.log("serialization_study", "{system}")),
     wildcard_constraints:

@@ -3,7 +3,7 @@ rule pictures:
     input:
         picture_inputs,
     output:
-        some(W.pictures("{system}") / "manifest.json"),
+        some(W.picture_manifest("{system}")),
     log:
         str(W.log("pictures", "{system}")),
     benchmark:
@@ -17,7 +17,7 @@ rule pictures:
         runtime=120,
     params:
         runs=lambda wildcards: picture_runs(PLAN, wildcards.system),
-        settings=CONFIG.pictures.model_dump() if CONFIG.pictures else {},
+        settings=CONFIG.pictures.model_dump(exclude_defaults=True) if CONFIG.pictures else {},
         folder=folder_of_output,
     message:
         "Looking into {wildcards.system}"

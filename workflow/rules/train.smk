@@ -28,6 +28,7 @@ for stage, minutes in STAGES.items():
             mem_mb=4000,
             runtime=minutes,
             processes=0,
+            device=DEVICE,
         params:
             hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
         message:
@@ -37,4 +38,5 @@ for stage, minutes in STAGES.items():
             + (one_container_per_node() if stage == "pretrain" else "")
             + f"tpcfm {stage} --plan {{resources.plan:q}} --run {{wildcards.run}} --max-minutes {{resources.runtime}}"
             + (" --processes {resources.processes}" if stage == "pretrain" else "")
+            + (" --device {resources.device:q}" if DEVICE else "")
             + " >{log:q} 2>&1"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Pattern, Place
 
 
 class SplitConfig(Block):
@@ -37,9 +37,9 @@ class Simulation(Block):
 class DataSource(Block):
     """Events of one detector: simulated, files at hand, or files of its public release."""
 
-    detector: str = Field(min_length=1, description="name (`tpcfm detector list`) or a YAML file of one's own")
+    detector: Place = Field(min_length=1, description="name (`tpcfm detector list`) or a YAML file of one's own")
     simulate: Simulation | None = None
-    files: list[str] = Field(default_factory=list, description="paths or globs of files at hand; {000..099} counts")
+    files: list[Pattern] = Field(default_factory=list, description="paths or globs of files at hand; {000..099} counts")
     download: list[str] = Field(
         default_factory=list, description="files of the public release, `tpcfm fetch` brings them"
     )

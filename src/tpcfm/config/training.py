@@ -1,10 +1,10 @@
 """Settings that every training job shares."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, NullTakesOut
 from tpcfm.config.execution import Knobs
 
 
@@ -57,3 +57,7 @@ class LabelledTraining(Block):
         if n_labels in self.steps_by_labels and self.train.evaluate_every:
             changed["evaluate_every"] = max(1, min(self.train.evaluate_every, steps // 40))
         return self.train.model_copy(update=changed)
+
+
+Tasks = Annotated[dict[str, LabelledTraining], NullTakesOut]
+"""By label column."""

@@ -1,10 +1,10 @@
 """The whole configuration, ``config.yaml`` with overlays: datasets, systems, and how jobs run."""
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, NullTakesOut, Place
 from tpcfm.config.data import DataSource
 from tpcfm.config.execution import Execution
 from tpcfm.config.system import Key, SystemBlock
@@ -33,24 +33,27 @@ class MlflowConfig(Block):
     max_artifact_mib: int = Field(50, ge=0, description="larger weights are not copied into the store")
 
 
+def _no_wildcards(value: str) -> str:
+    if "{" in value or "}" in value:
+        raise ValueError("braces stand for wildcards in Snakemake; name the folder without them")
+    return value
+
+
 class WorkflowConfig(Block):
     """``config.yaml``. The types of `systems` are those of the families (`tpcfm.systems.registry.Configuration`)."""
 
     scale: Literal["tiny", "demo", "study", "h200", "paper"] = "demo"
-    results: str = Field("results", description="folder everything is written to")
-    container: str = Field(
+    results: Annotated[Place, AfterValidator(_no_wildcards)] = Field(
+        "results", min_length=1, description="folder everything is written to"
+    )
+    container: Place = Field(
         "containers/tpcfm-cpu-0.1.0.sif", description="image of every rule (path, docker:// or oras://)"
     )
-    data: dict[Key, DataSource] = Field(min_length=1)
-    systems: dict[Key, SystemBlock] = Field(min_length=1)
+    data: Annotated[dict[Key, DataSource], NullTakesOut] = Field(min_length=1)
+    systems: Annotated[dict[Key, SystemBlock], NullTakesOut] = Field(min_length=1)
     execution: Execution = Execution()
     pictures: PicturesConfig | None = Field(PicturesConfig(), description="null leaves the model pictures out")
     mlflow: MlflowConfig = MlflowConfig()
-
-    @field_validator("data", "systems", mode="before")
-    @classmethod
-    def _null_takes_out(cls, value: Any) -> Any:
-        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "WorkflowConfig":

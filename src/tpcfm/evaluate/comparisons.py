@@ -56,7 +56,7 @@ def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
     workspace = Workspace(Path(plan.config["results"]))
     frames = []
     for pair in standard_pairs(plan) if pairs is None else pairs:
-        tables = [[workspace.run(r) / "metrics.parquet" for r in runs] for runs in (pair.first_runs, pair.second_runs)]
+        tables = [[workspace.metrics(r) for r in runs] for runs in (pair.first_runs, pair.second_runs)]
         if not all(path.exists() for paths in tables for path in paths):
             continue
         first, second = (read_metrics(paths) for paths in tables)
@@ -103,7 +103,7 @@ def _test_events(plan: Plan, workspace: Workspace, pair: Pair) -> int:
     run = plan.runs[pair.first_runs[0]]
     if run.task == "probe":
         return int(run.config["test_events"])
-    path = workspace.cache(run.cache) / "manifest.json"
+    path = workspace.cache_manifest(run.cache)
     return int(read_json(path)["splits"]["test"]) if path.exists() else -1
 
 

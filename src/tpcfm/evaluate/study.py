@@ -35,5 +35,5 @@ def collect_studies(plan: Plan | str | Path, experiments: Sequence[str] = ()) ->
     if not points:
         return read_metrics([]).assign(system="", study="", experiment="", axis="", point="")
     frame = pd.DataFrame(points)
-    metrics = read_metrics(workspace.run(run) / "metrics.parquet" for run in frame["run"].unique())
+    metrics = read_metrics(workspace.metrics(run) for run in frame["run"].unique())
     return frame.merge(metrics, on="run", how="left")

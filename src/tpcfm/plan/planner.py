@@ -5,16 +5,18 @@ from typing import Any, Literal
 
 from tpcfm.config.base import Block
 from tpcfm.config.sources import expand, part_name
-from tpcfm.config.system import SystemBlock
 from tpcfm.config.workflow import WorkflowConfig
 from tpcfm.detectors.model import ClassLabel, Detector, Label
-from tpcfm.detectors.registry import is_file_name, load_detector
+from tpcfm.detectors.registry import load_detector
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import ConfigError
 from tpcfm.files import short_hash
-from tpcfm.plan.run import Run, science
+from tpcfm.plan.run import Run, changed
 from tpcfm.plan.table import Cache, Dataset, Edges, Part, Plan, Point, Study
+from tpcfm.workspace import Workspace
 
+REGULARISERS = ("dropout", "drop_path", "attention_dropout")
+"""What two networks of the same weights may differ in."""
 # Raise a number when a stage's results change for the same settings: everything after it is made anew.
 STAGE_VERSIONS = {"simulate": 1, "ingest": 2, "prepare": 2}
 
@@ -56,9 +58,9 @@ class Planner:
     def _dataset(self, key: str) -> str:
         source, detector = self.config.data[key], self.detector(key)
         versions = [STAGE_VERSIONS["ingest"], STAGE_VERSIONS["simulate"] if source.simulate else 0]
-        plain = source.model_dump(mode="json", exclude_defaults=True, exclude={"detector"})
+        plain = {k: v for k, v in changed(source).items() if k != "detector"}
         name = f"{key}-{short_hash([key, plain, detector.hash, versions])}"
-        raw = Path(self.config.results) / "raw" / name
+        raw = Workspace(Path(self.config.results)).raw(name)
         parts: dict[str, Part] = {}
 
         def add(part: str, path: str, origin: Literal["simulate", "download", "given"], member: str = "") -> None:
@@ -84,10 +86,8 @@ class Planner:
         if source.files:
             for path in expand(source.files, must_exist=f"data.{key}.files"):
                 add(part_name(path), path, "given")
-        place = str(Path(source.detector).expanduser()) if is_file_name(source.detector) else source.detector
-        self.datasets[name] = Dataset(
-            id=name, name=key, detector=place, source=source.model_dump(mode="json"), parts=parts
-        )
+        plain = source.model_dump(mode="json")
+        self.datasets[name] = Dataset(id=name, name=key, detector=source.detector, source=plain, parts=parts)
         return name
 
     def label(self, where: str, key: str, name: str, kind: Literal["classes", "instances"] | None = None) -> Label:
@@ -118,23 +118,22 @@ class Planner:
 
     def groups_cache(self, dataset: str, tokenizer: Block) -> str:
         """Add a cache of tokens and return its id."""
-        name = f"groups-{short_hash([dataset, science(tokenizer), STAGE_VERSIONS['prepare']])}"
-        self.caches[name] = Cache(id=name, kind="groups", dataset=dataset, settings=tokenizer.model_dump(mode="json"))
+        settings = changed(tokenizer)
+        name = f"groups-{short_hash([dataset, settings, STAGE_VERSIONS['prepare']])}"
+        self.caches[name] = Cache(id=name, kind="groups", dataset=dataset, settings=settings)
         return name
 
     def sequences_cache(
         self, dataset: str, serialization: Block, targets: Block, edges_from: str, model: str | None = None
     ) -> str:
         """Add a cache of sequences, with edges fitted on ``edges_from`` or those of an imported model; return its id."""
-        source = edges_from if model is None else f"model {model}"
-        edges = f"edges-{short_hash([source, science(serialization), STAGE_VERSIONS['prepare']])}"
-        plain = serialization.model_dump(mode="json")
-        self.edges[edges] = Edges(id=edges, dataset=edges_from, serialization=plain, model=model)
-        keys = {"k", "candidates", "wrap"}
-        stored = targets.model_dump(mode="json", include=keys)
-        changed = targets.model_dump(mode="json", include=keys, exclude_defaults=True)
-        name = f"sequences-{plain['order']}-{short_hash([dataset, science(serialization), changed, edges, STAGE_VERSIONS['prepare']])}"
-        settings = {"serialization": plain, "targets": stored}
+        order = serialization.model_dump(include={"order"})["order"]
+        stored = targets.model_dump(mode="json", include={"k", "candidates", "wrap"}, exclude_defaults=True)
+        settings = {"serialization": changed(serialization), "targets": stored}
+        version, source = STAGE_VERSIONS["prepare"], edges_from if model is None else f"model {model}"
+        edges = f"edges-{short_hash([source, settings['serialization'], version])}"
+        name = f"sequences-{order}-{short_hash([dataset, settings, edges, version])}"
+        self.edges[edges] = Edges(id=edges, dataset=edges_from, serialization=settings["serialization"], model=model)
         self.caches[name] = Cache(id=name, kind="sequences", dataset=dataset, settings=settings, edges=edges)
         return name
 
@@ -165,19 +164,33 @@ class Planner:
         """Remember the pretrained runs of a system by name (size, objective), for systems that start from them."""
         self.pretrained[system] = found
 
-    def start(self, system: str, block: SystemBlock, name: str) -> str | None:
+    def start(self, system: str, name: str, model: Block) -> str | None:
         """Return the run whose weights a pretraining of a system begins from; None without ``start``.
 
+        Args:
+            system: key of the system.
+            name: of the pretraining (size, objective), the same in both systems.
+            model: architecture of the pretraining.
+
         Raises:
-            ConfigError: the other system pretrains nothing of that name.
+            ConfigError: the other system pretrains nothing of that name, or another architecture.
         """
-        if block.start is None:
+        start = self.config.systems[system].start
+        if start is None:
             return None
-        found = self.pretrained.get(block.start, {})
+        found = self.pretrained[start]
         if name not in found:
             raise ConfigError(
-                f"systems.{system}.start: {block.start} pretrains no {name!r}; there are: {', '.join(found) or 'none'}"
-                " (a system stands after the one it starts from)"
+                f"systems.{system}.start: {start} pretrains no {name!r}; there are: {', '.join(found) or 'none'}"
+            )
+        there, here = self.runs[found[name]].config["model"], model.model_dump(mode="json")
+        other = [
+            f"{k} {there[k]!r} there, {here[k]!r} here" for k in here if k not in REGULARISERS and here[k] != there[k]
+        ]
+        if other:
+            raise ConfigError(
+                f"systems.{system}.start: the weights of {start} ({name}) are of another architecture: {', '.join(other)};"
+                " take out the run that differs, or start"
             )
         return found[name]
 

@@ -12,9 +12,9 @@ Stage = Literal["pretrain", "probe", "finetune", "baseline"]
 B = TypeVar("B", bound=Block)
 
 
-def science(block: Block) -> str:
-    """Return a hash of the values of a block that differ from their defaults."""
-    return short_hash(block.model_dump(mode="json", exclude_defaults=True), 16)
+def changed(block: Block) -> dict[str, Any]:
+    """Return the values of a block that differ from their defaults."""
+    return block.model_dump(mode="json", exclude_defaults=True)
 
 
 class Run(Block):
@@ -58,7 +58,7 @@ class Run(Block):
     @staticmethod
     def resolved(block: Block) -> dict[str, Any]:
         """Return the fields ``config`` and ``science`` of a job with these settings."""
-        return {"config": block.model_dump(mode="json"), "science": science(block)}
+        return {"config": block.model_dump(mode="json"), "science": short_hash(changed(block), 16)}
 
     def block(self, kind: type[B]) -> B:
         """Return the settings of the job as a block, with how the job is to run in its ``train``, if it has one."""

@@ -10,11 +10,12 @@ from pydantic import Field, ValidationError
 
 from tpcfm.config.base import Block
 from tpcfm.config.text import explain
+from tpcfm.config.workflow import PicturesConfig
 from tpcfm.detectors.model import Detector
 from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import ConfigError
 from tpcfm.files import read_json, short_hash, write_json
-from tpcfm.plan.run import Run
+from tpcfm.plan.run import Run, changed
 
 Experiment = Literal["pretrain", "scaling", "ablations", "finetune", "baselines"]
 
@@ -48,7 +49,7 @@ class Edges(Block):
 
     id: str
     dataset: str
-    serialization: dict[str, Any]
+    serialization: dict[str, Any] = Field(description="settings that differ from the defaults")
     model: str | None = Field(None, description="imported model whose edges these are; else fitted")
 
 
@@ -58,7 +59,9 @@ class Cache(Block):
     id: str
     kind: Literal["groups", "sequences"]
     dataset: str
-    settings: dict[str, Any]
+    settings: dict[str, Any] = Field(
+        description="that differ from the defaults: of `TokenizerConfig`, or `serialization` and `targets`"
+    )
     edges: str | None = None
 
 
@@ -92,11 +95,11 @@ class Plan(Block):
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over all that a result can depend on: not over how jobs run."""
-        plain = self.model_dump(mode="json", exclude={"config"})
-        for run in plain["runs"].values():
-            del run["execution"]
-        return short_hash([plain, self.config.get("scale"), self.config.get("pictures")])
+        """Eight hex digits over all that the report can depend on: what ids stand for, the studies, the pictures; not how jobs run."""
+        ids = [sorted(held) for held in (self.datasets, self.edges, self.caches, self.runs)]
+        studies = {name: study.model_dump(exclude_defaults=True) for name, study in self.studies.items()}
+        pictures = self.config.get("pictures") and PicturesConfig.model_validate(self.config["pictures"])
+        return short_hash([ids, studies, self.config.get("scale"), changed(pictures) if pictures else None])
 
     def of_stage(self, stage: str) -> list[str]:
         """Ids of the runs of one stage, sorted."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from tpcfm.config.old_keys import refuse_old_keys
+from tpcfm.config.base import NullTakesOut
 from tpcfm.config.system import Key, SystemBlock
 from tpcfm.config.text import explain, merge, read_yaml
 from tpcfm.config.workflow import WorkflowConfig
 from tpcfm.errors import ConfigError
+from tpcfm.plan.imported import import_problems
 from tpcfm.plan.planner import Planner
 from tpcfm.plan.table import Plan
 from tpcfm.plan.work import Estimator
@@ -20,6 +21,7 @@ from tpcfm.systems.fm4npp import cost as fm4npp_cost
 from tpcfm.systems.fm4npp.choice import fm4npp_pictures
 from tpcfm.systems.fm4npp.plan import plan_fm4npp
 from tpcfm.systems.fm4npp.system import Fm4nppSystem
+from tpcfm.systems.old_keys import refuse_old_keys
 from tpcfm.systems.polar_mae import cost as polar_mae_cost
 from tpcfm.systems.polar_mae.choice import polar_mae_pictures
 from tpcfm.systems.polar_mae.plan import plan_polar_mae
@@ -74,14 +76,7 @@ AnySystem = Annotated[PolarMaeSystem | Fm4nppSystem, Field(discriminator="family
 class Configuration(WorkflowConfig):
     """``config.yaml`` with the settings of every family."""
 
-    systems: dict[Key, AnySystem] = Field(min_length=1)  # type: ignore[assignment]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _second_edition(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            refuse_old_keys(value)
-        return value
+    systems: Annotated[dict[Key, AnySystem], NullTakesOut] = Field(min_length=1)  # type: ignore[assignment]
 
 
 def validate(values: Mapping[str, Any]) -> Configuration:
@@ -90,6 +85,7 @@ def validate(values: Mapping[str, Any]) -> Configuration:
     Raises:
         ConfigError: names every wrong key, the value given and what is allowed; keys of the first edition with their new spelling.
     """
+    refuse_old_keys(values)
     try:
         return Configuration.model_validate(dict(values))
     except ValidationError as error:
@@ -108,12 +104,35 @@ def make_plan(config: WorkflowConfig) -> Plan:
     """Turn a checked configuration into the run table.
 
     Raises:
-        ConfigError: a detector, label, file or start that is named does not exist.
+        ConfigError: a detector, label, file or start that is named does not exist, or settings do not go together.
     """
     planner = Planner(config)
-    for key, system in config.systems.items():
-        SYSTEMS[system.family].plan(planner, key, system)
+    for key in _in_order(config.systems):
+        system = config.systems[key]
+        try:
+            SYSTEMS[system.family].plan(planner, key, system)
+        except ValidationError as error:
+            raise ConfigError(f"systems.{key}: settings that do not go together:\n{explain(error)}") from error
     return planner.finish()
+
+
+def _in_order(systems: Mapping[str, SystemBlock]) -> list[str]:
+    """Return the systems, each after the one it starts from."""
+    found: list[str] = []
+    for key in systems:
+        chain = [key]
+        while (start := systems[chain[-1]].start) is not None and start not in found:
+            if start in chain:
+                raise ConfigError(f"systems.{key}.start: {' from '.join([*chain, start])} is a circle")
+            chain.append(start)
+        found += [name for name in reversed(chain) if name not in found]
+    return found
+
+
+def missing_imports(config: WorkflowConfig) -> list[str]:
+    """Return what is wrong with the published weights that a configuration starts from; see `import_problems`."""
+    commands = {name: family.import_command for name, family in SYSTEMS.items()}
+    return import_problems(config, commands, {name: family.architectures for name, family in SYSTEMS.items()})
 
 
 def pictures(plan: Plan, system: str) -> Any:
@@ -125,18 +144,3 @@ def picture_runs(plan: Plan, system: str) -> list[str]:
     """Return the runs that the pictures of a system are made from; empty if there are no pictures."""
     found = pictures(plan, system)
     return found.runs if found else []
-
-
-__all__ = [
-    "ESTIMATES",
-    "PARAMETER_TABLES",
-    "SYSTEMS",
-    "Configuration",
-    "Family",
-    "SystemBlock",
-    "load",
-    "make_plan",
-    "picture_runs",
-    "pictures",
-    "validate",
-]

@@ -43,9 +43,7 @@ def _tracks(run: Run, held: Held) -> Estimate:
     block = run.block(TrackBaselineConfig)
     if block.kalman:
         tried = prod(len(grid) for grid in block.kalman.model_dump().values())
-        return Estimate(
-            (Work(seconds=KALMAN_SECONDS_PER_EVENT * (block.tuning_events * tried + held.events["test"])),)
-        )
+        return Estimate((Work(seconds=KALMAN_SECONDS_PER_EVENT * (block.tuning_events * tried + held.events["test"])),))
     return _network(block, getattr(block, block.model).width, held)
 
 

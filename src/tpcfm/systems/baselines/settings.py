@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
-from tpcfm.config.training import LabelledTraining, TrainConfig
+from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselines
 
@@ -48,7 +48,13 @@ class PointBaselines(Block):
     learning_rates: dict[PointModel, float] = Field(
         default_factory=dict, description="peak learning rate of a model, in place of the one in `train`"
     )
-    tasks: dict[str, LabelledTraining] = Field(min_length=1, description="label columns with classes")
+    tasks: Tasks = Field(min_length=1, description="label columns with classes")
+
+    @model_validator(mode="after")
+    def _only_names_tasks(self) -> "PointBaselines":
+        if unknown := [task for task in self.only if task not in self.tasks]:
+            raise ValueError(f"only: {unknown} are not in tasks ({', '.join(self.tasks)})")
+        return self
 
 
 class BaselinesStudy(Block):

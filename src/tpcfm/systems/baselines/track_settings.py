@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
-from tpcfm.config.training import LabelledTraining, TrainConfig
+from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig, KalmanConfig
 
 TrackModel = Literal["eggnet", "exatrkx", "hept", "kalman"]
@@ -51,4 +51,4 @@ class TrackBaselines(Block):
     learning_rates: dict[TrackModel, float] = Field(
         default_factory=dict, description="peak learning rate of a model, in place of the one in `train`"
     )
-    tasks: dict[str, LabelledTraining] = Field(min_length=1, description="label columns with instances")
+    tasks: Tasks = Field(min_length=1, description="label columns with instances")

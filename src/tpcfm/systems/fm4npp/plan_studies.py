@@ -83,8 +83,10 @@ def _trunk(
 
 def _depth(room: Room, backbones: dict[str, str]) -> None:
     study = room.system.adapters.depth
-    for depth in sorted(set(study.depths)) if study else []:
-        assert study is not None
+    if study is None:
+        return
+    room.class_label("adapters.depth.task", study.task)
+    for depth in sorted(set(study.depths)):
         for seed in study.seeds:
             for name, pretrained in (("pretrained", backbones[study.size]), (LINEAR, None)):
                 run = _trunk(room, [study.task], study.size, study.n_labels, seed, depth, pretrained)
@@ -93,10 +95,12 @@ def _depth(room: Room, backbones: dict[str, str]) -> None:
 
 def _joint(room: Room, backbones: dict[str, str]) -> None:
     study = room.system.adapters.joint
-    for seed in study.seeds if study else []:
-        assert study is not None
-        pretrained = backbones[study.size]
-        tasks = list(study.weights)
+    if study is None:
+        return
+    tasks, pretrained = list(study.weights), backbones[study.size]
+    for task in tasks:
+        room.class_label("adapters.joint.weights", task)
+    for seed in study.seeds:
         joint = _trunk(room, tasks, study.size, study.n_labels, seed, study.layers, pretrained, weights=study.weights)
         room.study("adapter_joint", "ablations", joint, "heads", "joint")
         for task in tasks:

@@ -16,11 +16,11 @@ from tpcfm.losses.next_neighbours import (
     targets_in_view,
 )
 from tpcfm.models.fm4npp.backbone import slots_of
+from tpcfm.models.fm4npp.flops import training_flops
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch, collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.models.fm4npp.flops import training_flops
 from tpcfm.systems.fm4npp.difficulty import error_by_difficulty
 from tpcfm.systems.fm4npp.settings import NeighbourPretraining
 from tpcfm.systems.fm4npp.support import backbone_config, model_card, new_backbone, run_record

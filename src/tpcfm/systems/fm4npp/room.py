@@ -27,6 +27,10 @@ class Room:
         """Put a run into a study of this system."""
         self.planner.study(self.key, name, experiment, run, axis, value)
 
+    def class_label(self, key: str, name: str) -> None:
+        """Stop unless a label that a key of this system names has classes."""
+        self.planner.label(f"systems.{self.key}.{key}", self.system.dataset, name, "classes")
+
     def events(self, dataset: str, order: str | None = None) -> dict[str, str]:
         """Return the fields of a run that say on which events it works."""
         serialization = self.system.serialization.model_copy(update={"order": order} if order else {})
@@ -91,7 +95,7 @@ class Room:
             stage="pretrain",
             recipe="fm4npp.pretrain",
             task="pretrain",
-            pretrained=self.planner.start(self.key, system, size),
+            pretrained=self.planner.start(self.key, size, block.model),
             seed=seed,
             **self.events(self.unlabelled, order),
         )

@@ -1,12 +1,12 @@
 """FM4NPP as a system of the configuration: pretraining, scaling, ablations, adapters on labels, baselines (arXiv 2508.14087)."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
 from tpcfm.config.system import SystemBlock
-from tpcfm.config.training import LabelledTraining, Training
+from tpcfm.config.training import Tasks, Training
 from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel, Mixer, Size
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.systems.baselines.settings import BaselinesStudy
@@ -77,13 +77,8 @@ class Fm4nppSystem(SystemBlock):
     mup_study: MupStudy | None = None
     ablations: AblationStudy = AblationStudy()
     adapters: AdapterStudy = AdapterStudy()
-    tasks: dict[str, LabelledTraining] = Field(default_factory=dict, description="label columns of the detector")
+    tasks: Tasks = Field(default_factory=dict, description="label columns of the detector")
     baselines: BaselinesStudy = BaselinesStudy()
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _null_takes_out(cls, value: Any) -> Any:
-        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _imported_names_are_free(self) -> "Fm4nppSystem":

@@ -41,7 +41,9 @@ def _segmentation(run: Run, held: Held) -> Estimate:
 
 def _probe(run: Run, held: Held) -> Estimate:
     block = run.block(ProbeConfig)
-    return Estimate((Work(seconds=PROBE_SECONDS_PER_EVENT * (block.train_events + block.test_events) * len(block.seeds)),))
+    return Estimate(
+        (Work(seconds=PROBE_SECONDS_PER_EVENT * (block.train_events + block.test_events) * len(block.seeds)),)
+    )
 
 
 ESTIMATES: dict[str, Estimator] = {

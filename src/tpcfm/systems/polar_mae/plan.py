@@ -21,7 +21,9 @@ def plan_polar_mae(planner: Planner, key: str, system: PolarMaeSystem) -> None:
     unet = system.baselines.sparse_unet
     if unet:
         for label, training in unet.tasks.items():
-            outputs = planner.outputs(f"systems.{key}.baselines.sparse_unet.tasks", system.dataset, label)
+            where = f"systems.{key}.baselines.sparse_unet.tasks"
+            planner.label(where, system.dataset, label, "classes")
+            outputs = planner.outputs(where, system.dataset, label)
             plan_sparse_unet(planner, key, unet.filters, unet.depth, training, outputs, room.labelled_events)
 
 
@@ -81,7 +83,7 @@ class Room:
             stage="pretrain",
             recipe="polar_mae.pretrain",
             task="pretrain",
-            pretrained=self.planner.start(self.key, system, objective),
+            pretrained=self.planner.start(self.key, objective, block.model),
             seed=seed,
             **self.events(tokenizer or system.tokenizer, pretraining=True),
         )

@@ -1,12 +1,12 @@
 """PoLAr-MAE as a system of the configuration: pretraining, its studies, probes, heads on labels, baselines (arXiv 2502.02558)."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
 from tpcfm.config.system import SystemBlock
-from tpcfm.config.training import LabelledTraining, Training
+from tpcfm.config.training import Tasks, Training
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.prepare.groups.settings import TokenizerConfig
 from tpcfm.systems.polar_mae.settings import ProbeConfig
@@ -32,7 +32,7 @@ class UNetStudy(Block):
 
     filters: int = Field(32, gt=0)
     depth: int = Field(5, gt=1)
-    tasks: dict[str, LabelledTraining] = Field(min_length=1, description="label columns with classes")
+    tasks: Tasks = Field(min_length=1, description="label columns with classes")
 
 
 class Baselines(Block):
@@ -92,13 +92,8 @@ class PolarMaeSystem(SystemBlock):
     seeds: list[int] = Field(default=[0], min_length=1)
     probe: ProbeConfig | None = ProbeConfig()
     heads: HeadStudy = HeadStudy()
-    tasks: dict[str, LabelledTraining] = Field(default_factory=dict, description="label columns of the detector")
+    tasks: Tasks = Field(default_factory=dict, description="label columns of the detector")
     baselines: Baselines = Baselines()
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _null_takes_out(cls, value: Any) -> Any:
-        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _imported_names_are_free(self) -> "PolarMaeSystem":

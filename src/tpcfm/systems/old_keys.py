@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tpcfm.config.execution import Knobs
 from tpcfm.errors import ConfigError
 
-KNOBS = ("max_points", "log_every", "checkpoint_every", "workers", "compile", "activation_checkpointing")
 OLD: dict[str, str] = {
     "polar_mae": "systems: {polar_mae: {family: polar_mae, dataset: lartpc, ...}}",
     "fm4npp": "systems: {fm4npp: {family: fm4npp, dataset: collider, pretrain_dataset: collider_pretrain, ...}}",
@@ -37,25 +37,39 @@ def refuse_old_keys(values: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names each with its new spelling.
     """
-    said = []
+    found: dict[str, list[str]] = {}
     if isinstance(values.get("systems"), list):
-        said.append(
-            "  systems: a list; now one key for each system: systems: {fm4npp: {family: fm4npp, dataset: collider, ...}}"
-        )
+        new = "one key for each system: systems: {fm4npp: {family: fm4npp, dataset: collider, ...}}"
+        found[new] = ["systems (a list)"]
     for path in _paths(values):
-        spelling = next((new for old, new in OLD.items() if fnmatchcase(path, old)), None)
-        parts = path.split(".")
-        in_training = parts[0] != "execution" and parts[-2:-1] in (["train"], ["pretrain"])
-        if spelling is None and parts[-1] in KNOBS and in_training:
-            spelling = f"execution: {{{parts[-1]}: ...}}, for some jobs: execution: {{stages: {{pretrain: {{{parts[-1]}: ...}}}}}}"
-        if spelling is not None:
-            said.append(f"  {path}: now {spelling}")
+        if new := _spelling(path):
+            found.setdefault(new, []).append(path)
+    said = []
+    for new, paths in found.items():
+        more = f" (and {len(paths) - 1} more such keys)" if len(paths) > 1 else ""
+        said.append(f"  {paths[0]}{more}: now {new}")
     if said:
-        lines = "\n".join(said)
-        raise ConfigError(f"the configuration has keys of the first edition (CHANGELOG.md, Migration):\n{lines}")
+        head = "the configuration has keys that are spelled otherwise now (CHANGELOG.md, Migration)"
+        raise ConfigError("\n".join([f"{head}:", *said]))
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _spelling(path: str) -> str | None:
+    """Return the new spelling of a key; None for one that is as it was."""
+    *over, last = path.split(".")
+    if len(over) == 2 and over[0] == "systems" and last in ("on", "True"):
+        return "dataset: KEY (YAML reads `on:` as true)"
+    new = next((new for old, new in OLD.items() if fnmatchcase(path, old)), None)
+    if (
+        new is None
+        and last in Knobs.model_fields
+        and over[:1] != ["execution"]
+        and over[-1:] in (["train"], ["pretrain"])
+    ):
+        return f"execution: {{{last}: ...}}, for some jobs: execution: {{stages: {{pretrain: {{{last}: ...}}}}}}"
+    return new
+
+
+def _paths(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
         path = f"{prefix}{key}"
         yield path
