@@ -52,12 +52,10 @@ def finished_pairs(plan: Plan, workspace: Workspace) -> list[Pair]:
 
 
 def means(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and spread over seeds of every score, one row per system, task, score, class and label count."""
-    wanted = {(task, metric) for task, metrics in SCORES.items() for metric in metrics}
-    keep = [pair in wanted for pair in zip(frame["task"], frame["metric"], strict=True)]
-    rows = frame[pd.Series(keep, index=frame.index) & frame["split"].isin(["test", ""])].copy()
-    rows["system"] = rows["run"].str.replace(r"(-\d+)?(-s\d+)?-[0-9a-f]{8}$", "", regex=True)
-    keys = ["task", "system", "n_labels", "metric", "class"]
+    """Return mean and spread over seeds of every score, one row per group of runs, task, score, class and label count."""
+    rows = frame[frame["metric"].isin(SCORES) & frame["split"].isin(["test", ""])].copy()
+    rows["runs"] = rows["run"].str.replace(r"(-\d+)?(-s\d+)?-[0-9a-f]{8}$", "", regex=True)
+    keys = ["task", "runs", "n_labels", "metric", "class"]
     found = rows.groupby(keys)["value"].agg(["mean", "std", "count"]).reset_index()
     return found.rename(columns={"std": "deviation over seeds", "count": "values"})
 
@@ -76,9 +74,9 @@ def markdown(frame: pd.DataFrame, digits: int = 4) -> str:
 def fits(plan: Plan, workspace: Workspace) -> pd.DataFrame:
     """Return the scaling laws of this plan: a folder of results may also hold those of another plan over the same runs."""
     path = workspace.study_table("scaling", "fits")
-    laws = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=["study"])
-    own = {name for name, study in plan.studies.items() if name.startswith("scaling_") and len(study.points) > 2}
-    return laws[laws["study"].isin(own)]
+    laws = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=["system", "study"])
+    own = {(s.system, s.name) for s in plan.studies.values() if s.name.startswith("scaling_") and len(s.points) > 2}
+    return laws[[pair in own for pair in zip(laws["system"], laws["study"], strict=True)]]
 
 
 def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, workspace: Workspace) -> Iterator[str]:
