@@ -1,5 +1,5 @@
 # The workflow: raw files -> events -> caches -> models -> report. Rules lie in workflow/rules, one file per stage;
-# names and the run table come from tpcfm.plan.table; every rule is one call of the command line.
+# names and the run table come from tpcfm.plan; every rule is one call of the command line.
 import os
 import sys
 from pathlib import Path
@@ -39,24 +39,22 @@ localrules:
     collect_finetune,
     collect_ablations,
     collect_baselines,
+    tokenizer_study,
 
 
 # All that the configured scale includes: the report needs every other target.
 rule all:
     default_target: True
     input:
-        rules_report=f"{RESULTS}/report/index.html",
-        mlflow=f"{RESULTS}/mlflow/synced.json",
+        report=str(W.report),
+        mlflow=str(W.stamp("synced")),
 
 
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/prepare.smk"
-include: "workflow/rules/pretrain.smk"
-include: "workflow/rules/finetune.smk"
-include: "workflow/rules/baselines.smk"
-include: "workflow/rules/scaling.smk"
-include: "workflow/rules/ablations.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/collect.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/mlflow.smk"
 

@@ -28,7 +28,7 @@ FIGURES = 120  # kB of the largest figure that is kept
 
 def finished(plan: Plan, workspace: Workspace) -> pd.DataFrame:
     """Return the metrics of all finished runs."""
-    frames = [pd.read_parquet(p) for run in plan.runs if (p := workspace.run(run) / "metrics.parquet").exists()]
+    frames = [pd.read_parquet(p) for run in plan.runs if (p := workspace.metrics(run)).exists()]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -36,7 +36,7 @@ def finished_pairs(plan: Plan, workspace: Workspace) -> list[Pair]:
     """Return the standard comparisons with the label counts at which all runs of both groups are finished."""
 
     def complete(runs: Iterable[str]) -> set[int | None]:
-        missing = {plan.runs[r].n_labels for r in runs if not (workspace.run(r) / "metrics.parquet").exists()}
+        missing = {plan.runs[r].n_labels for r in runs if not (workspace.metrics(r)).exists()}
         return {plan.runs[r].n_labels for r in runs} - missing
 
     pairs = []
@@ -52,12 +52,10 @@ def finished_pairs(plan: Plan, workspace: Workspace) -> list[Pair]:
 
 
 def means(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and spread over seeds of every score, one row per system, task, score, class and label count."""
-    wanted = {(task, metric) for task, metrics in SCORES.items() for metric in metrics}
-    keep = [pair in wanted for pair in zip(frame["task"], frame["metric"], strict=True)]
-    rows = frame[pd.Series(keep, index=frame.index) & frame["split"].isin(["test", ""])].copy()
-    rows["system"] = rows["run"].str.replace(r"(-\d+)?(-s\d+)?-[0-9a-f]{8}$", "", regex=True)
-    keys = ["task", "system", "n_labels", "metric", "class"]
+    """Return mean and spread over seeds of every score, one row per group of runs, task, score, class and label count."""
+    rows = frame[frame["metric"].isin(SCORES) & frame["split"].isin(["test", ""])].copy()
+    rows["runs"] = rows["run"].str.replace(r"(-\d+)?(-s\d+)?-[0-9a-f]{8}$", "", regex=True)
+    keys = ["task", "runs", "n_labels", "metric", "class"]
     found = rows.groupby(keys)["value"].agg(["mean", "std", "count"]).reset_index()
     return found.rename(columns={"std": "deviation over seeds", "count": "values"})
 
@@ -75,10 +73,10 @@ def markdown(frame: pd.DataFrame, digits: int = 4) -> str:
 
 def fits(plan: Plan, workspace: Workspace) -> pd.DataFrame:
     """Return the scaling laws of this plan: a folder of results may also hold those of another plan over the same runs."""
-    path = workspace.root / "studies" / "scaling" / "fits.parquet"
-    laws = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=["study"])
-    own = {name for name, study in plan.studies.items() if name.startswith("scaling_") and len(study.points) > 2}
-    return laws[laws["study"].isin(own)]
+    path = workspace.study_table("scaling", "fits")
+    laws = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=["system", "study"])
+    own = {(s.system, s.name) for s in plan.studies.values() if s.name.startswith("scaling_") and len(s.points) > 2}
+    return laws[[pair in own for pair in zip(laws["system"], laws["study"], strict=True)]]
 
 
 def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, workspace: Workspace) -> Iterator[str]:
@@ -113,9 +111,7 @@ def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, 
     if len(laws := fits(plan, workspace)):
         yield "\n## Scaling laws\n"
         yield markdown(laws)
-    cost = sum(
-        json.loads(p.read_text()).get("seconds", 0.0) for run in done if (p := workspace.run(run) / "run.json").exists()
-    )
+    cost = sum(json.loads(p.read_text()).get("seconds", 0.0) for run in done if (p := workspace.record(run)).exists())
     yield f"\nTraining took {cost / 3600:.1f} hours of one core, all finished runs together."
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tpcfm.config.load import load
-from tpcfm.plan.table import make_plan
+from tpcfm.systems.registry import load, make_plan
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

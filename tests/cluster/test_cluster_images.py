@@ -44,7 +44,7 @@ def test_both_recipes_take_the_same_steps() -> None:
 
 
 def test_default_configuration_names_the_image_that_is_built() -> None:
-    from tpcfm.config.load import load
+    from tpcfm.systems.registry import load
 
     assert ROOT / load(ROOT / "config.yaml").container == image.VARIANTS["cpu"].file
     assert image.version() in image.VARIANTS["cpu"].file.name

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tpcfm.config.load import load, validate
 from tpcfm.config.text import merge
 from tpcfm.errors import ConfigError
+from tpcfm.systems.registry import load, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALES = sorted((ROOT / "workflow" / "scales").glob("*.yaml"))

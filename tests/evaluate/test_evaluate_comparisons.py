@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpcfm.config.load import validate
 from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.comparisons import compare_plan, markdown, standard_pairs
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.plan.table import make_plan
+from tpcfm.systems.registry import make_plan, validate
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -85,7 +85,7 @@ def test_zero_inside_and_one_seed():
         (lambda: table("b", {0: 0.1, 2: 0.2}), r"seeds \[0, 1\] against \[0, 2\]"),
         (lambda: pd.concat([table("b", {0: 0.1, 1: 0.2}), table("c", {0: 0.1, 1: 0.2})]), "several runs"),
         (lambda: table("b", {0: 0.1, 1: 0.2}, n_labels=10), "no task and label count in common"),
-        (lambda: table("b", {0: 0.1, 1: 0.2}, task="pretrain"), "need both"),
+        (lambda: table("b", {0: 0.1, 1: 0.2}).assign(metric="validation_loss"), "need both"),
     ],
 )
 def test_groups_that_do_not_match_are_refused(second, message):

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tpcfm.plan.pictures import fm4npp_pictures
+from tpcfm.scaling.cost_runs import RunCost
 
-from tpcfm.config.load import validate
 from tpcfm.config.text import merge, read_yaml
 from tpcfm.config.workflow import WorkflowConfig
 from tpcfm.errors import ConfigError
 from tpcfm.evaluate.comparisons import standard_pairs
 from tpcfm.plan.imported import import_problems
-from tpcfm.plan.pictures import fm4npp_pictures
-from tpcfm.plan.table import Plan, make_plan
+from tpcfm.plan.table import Plan
 from tpcfm.prepare.sequences.settings import RELEASED_SERIALIZATION, SerializationConfig
-from tpcfm.scaling.cost_runs import RunCost
 from tpcfm.scaling.devices import Assumptions, device
+from tpcfm.systems.registry import make_plan, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-
-from tpcfm.config.load import validate
-from tpcfm.config.text import read_yaml
 from tpcfm.plan.pictures import compared_runs, fm4npp_pictures, picture_runs, polar_mae_pictures
-from tpcfm.plan.table import Plan, make_plan
+
+from tpcfm.config.text import read_yaml
+from tpcfm.plan.table import Plan
+from tpcfm.systems.registry import make_plan, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,13 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tpcfm.config.load import validate
 from tpcfm.config.text import read_yaml
 from tpcfm.detectors.sphenix import NOISE, PID
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.models.baselines.settings import GraphNetConfig
 from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
-from tpcfm.plan.table import make_plan
 from tpcfm.report.page import left_out
 from tpcfm.report.published import numbers as published
 from tpcfm.report.sections.comparison import _ended, comparison_tables, reduced
@@ -20,6 +18,7 @@ from tpcfm.report.sections.labels import SYSTEMS
 from tpcfm.systems.baselines.find_tracks import choice_name
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.systems.baselines.track_systems import TrackSystem
+from tpcfm.systems.registry import make_plan, validate
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

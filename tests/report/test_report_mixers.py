@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tpcfm.config.load import validate
 from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.study import collect_studies
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.plan.table import make_plan
 from tpcfm.report.sections.mixers import mixer_items
+from tpcfm.systems.registry import make_plan, validate
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

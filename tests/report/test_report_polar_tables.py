@@ -6,11 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tpcfm.config.load import validate
 from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.files import atomic
-from tpcfm.plan.table import make_plan
 from tpcfm.report.draw.style import Sheet
 from tpcfm.report.names import plain, plain_pair, tokenizer
 from tpcfm.report.published import numbers as published
@@ -20,6 +18,7 @@ from tpcfm.report.sections.polar_studies import polar_study_items
 from tpcfm.report.sections.probes import probe_items
 from tpcfm.report.sections.segmentation import segmentation_items
 from tpcfm.report.tables import share_with_interval
+from tpcfm.systems.registry import make_plan, validate
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,16 +6,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tpcfm.config.load import validate
 from tpcfm.config.text import read_yaml
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.plan.table import make_plan
 from tpcfm.report.draw.style import Sheet
 from tpcfm.report.scaling_page import write_scaling_page
 from tpcfm.report.sections.ablations import ablation_items
 from tpcfm.report.sections.label_sizes import ari_by_size
 from tpcfm.report.sections.scaling import scaling_items
 from tpcfm.scaling.study import write_scaling
+from tpcfm.systems.registry import make_plan, validate
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,14 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from tpcfm.config.load import load
-from tpcfm.files import write_json
-from tpcfm.plan.table import make_plan
-from tpcfm.scaling.cost import STAGES, Job, makespan, plan_jobs, stage_costs
 from tpcfm.scaling.cost_runs import RunCost
+
+from tpcfm.files import write_json
+from tpcfm.scaling.cost import STAGES, Job, makespan, plan_jobs, stage_costs
 from tpcfm.scaling.devices import Assumptions, device
 from tpcfm.scaling.events import amount
+from tpcfm.systems.registry import load, make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSUMED = Assumptions()

@@ -34,9 +34,8 @@ class Checkout:
 
     def plan(self, over: dict | None = None, scale: str = "tiny"):
         """Return the plan of the configuration."""
-        from tpcfm.config.load import validate
         from tpcfm.config.text import merge, read_yaml
-        from tpcfm.plan.table import make_plan
+        from tpcfm.systems.registry import make_plan, validate
 
         values = merge(read_yaml(self.folder / "config.yaml"), read_yaml(self.folder / f"workflow/scales/{scale}.yaml"))
         return make_plan(validate(merge(values, over or {})))

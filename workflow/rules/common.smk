@@ -1,16 +1,18 @@
-# Checks the configuration and makes the run table, before any rule exists.
+# Checks the configuration and makes the run table, before any rule exists. Paths come from the workspace, with wildcards as names.
 import json
+import re
+import shlex
 import shutil
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from tpcfm.cli._slurm import preflight
-from tpcfm.plan.imported import import_problems
-from tpcfm.config.load import validate as validate_config
-from tpcfm.plan.table import make_plan
-from tpcfm.plan.pictures import fm4npp_pictures, picture_runs
+from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
+from tpcfm.systems.registry import make_plan, missing_imports, picture_runs, pictures
+from tpcfm.systems.registry import validate as validate_config
+from tpcfm.workspace import Workspace
 
 try:
     CONFIG = validate_config(config)
@@ -18,10 +20,10 @@ try:
 except TpcfmError as error:
     raise WorkflowError(str(error)) from None
 
-if missing := import_problems(CONFIG):
+if missing := missing_imports(CONFIG):
     raise WorkflowError(*missing)
 
-RESULTS = CONFIG.results
+W = Workspace(Path(CONFIG.results))
 
 # A dry run plans anywhere: without the container program it says so and plans on (Snakemake itself would stop here).
 # The executor is not known yet while this is read, so the command line tells whether it is a dry run.
@@ -30,23 +32,26 @@ if DRY_RUN and not (shutil.which("apptainer") or shutil.which("singularity")):
     if workflow.deployment_settings.deployment_method:
         workflow.deployment_settings.deployment_method = frozenset()
         logger.warning("Apptainer is not installed here: the dry run leaves the containers out.")
-WITH_TOKENIZER_STUDY = bool(CONFIG.tokenizer_study and "polar_mae" in CONFIG.systems)
 # Rules get the plan file as a resource: a param would count as changed, and rerun everything, with every new plan.
-PLAN_FILE = str(PLAN.write(f"{RESULTS}/plan"))
-
+PLAN_FILE = str(PLAN.write(W.plans))
 
 SIMULATED = {k: d for k, d in PLAN.datasets.items() if d.source["simulate"]}
 DOWNLOADED = {k: d for k, d in PLAN.datasets.items() if d.source["download"]}
 
 
+def some(path):
+    """An output that must not be empty."""
+    return ensure(str(path), non_empty=True)
+
+
+def folder_of_output(wildcards, output):
+    """Folder of the first output."""
+    return str(Path(output[0]).parent)
+
+
 def one_of(names):
     """Constraint of a wildcard to these names."""
-    return "|".join(names) or "none"
-
-
-def simulated(layout):
-    """Constraint of {dataset} to the simulated ones of a layout."""
-    return one_of(k for k, d in SIMULATED.items() if d.layout == layout)
+    return "|".join(map(re.escape, names)) or "none"
 
 
 def caches(kind):
@@ -54,14 +59,19 @@ def caches(kind):
     return one_of(k for k, c in PLAN.caches.items() if c.kind == kind)
 
 
-def simulation(wildcards):
-    """What to simulate for a dataset."""
-    return PLAN.datasets[wildcards.dataset].source["simulate"]
+def part_of_file(wildcards):
+    """The part of a dataset that a simulated file is."""
+    parts = PLAN.datasets[wildcards.dataset].parts.values()
+    return next(p for p in parts if Path(p.raw).name == wildcards.file)
 
 
-def part_index(wildcards):
-    """Running number of a part: with the seed, it fixes the events."""
-    return PLAN.datasets[wildcards.dataset].parts[wildcards.part].index
+def simulation_command(wildcards):
+    """Verb and options of `tpcfm simulate` for one file of a dataset."""
+    dataset = PLAN.datasets[wildcards.dataset]
+    simulate, simulation = dataset.source["simulate"], dataset.load_detector().simulation
+    words = [simulation, "--events", simulate["events_per_file"], "--seed", simulate["seed"]]
+    words += ["--index", part_of_file(wildcards).index, *SIMULATIONS[simulation].arguments(simulate)]
+    return shlex.join(map(str, words))
 
 
 def split_options(wildcards):
@@ -70,61 +80,38 @@ def split_options(wildcards):
     return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
 
 
-def parts(dataset, pattern):
-    """One path per part of a dataset."""
-    return [pattern.format(part=part) for part in PLAN.datasets[dataset].parts]
-
-
 def event_tables(*datasets):
     """Event tables of datasets."""
-    return [p for d in datasets for p in parts(d, f"{RESULTS}/events/{d}/{{part}}.parquet")]
-
-
-def events_of_cache(wildcards):
-    """The event table that a part of a cache is made of."""
-    return f"{RESULTS}/events/{PLAN.caches[wildcards.cache].dataset}/{wildcards.part}.parquet"
+    return [str(W.event_table(d, part)) for d in datasets for part in PLAN.datasets[d].parts]
 
 
 def cache_parts(wildcards):
     """Every part of a cache."""
-    return parts(PLAN.caches[wildcards.cache].dataset, f"{RESULTS}/cache/{wildcards.cache}/{{part}}.arrow")
-
-
-def fitted_edges():
-    """Constraint of {edges} to those fitted here; the others are those of an imported model."""
-    return one_of(k for k, e in PLAN.edges.items() if not e.model)
-
-
-def imported_edges():
-    """Constraint of {edges} to those of an imported model."""
-    return one_of(k for k, e in PLAN.edges.items() if e.model)
+    parts = PLAN.datasets[PLAN.caches[wildcards.cache].dataset].parts
+    return [str(W.cache_part(wildcards.cache, part)) for part in parts]
 
 
 def cache_edges(wildcards):
     """Bin edges of a cache of sequences."""
     edges = PLAN.caches[wildcards.cache].edges
-    return [f"{RESULTS}/edges/{edges}.json"] if edges else []
+    return [str(W.edges(edges))] if edges else []
 
 
 def cache_settings(wildcards):
-    """Settings of a cache as JSON."""
+    """Settings of a cache as JSON, as far as they differ from the defaults."""
     return json.dumps(PLAN.caches[wildcards.cache].settings)
 
 
-def cache_manifest(run):
-    """The prepared cache of a run."""
-    return f"{RESULTS}/cache/{PLAN.runs[run].cache}/manifest.json"
-
-
-def pretrained_weights(run):
-    """The weights a run starts from, if any."""
-    pretrained = PLAN.runs[run].pretrained
-    return [f"{RESULTS}/runs/{pretrained}/model.safetensors"] if pretrained else []
+def run_inputs(wildcards):
+    """What a run reads: its prepared cache, and the weights it starts from, if any."""
+    entry = PLAN.runs[wildcards.run]
+    weights = [str(W.weights(entry.pretrained))] if entry.pretrained else []
+    return [str(W.cache_manifest(entry.cache)), *weights]
 
 
 def metrics(runs):
     """Metrics tables of runs."""
-    return [f"{RESULTS}/runs/{run}/metrics.parquet" for run in runs]
+    return [str(W.metrics(run)) for run in runs]
 
 
 def set_resource(rule, name, default):
@@ -149,48 +136,50 @@ def one_container_per_node():
     # All tasks get the same warning and stop together; two minutes are kept for the last to write.
     start = f"srun --nodes={NODES} --ntasks={NODES} --ntasks-per-node=1 --cpus-per-task={{threads}} --kill-on-bad-exit=0 --wait=120 "
     if workflow.deployment_settings.deployment_method:
-        options = str(workflow.deployment_settings.apptainer_args).replace("{", "{{").replace("}", "}}")
-        start += f'apptainer exec --home "$PWD" {options} {CONFIG.container} '
+        words = f"{workflow.deployment_settings.apptainer_args} {shlex.quote(CONFIG.container)}"
+        start += 'apptainer exec --home "$PWD" ' + words.replace("{", "{{").replace("}", "}}") + " "
     return start
 
 
-def picture_caches(system):
-    """Caches that the pictures of a system read."""
-    return sorted({cache_manifest(run) for run in picture_runs(PLAN, system)})
+def system_block(wildcards):
+    """Settings of a system."""
+    return CONFIG.systems[wildcards.system]
 
 
-def picture_weights(system):
-    """Weights of the runs that the pictures of a system show."""
-    return [f"{RESULTS}/runs/{run}/model.safetensors" for run in picture_runs(PLAN, system)]
+# How jobs run goes by resources: a changed param would run everything anew.
+DEVICE = CONFIG.execution.device or ""
 
 
-def coherence_cache():
+TOKENIZED = [k for k, s in CONFIG.systems.items() if getattr(s, "tokenizer_study", None)]
+PICTURED = [k for k in CONFIG.systems if CONFIG.pictures and picture_runs(PLAN, k)]
+# The serialization study takes the labelled sequences whose instances the pictures show.
+SERIALIZED = [k for k in PICTURED if getattr(pictures(PLAN, k), "instances", None)]
+
+
+def picture_inputs(wildcards):
+    """Caches and weights that the pictures of a system read."""
+    runs = picture_runs(PLAN, wildcards.system)
+    held = {str(W.cache_manifest(PLAN.runs[run].cache)) for run in runs}
+    return [*sorted(held), *(str(W.weights(run)) for run in runs)]
+
+
+def shown_cache(wildcards):
     """The cache of labelled sequences whose events and box edges the serialization study takes."""
-    return PLAN.caches[fm4npp_pictures(PLAN).cache]
-
-
-def pictures():
-    """Tables behind the pictures, of each system that has any."""
-    if not CONFIG.pictures:
-        return []
-    tables = [f"{RESULTS}/pictures/polar_mae/attention.parquet"] if picture_runs(PLAN, "polar_mae") else []
-    if picture_runs(PLAN, "fm4npp"):
-        tables += [f"{RESULTS}/pictures/fm4npp/features.parquet"]
-    if (found := fm4npp_pictures(PLAN)) and found.adapters:  # then there are labels
-        tables += [f"{RESULTS}/studies/serialization/metrics.parquet"]
-    return tables
+    return PLAN.caches[pictures(PLAN, wildcards.system).cache]
 
 
 def report_inputs(wildcards):
     """All that the report shows."""
     held = {study.experiment for study in PLAN.studies.values()}
-    wanted = [f"{RESULTS}/events/{dataset}/manifest.json" for dataset in PLAN.datasets]
-    wanted += [f"{RESULTS}/cache/{cache}/manifest.json" for cache in PLAN.caches]
+    wanted = [W.event_manifest(dataset) for dataset in PLAN.datasets]
+    wanted += [W.cache_manifest(cache) for cache in PLAN.caches]
     wanted += metrics(sorted(PLAN.runs))
-    wanted += [f"{RESULTS}/studies/{n}.parquet" for n in ("finetune", "ablations", "baselines") if n in held]
-    wanted += [f"{RESULTS}/studies/scaling/fits.parquet"] if "scaling" in held else []
-    wanted += [f"{RESULTS}/studies/tokenizer/metrics.parquet"] if WITH_TOKENIZER_STUDY else []
-    return wanted + pictures()
+    wanted += [W.collected(name) for name in ("finetune", "ablations", "baselines") if name in held]
+    wanted += [W.study_table("scaling", "fits")] if "scaling" in held else []
+    wanted += [W.study_table("tokenizer", "metrics", system) for system in TOKENIZED]
+    wanted += [W.study_table("serialization", "metrics", system) for system in SERIALIZED]
+    wanted += [W.picture_manifest(system) for system in PICTURED]
+    return [str(path) for path in wanted]
 
 
 def stop_if_it_cannot_run():

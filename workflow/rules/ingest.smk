@@ -3,46 +3,46 @@ rule ingest:
     input:
         lambda wildcards: PLAN.datasets[wildcards.dataset].parts[wildcards.part].raw,
     output:
-        events=ensure(f"{RESULTS}/events/{{dataset}}/{{part}}.parquet", non_empty=True),
-        rejected=f"{RESULTS}/events/{{dataset}}/{{part}}.rejected.parquet",
-        statistics=f"{RESULTS}/events/{{dataset}}/{{part}}.statistics.json",
+        events=some(W.event_table("{dataset}", "{part}")),
+        rejected=str(W.rejected("{dataset}", "{part}")),
+        statistics=str(W.event_statistics("{dataset}", "{part}")),
     log:
-        f"{RESULTS}/logs/ingest/{{dataset}}/{{part}}.log",
+        str(W.log("ingest", "{dataset}", "{part}")),
     benchmark:
-        f"{RESULTS}/benchmarks/ingest/{{dataset}}/{{part}}.tsv"
+        str(W.benchmark("ingest", "{dataset}", "{part}"))
     threads: 1
     resources:
         mem_mb=1500,
         runtime=120,
     params:
-        layout=lambda wildcards: PLAN.datasets[wildcards.dataset].layout,
+        detector=lambda wildcards: PLAN.datasets[wildcards.dataset].detector,
         name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
         split=split_options,
     message:
         "Ingesting {input}"
     shell:
-        "tpcfm ingest {input} --layout {params.layout} --dataset {params.name} --out {output.events}"
-        " --rejected {output.rejected} --statistics {output.statistics} {params.split} >{log} 2>&1"
+        "tpcfm ingest {input:q} --detector {params.detector:q} --dataset {params.name} --out {output.events:q}"
+        " --rejected {output.rejected:q} --statistics {output.statistics:q} {params.split} >{log:q} 2>&1"
 
 
 rule events_manifest:
     input:
         events=lambda wildcards: event_tables(wildcards.dataset),
-        statistics=lambda wildcards: parts(
-            wildcards.dataset,
-            f"{RESULTS}/events/{wildcards.dataset}/{{part}}.statistics.json",
-        ),
+        statistics=lambda wildcards: [
+            str(W.event_statistics(wildcards.dataset, part)) for part in PLAN.datasets[wildcards.dataset].parts
+        ],
     output:
-        ensure(f"{RESULTS}/events/{{dataset}}/manifest.json", non_empty=True),
+        some(W.event_manifest("{dataset}")),
     log:
-        f"{RESULTS}/logs/ingest/{{dataset}}/manifest.log",
+        str(W.log("ingest", "{dataset}", "manifest")),
     threads: 1
     resources:
         mem_mb=1500,
         runtime=30,
     params:
         name=lambda wildcards: PLAN.datasets[wildcards.dataset].name,
+        folder=folder_of_output,
     message:
         "Collecting the event tables of {wildcards.dataset}"
     shell:
-        "tpcfm collect events --dataset {params.name} --folder $(dirname {output}) --out {output} >{log} 2>&1"
+        "tpcfm collect events --dataset {params.name} --folder {params.folder:q} --out {output:q} >{log:q} 2>&1"

@@ -6,25 +6,27 @@ localrules:
 
 rule mlflow_init:
     output:
-        f"{RESULTS}/mlflow/initialised.json",
+        str(W.stamp("initialised")),
     log:
-        f"{RESULTS}/logs/mlflow_init.log",
+        str(W.log("mlflow_init")),
     threads: 1
+    params:
+        results=CONFIG.results,
     message:
         "Preparing the MLflow store"
     shell:
-        "tpcfm mlflow init --results $(dirname $(dirname {output})) --stamp {output} >{log} 2>&1"
+        "tpcfm mlflow init --results {params.results:q} --stamp {output:q} >{log:q} 2>&1"
 
 
 rule mlflow_sync:
     input:
-        store=f"{RESULTS}/mlflow/initialised.json",
-        page=f"{RESULTS}/report/index.html",
+        store=str(W.stamp("initialised")),
+        page=str(W.report),
         metrics=metrics(sorted(PLAN.runs)),
     output:
-        f"{RESULTS}/mlflow/synced.json",
+        str(W.stamp("synced")),
     log:
-        f"{RESULTS}/logs/mlflow_sync.log",
+        str(W.log("mlflow_sync")),
     threads: 1
     resources:
         plan=PLAN_FILE,
@@ -33,4 +35,4 @@ rule mlflow_sync:
     message:
         "Filling the MLflow store"
     shell:
-        "tpcfm mlflow sync --plan {resources.plan} --max-artifact-mib {params.limit} --stamp {output} >{log} 2>&1"
+        "tpcfm mlflow sync --plan {resources.plan:q} --max-artifact-mib {params.limit} --stamp {output:q} >{log:q} 2>&1"

@@ -1,15 +1,15 @@
-# Event tables -> memory-mapped caches: groups for PoLAr-MAE, serialised sequences with neighbour targets for FM4NPP.
+# Event tables -> memory-mapped caches: groups, or serialised sequences with neighbour targets.
 
 
 rule prepare_groups:
     input:
-        events_of_cache,
+        lambda wildcards: str(W.event_table(PLAN.caches[wildcards.cache].dataset, wildcards.part)),
     output:
-        ensure(f"{RESULTS}/cache/{{cache}}/{{part}}.arrow", non_empty=True),
+        some(W.cache_part("{cache}", "{part}")),
     log:
-        f"{RESULTS}/logs/prepare/{{cache}}/{{part}}.log",
+        str(W.log("prepare", "{cache}", "{part}")),
     benchmark:
-        f"{RESULTS}/benchmarks/prepare/{{cache}}/{{part}}.tsv"
+        str(W.benchmark("prepare", "{cache}", "{part}"))
     wildcard_constraints:
         cache=caches("groups"),
     threads: 1
@@ -21,18 +21,18 @@ rule prepare_groups:
     message:
         "Grouping {input}"
     shell:
-        "tpcfm prepare groups {input} --out {output} --config {params.settings:q} >{log} 2>&1"
+        "tpcfm prepare groups {input:q} --out {output:q} --config {params.settings:q} >{log:q} 2>&1"
 
 
 rule fit_edges:
     input:
-        lambda wildcards: f"{RESULTS}/events/{PLAN.edges[wildcards.edges].dataset}/manifest.json",
+        lambda wildcards: str(W.event_manifest(PLAN.edges[wildcards.edges].dataset)),
     output:
-        ensure(f"{RESULTS}/edges/{{edges}}.json", non_empty=True),
+        some(W.edges("{edges}")),
     log:
-        f"{RESULTS}/logs/prepare/{{edges}}.log",
+        str(W.log("prepare", "{edges}")),
     wildcard_constraints:
-        edges=fitted_edges(),
+        edges=one_of(k for k, e in PLAN.edges.items() if not e.model),
     threads: 1
     resources:
         mem_mb=4000,
@@ -43,51 +43,55 @@ rule fit_edges:
     message:
         "Fitting the bin edges of the serialization"
     shell:
-        "tpcfm prepare fit-edges {params.tables} --out {output} --config {params.settings:q} >{log} 2>&1"
+        "tpcfm prepare fit-edges {params.tables:q} --out {output:q} --config {params.settings:q} >{log:q} 2>&1"
 
 
 # Imported weights come with the bin edges of their training.
 rule model_edges:
     input:
-        lambda wildcards: f"{RESULTS}/runs/{PLAN.edges[wildcards.edges].model}/config.json",
+        lambda wildcards: str(W.model_config(PLAN.edges[wildcards.edges].model)),
     output:
-        ensure(f"{RESULTS}/edges/{{edges}}.json", non_empty=True),
+        some(W.edges("{edges}")),
     log:
-        f"{RESULTS}/logs/prepare/{{edges}}.log",
+        str(W.log("prepare", "{edges}")),
     wildcard_constraints:
-        edges=imported_edges(),
+        edges=one_of(k for k, e in PLAN.edges.items() if e.model),
     threads: 1
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        model=lambda wildcards, input: str(Path(input[0]).parent),
     message:
         "Taking the bin edges of {input}"
     shell:
-        "tpcfm prepare model-edges $(dirname {input}) --out {output} >{log} 2>&1"
+        "tpcfm prepare model-edges {params.model:q} --out {output:q} >{log:q} 2>&1"
 
 
 rule prepare_sequences:
     input:
-        events=events_of_cache,
+        events=lambda wildcards: str(W.event_table(PLAN.caches[wildcards.cache].dataset, wildcards.part)),
         edges=cache_edges,
     output:
-        ensure(f"{RESULTS}/cache/{{cache}}/{{part}}.arrow", non_empty=True),
+        some(W.cache_part("{cache}", "{part}")),
     log:
-        f"{RESULTS}/logs/prepare/{{cache}}/{{part}}.log",
+        str(W.log("prepare", "{cache}", "{part}")),
     benchmark:
-        f"{RESULTS}/benchmarks/prepare/{{cache}}/{{part}}.tsv"
+        str(W.benchmark("prepare", "{cache}", "{part}"))
     wildcard_constraints:
         cache=caches("sequences"),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=120,
+        neighbours=CONFIG.execution.neighbours,
     params:
         settings=cache_settings,
     message:
         "Serialising {input.events}"
     shell:
-        "tpcfm prepare sequences {input.events} --edges {input.edges} --out {output} --config {params.settings:q} >{log} 2>&1"
+        "tpcfm prepare sequences {input.events:q} --edges {input.edges:q} --out {output:q} --config {params.settings:q}"
+        " --neighbours {resources.neighbours} >{log:q} 2>&1"
 
 
 rule cache_manifest:
@@ -95,65 +99,76 @@ rule cache_manifest:
         parts=cache_parts,
         edges=cache_edges,
     output:
-        ensure(f"{RESULTS}/cache/{{cache}}/manifest.json", non_empty=True),
+        some(W.cache_manifest("{cache}")),
     log:
-        f"{RESULTS}/logs/prepare/{{cache}}/manifest.log",
+        str(W.log("prepare", "{cache}", "manifest")),
     threads: 1
     resources:
         mem_mb=1500,
         runtime=30,
     params:
         settings=cache_settings,
-        edges=lambda wildcards, input: f"--edges {input.edges}" if input.edges else "",
+        folder=folder_of_output,
+        edges=lambda wildcards, input: ["--edges", *input.edges] if input.edges else [],
     message:
         "Collecting the cache {wildcards.cache}"
     shell:
-        "tpcfm prepare manifest --cache {wildcards.cache} --folder $(dirname {output}) --config {params.settings:q}"
-        " {params.edges} --out {output} >{log} 2>&1"
+        "tpcfm prepare manifest --cache {wildcards.cache} --folder {params.folder:q} --config {params.settings:q}"
+        " {params.edges:q} --out {output:q} >{log:q} 2>&1"
 
 
 rule tokenizer_study:
     input:
-        lambda wildcards: [
-            f"{RESULTS}/events/{k}/manifest.json" for k, d in PLAN.datasets.items() if d.layout == "pilarnet"
-        ],
+        [str(W.study_table("tokenizer", "metrics", system)) for system in TOKENIZED],
+
+
+rule study_tokenizers:
+    input:
+        lambda wildcards: str(W.event_manifest(PLAN.caches[pictures(PLAN, wildcards.system).cache].dataset)),
     output:
-        metrics=ensure(f"{RESULTS}/studies/tokenizer/metrics.parquet", non_empty=True),
-        study=f"{RESULTS}/studies/tokenizer/study.parquet",
-        sizes=f"{RESULTS}/studies/tokenizer/group_sizes.parquet",
-        throughput=f"{RESULTS}/studies/tokenizer/throughput.parquet",
+        metrics=some(W.study_table("tokenizer", "metrics", "{system}")),
+        study=str(W.study_table("tokenizer", "study", "{system}")),
+        sizes=str(W.study_table("tokenizer", "group_sizes", "{system}")),
+        throughput=str(W.study_table("tokenizer", "throughput", "{system}")),
     log:
-        f"{RESULTS}/logs/tokenizer_study.log",
+        str(W.log("tokenizer_study", "{system}")),
+    wildcard_constraints:
+        system=one_of(TOKENIZED),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
     params:
-        tables=event_tables(*[k for k, d in PLAN.datasets.items() if d.layout == "pilarnet"]),
-        settings=json.dumps(CONFIG.tokenizer_study.model_dump() if CONFIG.tokenizer_study else {}),
+        tables=lambda wildcards: event_tables(PLAN.caches[pictures(PLAN, wildcards.system).cache].dataset),
+        settings=lambda wildcards: system_block(wildcards).tokenizer_study.model_dump_json(exclude_defaults=True),
+        folder=folder_of_output,
     message:
-        "Comparing tokenizers"
+        "Comparing tokenizers for {wildcards.system}"
     shell:
-        "tpcfm tokenizer-study {params.tables} --config {params.settings:q} --out $(dirname {output.metrics}) >{log} 2>&1"
+        "tpcfm tokenizer-study {params.tables:q} --config {params.settings:q} --out {params.folder:q} >{log:q} 2>&1"
 
 
-# How well each order of the points keeps tracks together, on labelled events.
+# How well each order of the points keeps instances together, on labelled events.
 rule serialization_study:
     input:
-        tables=lambda wildcards: event_tables(coherence_cache().dataset),
-        edges=lambda wildcards: f"{RESULTS}/edges/{coherence_cache().edges}.json",
+        tables=lambda wildcards: event_tables(shown_cache(wildcards).dataset),
+        edges=lambda wildcards: str(W.edges(shown_cache(wildcards).edges)),
     output:
-        ensure(f"{RESULTS}/studies/serialization/metrics.parquet", non_empty=True),
+        some(W.study_table("serialization", "metrics", "{system}")),
     log:
-        f"{RESULTS}/logs/serialization_study.log",
+        str(W.log("serialization_study", "{system}")),
+    wildcard_constraints:
+        system=one_of(SERIALIZED),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
     params:
         events=CONFIG.pictures.serialization_events if CONFIG.pictures else 0,
+        label=lambda wildcards: pictures(PLAN, wildcards.system).instances,
+        folder=folder_of_output,
     message:
-        "Comparing serializations"
+        "Comparing serializations for {wildcards.system}"
     shell:
-        "tpcfm serialization-study {input.tables} --edges {input.edges} --max-events {params.events}"
-        " --out $(dirname {output}) >{log} 2>&1"
+        "tpcfm serialization-study {input.tables:q} --edges {input.edges:q} --label {params.label} --max-events {params.events}"
+        " --out {params.folder:q} >{log:q} 2>&1"

@@ -11,20 +11,30 @@ app = typer.Typer(no_args_is_help=True, help="Check a configuration, write its J
 def check(
     files: list[Path] = typer.Argument(..., help="config.yaml and overlays, the later over the earlier."),
 ) -> None:
-    """Check a configuration: exit code 2 and every wrong key, value and what is allowed if it is not valid."""
-    from tpcfm.config.load import load
-    from tpcfm.plan.table import make_plan
+    """Check a configuration, with the detectors, files and weights that it names; exit code 2 and what is wrong if it is not valid."""
+    from fnmatch import fnmatch
 
-    plan = make_plan(load(*files))
-    print(
-        f"valid: scale {plan.config['scale']}, {len(plan.datasets)} datasets, {len(plan.caches)} caches, {len(plan.runs)} runs"
-    )
+    from tpcfm.errors import ConfigError
+    from tpcfm.plan.planner import Planner
+    from tpcfm.systems.registry import load, make_plan, missing_imports
+
+    config = load(*files)
+    plan, everything = make_plan(config), Planner(config)
+    for key in config.data:  # those that no system uses too
+        everything.dataset(key)
+    if missing := missing_imports(config):
+        raise ConfigError("\n".join(missing))
+    for pattern in config.execution.runs:
+        if not any(fnmatch(run, pattern) for run in plan.runs):
+            print(f"note: execution.runs.{pattern}: fits no run")
+    found = f"{len(everything.datasets)} datasets, {len(plan.caches)} caches, {len(plan.runs)} runs"
+    print(f"valid: scale {config.scale}, {found}")
 
 
 @app.command()
 def schema(out: Path = typer.Option(..., help="JSON file; editors complete and check config.yaml with it.")) -> None:
     """Write the JSON schema of ``config.yaml``."""
-    from tpcfm.config.workflow import WorkflowConfig
     from tpcfm.files import write_json
+    from tpcfm.systems.registry import Configuration
 
-    write_json(out, {"$schema": "https://json-schema.org/draft/2020-12/schema", **WorkflowConfig.model_json_schema()})
+    write_json(out, {"$schema": "https://json-schema.org/draft/2020-12/schema", **Configuration.model_json_schema()})

@@ -23,14 +23,13 @@ def plan(
         None, min=1e-6, max=1.0, help="Share of the peak over a training; default: from operations and memory traffic."
     ),
 ) -> None:
-    """Print parameters, points, FLOPs, hours and memory of every FM4NPP pretraining of the scaling studies."""
+    """Print parameters, points, FLOPs, hours and memory of every pretraining of the scaling studies."""
     from rich.console import Console
     from rich.table import Table
 
-    from tpcfm.config.load import load
-    from tpcfm.plan.table import make_plan
     from tpcfm.scaling.devices import Assumptions, device
-    from tpcfm.scaling.ladder import PUBLISHED_GPU_HOURS, ladder
+    from tpcfm.scaling.ladder import ladder
+    from tpcfm.systems.registry import SYSTEMS, load, make_plan
 
     chosen, assumed = device(gpu), Assumptions(utilisation=utilisation)
     table_of_runs = make_plan(load(*config, *([Path(f"workflow/scales/{scale}.yaml")] if scale else [])))
@@ -58,5 +57,5 @@ def plan(
         "90 % of the device; activation_checkpointing lowers it",
         highlight=False,
     )
-    said = ", ".join(f"{size} {hours}" for size, hours in PUBLISHED_GPU_HOURS.items())
-    console.print(f"  published (arXiv 2508.14087, Table 1, full budgets), GPU-h: {said}", highlight=False)
+    for family in dict.fromkeys(row.family for row in rows):
+        console.print(f"  {SYSTEMS[family].published_hours}", highlight=False)

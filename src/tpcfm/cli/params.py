@@ -4,7 +4,7 @@ import typer
 
 
 def command(
-    family: str = typer.Option("all", help="polar_mae, fm4npp, comparison or all."),
+    family: str = typer.Option("all", help="A family of systems, baselines, or all."),
 ) -> None:
     """Print every model's parameter count, part by part, beside the published one."""
     import importlib
@@ -13,16 +13,12 @@ def command(
     from rich.table import Table
 
     from tpcfm.errors import ConfigError
+    from tpcfm.systems.registry import PARAMETER_TABLES
 
-    families = {
-        "polar_mae": "tpcfm.models.polar_mae.parameters",
-        "fm4npp": "tpcfm.models.fm4npp.parameters",
-        "comparison": "tpcfm.models.baselines.parameters",
-    }
-    if family not in (*families, "all"):
-        raise ConfigError(f"--family {family!r}: allowed are {', '.join(families)}, all")
+    if family not in (*PARAMETER_TABLES, "all"):
+        raise ConfigError(f"--family {family!r}: allowed are {', '.join(PARAMETER_TABLES)}, all")
     table = Table("family", "part", "ours", "published", "difference", box=None)
-    for name, module in families.items():
+    for name, module in PARAMETER_TABLES.items():
         if family in (name, "all"):
             for row in importlib.import_module(module).parameter_table():
                 ours, published = row["ours"], row["published"]

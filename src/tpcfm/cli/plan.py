@@ -28,8 +28,7 @@ def command(
     from rich.measure import Measurement
     from rich.table import Table
 
-    from tpcfm.config.load import load
-    from tpcfm.plan.table import make_plan
+    from tpcfm.systems.registry import load, make_plan
 
     paths = [*config, Path(f"workflow/scales/{scale}.yaml")] if scale else config
     plan = make_plan(load(*paths))

@@ -27,12 +27,15 @@ def fit(
     from tpcfm.scaling.study import write_scaling
 
     fits = write_scaling(runs, out)
-    table = Table("study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None)
+    table = Table(
+        "system", "study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None
+    )
     for row in fits.to_dict("records"):
         interval = f"{row['b_low']:.3f} to {row['b_high']:.3f}"
         saturation = f"{row['c']:.4g}" if row["saturation"] else "not fitted"
         note = "illustrative: fewer than five sizes" if row["illustrative"] else ""
         table.add_row(
+            row["system"],
             row["study"],
             row["group"],
             row["x_label"],
@@ -42,7 +45,7 @@ def fit(
             str(row["points"]),
             note,
         )
-    Console(width=140).print(table)
+    Console(width=160).print(table)
 
 
 @app.command()

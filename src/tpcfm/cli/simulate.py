@@ -48,10 +48,8 @@ def collider(
     seed: Annotated[int, typer.Option(help="Seed; a file depends on (seed, index) alone.")] = 0,
     index: Annotated[int, typer.Option(help="Number of this file: NNN in the names.", min=0)] = 0,
     source: Annotated[Source, typer.Option(help="Pythia 8 minimum bias, or a particle gun.")] = Source.pythia,
-    labelled: Annotated[bool, typer.Option("--labelled/--unlabelled", help="Write track, pid and noise too.")] = True,
-    particles: Annotated[
-        bool, typer.Option("--particles/--no-particles", help="Write the truth particles too.")
-    ] = False,
+    labelled: Annotated[bool, typer.Option(help="Write track, pid and noise too.")] = True,
+    particles: Annotated[bool, typer.Option(help="Write the truth particles too.")] = False,
 ) -> None:
     """Simulate proton collisions in the sPHENIX TPC and write TPCpp-10M files."""
     from tpcfm.simulate.collider import simulate_file

@@ -1,9 +1,46 @@
-"""The strict base of every configuration block."""
+"""The strict base of every configuration block, and types that several share."""
 
-from pydantic import BaseModel, ConfigDict
+import os
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
 class Block(BaseModel):
     """A configuration block: unknown keys are errors, values are checked, instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+
+def _without_nulls(value: Any) -> Any:
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+NullTakesOut = BeforeValidator(_without_nulls)
+"""Of a mapping of named things: an overlay takes one out by giving it null."""
+
+
+def expanded(value: str) -> str:
+    """Return a path with ``~`` and ``$VARIABLE`` replaced as a shell does.
+
+    Raises:
+        ValueError: a variable that is not set, a user that does not exist.
+    """
+    found = os.path.expandvars(os.path.expanduser(value))
+    if left := re.search(r"\$(\w+|\{\w+\})", found):
+        raise ValueError(f"the variable {left[0]} is not set")
+    if found.startswith("~"):
+        raise ValueError(f"there is no user {found.split('/')[0][1:]!r}")
+    return found
+
+
+def _expandable(value: str) -> str:
+    expanded(value)
+    return value
+
+
+Place = Annotated[str, AfterValidator(expanded)]
+"""A path (or the address of an image), with ``~`` and variables replaced."""
+Pattern = Annotated[str, AfterValidator(_expandable)]
+"""A path or glob that is replaced where it is looked up: ids hold it as it was given."""

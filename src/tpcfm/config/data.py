@@ -1,10 +1,10 @@
-"""Data sources: simulated or given files, splits."""
+"""Datasets: events of one detector, simulated, downloaded or given as files, and how they are split."""
 
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Pattern, Place
 
 
 class SplitConfig(Block):
@@ -22,38 +22,24 @@ class SplitConfig(Block):
         return self
 
 
-class LArTPCSimulation(Block):
-    """Liquid-argon simulation: how much to make. Physics constants live with the simulator."""
+class Simulation(Block):
+    """How much to simulate; the detector names the simulation."""
 
     files: int = Field(gt=0)
     events_per_file: int = Field(gt=0)
     seed: int = 0
-    revision: Literal["v1", "v2", "v3"] = "v2"
+    revision: Literal["v1", "v2", "v3"] = Field("v2", description="layout to write (liquid argon)")
+    source: Literal["pythia", "gun"] = Field("pythia", description="what collides (collider)")
+    labelled: bool = Field(True, description="write the labels too (collider)")
+    particles: bool = Field(True, description="write the table of true particles too (collider)")
 
 
-class ColliderSimulation(Block):
-    """Collider simulation: how much to make, and from which event source."""
+class DataSource(Block):
+    """Events of one detector: simulated, files at hand, or files of its public release."""
 
-    files: int = Field(gt=0)
-    events_per_file: int = Field(gt=0)
-    seed: int = 0
-    source: Literal["pythia", "gun"] = "pythia"
-    labelled: bool = True
-    particles: bool = Field(True, description="write the optional truth-particle table too")
-
-
-def _one_origin(simulate: object | None, files: list[str], download: list[str]) -> None:
-    given = [n for n, v in (("simulate", simulate), ("files", files), ("download", download)) if v]
-    if len(given) != 1:
-        raise ValueError(f"give exactly one of simulate, files, download; found {', '.join(given) or 'none'}")
-
-
-class LArTPCSource(Block):
-    """Events in the PILArNet-M layout: simulated, or files (paths or globs)."""
-
-    name: str = Field("lartpc", pattern=r"^[a-z][a-z0-9_]*$")
-    simulate: LArTPCSimulation | None = None
-    files: list[str] = Field(default_factory=list, description="paths or globs of files at hand; {000..099} counts")
+    detector: Place = Field(min_length=1, description="name (`tpcfm detector list`) or a YAML file of one's own")
+    simulate: Simulation | None = None
+    files: list[Pattern] = Field(default_factory=list, description="paths or globs of files at hand; {000..099} counts")
     download: list[str] = Field(
         default_factory=list, description="files of the public release, `tpcfm fetch` brings them"
     )
@@ -61,23 +47,8 @@ class LArTPCSource(Block):
     split: SplitConfig = SplitConfig()
 
     @model_validator(mode="after")
-    def _exactly_one_origin(self) -> "LArTPCSource":
-        _one_origin(self.simulate, self.files, self.download)
-        return self
-
-
-class ColliderSource(Block):
-    """Events in the TPCpp-10M layout: simulated, or files (paths or globs of spacepoints files)."""
-
-    name: str = Field("collider", pattern=r"^[a-z][a-z0-9_]*$")
-    simulate: ColliderSimulation | None = None
-    files: list[str] = Field(default_factory=list, description="paths or globs of spacepoints*.npz; {000..099} counts")
-    download: list[str] = Field(
-        default_factory=list, description="files of the public release, `tpcfm fetch` brings them"
-    )
-    split: SplitConfig = SplitConfig()
-
-    @model_validator(mode="after")
-    def _exactly_one_origin(self) -> "ColliderSource":
-        _one_origin(self.simulate, self.files, self.download)
+    def _exactly_one_origin(self) -> "DataSource":
+        given = [name for name in ("simulate", "files", "download") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of simulate, files, download; found {', '.join(given) or 'none'}")
         return self

@@ -1,10 +1,10 @@
 """Lists of data files: globs, ``~`` and counted names such as ``spacepoints_{000..099}.npz``."""
 
 import glob
-import os
 import re
 from pathlib import Path
 
+from tpcfm.config.base import expanded
 from tpcfm.errors import ConfigError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -15,17 +15,20 @@ def expand(patterns: list[str], must_exist: str = "") -> list[str]:
 
     Args:
         patterns: paths; ``{000..099}`` counts with the width given; ``*`` and ``?`` match files at hand.
-        must_exist: configuration key to name in the error if a pattern matches no file; "" allows missing files.
+        must_exist: configuration key to name in the error if a pattern matches no file; "" allows missing files. Folders
+            are no files.
 
     Raises:
         ConfigError: a pattern matches nothing.
     """
     found: list[str] = []
     for pattern in patterns:
-        for counted in _count(os.path.expandvars(os.path.expanduser(pattern))):
+        for counted in _count(expanded(pattern)):
             matches = sorted(glob.glob(counted, recursive=True)) if glob.has_magic(counted) else [counted]
-            if must_exist and not any(Path(match).exists() for match in matches):
-                raise ConfigError(f"{must_exist}: {pattern!r} matches no file")
+            if must_exist:
+                matches = [match for match in matches if Path(match).is_file()]
+                if not matches:
+                    raise ConfigError(f"{must_exist}: {pattern!r} matches no file")
             found += matches
     return list(dict.fromkeys(found))
 

@@ -39,26 +39,49 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def explain(error: ValidationError, root: type | None = None) -> str:
-    """Say each violation as ``key: problem (found value)``, one a line."""
+    """Say each violation as ``key: problem (found value)``, one a line; ``root`` is the block that was checked."""
     lines = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(whole configuration)"
+        keys, block = _place(root, item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            allowed = _allowed_keys(root, item["loc"][:-1]) if root else []
+            allowed = sorted(getattr(block, "model_fields", {}))
             message = "unknown key" + (f"; allowed here: {', '.join(allowed)}" if allowed else "")
-        found = repr(item.get("input"))
-        lines.append(f"  {key}: {message} (found {found if len(found) <= 120 else found[:117] + '...'})")
+        if not isinstance(item.get("input"), Mapping):  # a whole block is named by its key
+            found = repr(item.get("input"))
+            message += f" (found {found if len(found) <= 120 else found[:117] + '...'})"
+        lines.append("  " + ": ".join(filter(None, [".".join(keys), message])))
     return "\n".join(lines)
 
 
-def _allowed_keys(root: type, path: tuple[Any, ...]) -> list[str]:
-    """Return the field names of the block that lies at ``path`` below ``root``."""
-    block: Any = root
-    for part in path:
-        fields = getattr(block, "model_fields", {})
-        if part not in fields:
-            return []
-        candidates = [fields[part].annotation, *getattr(fields[part].annotation, "__args__", ())]
-        block = next((c for c in candidates if hasattr(c, "model_fields")), None)
-    return sorted(getattr(block, "model_fields", {}))
+def _place(root: Any, location: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """Return the keys that a location goes through, without the tags of unions, and the innermost block that holds the last."""
+    keys: list[str] = []
+    inside = here = root
+    for part in location:
+        kinds = [here, *getattr(here, "__args__", ())]
+        tagged = next((kind for kind in kinds if part in _tags(kind)), None)
+        if tagged is not None:
+            here = tagged
+            continue
+        keys.append(str(part))
+        inside = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+        fields = getattr(inside, "model_fields", {})
+        if part in fields:
+            here = fields[part].annotation
+        else:  # an entry of a mapping or list
+            here = kinds[-1] if len(kinds) > 1 else None
+        while getattr(here, "__metadata__", None):
+            here = here.__origin__
+    return keys, inside
+
+
+def _tags(kind: Any) -> set[Any]:
+    """Return the values that choose a block among those of a union."""
+    fields = getattr(kind, "model_fields", {})
+    return {
+        value
+        for name in ("family", "kind", "shape")
+        if name in fields
+        for value in getattr(fields[name].annotation, "__args__", ())
+    }

@@ -1,18 +1,18 @@
 """Settings that every training job shares."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, NullTakesOut
+from tpcfm.config.execution import Knobs
 
 
-class TrainConfig(Block):
-    """One training job: optimiser, schedule, budget and bookkeeping."""
+class Training(Block):
+    """One training as the configuration gives it: optimiser, schedule, budget. What only changes how a job runs stands in ``execution``."""
 
     steps: int = Field(gt=0, description="optimiser steps of the whole schedule")
     batch_size: int = Field(gt=0, description="events per optimiser step over all ranks (the global batch)")
-    max_points: int = Field(60_000, gt=0, description="points per micro-batch; a larger batch is accumulated")
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
     initial_fraction: float = Field(0.086, ge=0, le=1, description="first learning rate / peak")
     final_fraction: float = Field(0.086, ge=0, le=1, description="last learning rate / peak")
@@ -23,29 +23,28 @@ class TrainConfig(Block):
     clip_mode: Literal["norm", "value"] = "norm"
     precision: Literal["float32", "bfloat16"] = "float32"
     evaluate_every: int = Field(0, ge=0, description="steps between validations; 0 means ten times per run")
-    log_every: int = Field(10, gt=0, description="steps between logged values")
-    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
     patience: int = Field(0, ge=0, description="validations without improvement before stopping; 0 never stops early")
-    workers: int = Field(0, ge=0, description="loader threads preparing batches ahead")
-    compile: bool = Field(False, description="torch.compile the model")
-    activation_checkpointing: bool = False
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> "TrainConfig":
+    def _warmup_fits(self) -> "Training":
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must be smaller than steps ({self.steps})")
         return self
 
 
+class TrainConfig(Training, Knobs):
+    """What the trainer gets: the settings of the configuration and how the job is to run."""
+
+
 class LabelledTraining(Block):
     """Training settings of a labelled task, with overrides per label count."""
 
-    train: TrainConfig
+    train: Training
     steps_by_labels: dict[int, int] = Field(default_factory=dict, description="optimiser steps for a label count")
     labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
     seeds: list[int] = Field(default=[0], min_length=1)
 
-    def budget(self, n_labels: int) -> TrainConfig:
+    def budget(self, n_labels: int) -> Training:
         """Return the training settings for one label count.
 
         A count with its own number of steps is validated at least forty times, so that the best weights can be found
@@ -58,3 +57,7 @@ class LabelledTraining(Block):
         if n_labels in self.steps_by_labels and self.train.evaluate_every:
             changed["evaluate_every"] = max(1, min(self.train.evaluate_every, steps // 40))
         return self.train.model_copy(update=changed)
+
+
+Tasks = Annotated[dict[str, LabelledTraining], NullTakesOut]
+"""By label column."""

@@ -11,16 +11,17 @@ from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
 from tpcfm.evaluate.paired import COLUMNS, MIN_EVENTS, MIN_SEEDS, compare
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.files import read_json
-from tpcfm.plan.table import Plan, Point
+from tpcfm.plan.table import Plan
 from tpcfm.workspace import Workspace
 
-TASKS = ("tracks", "pid", "noise")
+Runs = dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two groups of runs; the question is whether the first is above the second."""
 
+    system: str
     study: str
     first: str
     second: str
@@ -36,16 +37,16 @@ class Pair:
 def standard_pairs(plan: Plan) -> list[Pair]:
     """Return the pairs that the claims of both methods rest on, as far as a plan has the runs.
 
-    Probe: each pretraining against random weights, PoLAr-MAE against Point-MAE. Segmentation: PoLAr-MAE against the sparse U-Net,
-    against Point-MAE and against random weights of the same mode. FM4NPP: pretrained adapters against adapter-only and every comparison
-    system; each ablation against its base run (so k = 30 against k = 1). Probes of the PoLAr-MAE studies (tokenizers, variants, mask ratio):
-    the first entry against every other.
+    Of each system. Probes: each start against the others and against random weights. Heads of a task: every pretrained start against the
+    controls and the baselines; where there are modes, within each mode. Ablations: the base against each change (so k = 30 against k = 1).
+    Probes of the studies of tokenizers, variants and mask ratios: the first entry against every other.
     """
-    return [pair for part in (_probe, _segmentation, _adapters, _ablations, _variants) for pair in part(plan)]
+    parts = (_probe, _heads, _ablations, _variants)
+    return [pair for system in plan.systems() for part in parts for pair in part(plan, system)]
 
 
 def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
-    """Compare the pairs whose runs all have metrics; see `tpcfm.evaluate.paired.compare` for the columns, before them ``study name``.
+    """Compare the pairs whose runs all have metrics; see `tpcfm.evaluate.paired.compare` for the columns, before them ``system study comparison``.
 
     Systems are compared on the seeds both have. Test events without scores per event are counted by the manifest of the cache.
 
@@ -55,7 +56,7 @@ def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
     workspace = Workspace(Path(plan.config["results"]))
     frames = []
     for pair in standard_pairs(plan) if pairs is None else pairs:
-        tables = [[workspace.run(r) / "metrics.parquet" for r in runs] for runs in (pair.first_runs, pair.second_runs)]
+        tables = [[workspace.metrics(r) for r in runs] for runs in (pair.first_runs, pair.second_runs)]
         if not all(path.exists() for paths in tables for path in paths):
             continue
         first, second = (read_metrics(paths) for paths in tables)
@@ -65,8 +66,8 @@ def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
             continue
         count = _test_events(plan, workspace, pair)
         found = compare(first, second, events=events, test_events=count, common_seeds=True)
-        frames.append(found.assign(study=pair.study, comparison=pair.name))
-    head = ["study", "comparison"]
+        frames.append(found.assign(system=pair.system, study=pair.study, comparison=pair.name))
+    head = ["system", "study", "comparison"]
     return pd.concat(frames, ignore_index=True)[head + COLUMNS] if frames else pd.DataFrame(columns=head + COLUMNS)
 
 
@@ -102,61 +103,70 @@ def _test_events(plan: Plan, workspace: Workspace, pair: Pair) -> int:
     run = plan.runs[pair.first_runs[0]]
     if run.task == "probe":
         return int(run.config["test_events"])
-    path = workspace.cache(run.cache) / "manifest.json"
+    path = workspace.cache_manifest(run.cache)
     return int(read_json(path)["splits"]["test"]) if path.exists() else -1
 
 
-def _points(plan: Plan, study: str, axis: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Return the runs of a study by the value of what it varies."""
+def _points(plan: Plan, system: str, study: str, axis: str | None = None) -> Runs:
+    """Return the runs of a study of a system by the value of what it varies."""
     found: dict[str, list[str]] = {}
-    points: list[Point] = plan.studies[study].points if study in plan.studies else []
-    for point in points:
+    held = plan.study(system, study)
+    for point in held.points if held else []:
         if axis in (None, point.axis):
             found.setdefault(point.value, []).append(point.run)
     return {value: tuple(runs) for value, runs in found.items()}
 
 
-def _probe(plan: Plan) -> Iterator[Pair]:
-    runs = _points(plan, "probe")
-    for first, second in combinations([n for n in ("polar_mae", "point_mae", "random") if n in runs], 2):
-        yield Pair("probe", first, second, runs[first], runs[second])
+def _probe(plan: Plan, system: str) -> Iterator[Pair]:
+    """Every start against those after it; random weights last."""
+    runs = _points(plan, system, "probe")
+    for first, second in combinations(sorted(runs, key=lambda name: name == "random"), 2):
+        yield Pair(system, "probe", first, second, runs[first], runs[second])
 
 
-def _segmentation(plan: Plan) -> Iterator[Pair]:
-    runs, unet = _points(plan, "segmentation"), _points(plan, "segmentation_baselines")
-    for mode in ("peft", "full"):
-        starts = [s for s in ("polar_mae", "point_mae", "random") if f"{s}/{mode}" in runs]
+def _heads(plan: Plan, system: str) -> Iterator[Pair]:
+    for study in [s for s in plan.studies.values() if s.system == system and s.name.startswith("heads_")]:
+        task = study.name.removeprefix("heads_")
+        runs, baselines = _points(plan, system, study.name), _points(plan, system, f"baselines_{task}")
+        pairs = _of_modes if study.points[0].axis == "start/mode" else _of_starts
+        for first, second in pairs(list(runs), list(baselines)):
+            yield Pair(system, study.name, first, second, runs[first], {**baselines, **runs}[second])
+
+
+def _of_modes(names: list[str], baselines: list[str]) -> Iterator[tuple[str, str]]:
+    """Within each mode: every start against each baseline and against the starts after it, random weights last."""
+    for mode in dict.fromkeys(name.partition("/")[2] for name in names):
+        starts = sorted((n for n in names if n.endswith(f"/{mode}")), key=lambda name: name.startswith("random/"))
         for name in starts:
-            for baseline, theirs in unet.items():
-                yield Pair("segmentation", f"{name}/{mode}", baseline, runs[f"{name}/{mode}"], theirs)
-        for a, b in combinations(starts, 2):
-            yield Pair("segmentation", f"{a}/{mode}", f"{b}/{mode}", runs[f"{a}/{mode}"], runs[f"{b}/{mode}"])
+            yield from ((name, baseline) for baseline in baselines)
+        yield from combinations(starts, 2)
 
 
-def _adapters(plan: Plan) -> Iterator[Pair]:
-    for task in TASKS:
-        runs, baselines = _points(plan, f"adapters_{task}"), _points(plan, f"baselines_{task}")
-        for name in (n for n in runs if n.endswith(" pretrained")):
-            others = {n: r for n, r in runs.items() if not n.endswith(" pretrained")} | baselines
-            for other, theirs in others.items():
-                yield Pair(f"adapters_{task}", name, other, runs[name], theirs)
+def _of_starts(names: list[str], baselines: list[str]) -> Iterator[tuple[str, str]]:
+    """Every pretrained start against each control and each baseline."""
+    pretrained = [name for name in names if name.endswith(" pretrained")]
+    controls = [name for name in names if name not in pretrained]
+    for name in pretrained:
+        yield from ((name, other) for other in [*controls, *baselines])
 
 
-def _ablations(plan: Plan) -> Iterator[Pair]:
-    for task in TASKS:
-        runs = _points(plan, "ablation_adapters", f"variant/{task}")
+def _ablations(plan: Plan, system: str) -> Iterator[Pair]:
+    study = plan.study(system, "ablation_heads")
+    for axis in dict.fromkeys(point.axis for point in study.points) if study else []:
+        runs = _points(plan, system, "ablation_heads", axis)
         for base in (n for n in runs if n.startswith("base")):
             for name in (n for n in runs if n != base):
-                yield Pair("ablation_adapters", base, name, runs[base], runs[name])
+                yield Pair(system, "ablation_heads", base, name, runs[base], runs[name])
 
 
-def _variants(plan: Plan) -> Iterator[Pair]:
+def _variants(plan: Plan, system: str) -> Iterator[Pair]:
+    """The first entry against every other."""
     for study in ("grouping_probe", "variants_probe"):
-        runs = _points(plan, study)
+        runs = _points(plan, system, study)
         for name in list(runs)[1:]:
             base = next(iter(runs))
-            yield Pair(study, base, name, runs[base], runs[name])
-    if runs := _points(plan, "mask_ratio_probe"):
-        base = str(plan.config["polar_mae"]["mask_ratio"])
+            yield Pair(system, study, base, name, runs[base], runs[name])
+    if runs := _points(plan, system, "mask_ratio_probe"):
+        base = str(plan.config["systems"][system]["mask_ratio"])
         for ratio in (r for r in runs if r != base):
-            yield Pair("mask_ratio_probe", base, ratio, runs[base], runs[ratio])
+            yield Pair(system, "mask_ratio_probe", base, ratio, runs[base], runs[ratio])

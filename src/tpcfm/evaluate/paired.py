@@ -10,7 +10,7 @@ Two groups of runs are compared seed by seed (same seed: same labelled events) o
 The last one decides where there are scores per event and several seeds, else the one there is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,9 @@ from tpcfm.errors import DataError
 from tpcfm.evaluate.event_scores import ratio, read_event_scores
 from tpcfm.evaluate.intervals import paired_difference
 
-SCORES = {
-    "probe": ("f1",),
-    "probe_fifth": ("f1",),
-    "segmentation": ("f1", "precision", "recall", "iou", "f1_calibrated", "precision_calibrated", "recall_calibrated"),
-    "tracks": ("ari", "efficiency", "purity", "ari_calibrated", "efficiency_calibrated", "purity_calibrated"),
-    "pid": ("accuracy", "recall", "precision", "f1", "f1_calibrated", "recall_calibrated", "precision_calibrated"),
-    "noise": ("accuracy", "recall", "precision", "f1", "f1_calibrated", "recall_calibrated", "precision_calibrated"),
-}
-"""Metrics compared per task; more is better for all of them."""
+CALIBRATED = ("f1", "precision", "recall", "ari", "efficiency", "purity")
+SCORES = ("accuracy", "iou", *CALIBRATED, *(f"{name}_calibrated" for name in CALIBRATED))
+"""Metrics compared, of whatever task has them; more is better for all of them."""
 MIN_SEEDS, MIN_EVENTS = 5, 200
 """What a claim needs; fewer give an interval, too, but `enough` is false."""
 KEY = ["task", "metric", "class", "n_labels"]
@@ -58,7 +52,6 @@ def compare(
     events: EventFiles | None = None,
     test_events: int = -1,
     common_seeds: bool = False,
-    metrics: Mapping[str, Iterable[str]] | None = None,
     level: float = 0.95,
     draws: int = 2000,
 ) -> pd.DataFrame:
@@ -70,7 +63,6 @@ def compare(
         events: run to its ``event_scores.parquet``; used where every run of a comparison is in it.
         test_events: their number, where there are no scores per event to count them by; -1 if not known.
         common_seeds: compare the seeds both groups have; otherwise groups of different seeds are refused.
-        metrics: metrics per task; default `SCORES`.
         level: probability content of the intervals.
         draws: of the bootstrap over events.
 
@@ -82,10 +74,9 @@ def compare(
     Raises:
         DataError: seeds differ, several runs have one seed, nothing can be compared, or test events differ.
     """
-    chosen = metrics or SCORES
-    tables = [_values(frame, chosen, name) for frame, name in ((first, "first"), (second, "second"))]
+    tables = [_values(frame, name) for frame, name in ((first, "first"), (second, "second"))]
     if tables[0].empty or tables[1].empty:
-        raise DataError(f"comparison: {len(tables[0])} and {len(tables[1])} test scores of known tasks; need both")
+        raise DataError(f"comparison: {len(tables[0])} and {len(tables[1])} test scores; need both")
     both = tables[0].merge(tables[1], on=["task", "n_labels"], suffixes=("_first", "_second"))
     rows: list[dict[str, Any]] = []
     for task, n_labels in both[["task", "n_labels"]].drop_duplicates().itertuples(index=False):
@@ -102,14 +93,9 @@ def compare(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _values(frame: pd.DataFrame, metrics: Mapping[str, Iterable[str]], name: str) -> pd.DataFrame:
+def _values(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the test scores of a group; one run per task, label count and seed."""
-    wanted = pd.Series(
-        [m in tuple(metrics.get(t, ())) for t, m in zip(frame["task"], frame["metric"], strict=True)],
-        index=frame.index,
-        dtype=bool,
-    )
-    rows = frame[wanted & frame["split"].isin(["test", ""])]
+    rows = frame[frame["metric"].isin(SCORES) & frame["split"].isin(["test", ""])]
     rows = rows[["run", *KEY, "seed", "value"]].drop_duplicates()
     runs = rows.groupby(["task", "n_labels", "seed"])["run"].unique()
     for key, found in runs.items():

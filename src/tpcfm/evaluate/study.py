@@ -11,7 +11,7 @@ from tpcfm.workspace import Workspace
 
 
 def collect_studies(plan: Plan | str | Path, experiments: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the metrics table of every run of the experiments, with ``study``, ``experiment``, ``axis`` and ``point`` added.
+    """Return the metrics table of every run of the experiments, with ``system study experiment axis point`` added.
 
     Args:
         plan: a plan or its file.
@@ -20,13 +20,20 @@ def collect_studies(plan: Plan | str | Path, experiments: Sequence[str] = ()) ->
     table = plan if isinstance(plan, Plan) else Plan.read(plan)
     workspace = Workspace(Path(table.config["results"]))
     points = [
-        {"study": name, "experiment": study.experiment, "axis": p.axis, "point": p.value, "run": p.run}
-        for name, study in table.studies.items()
+        {
+            "system": study.system,
+            "study": study.name,
+            "experiment": study.experiment,
+            "axis": p.axis,
+            "point": p.value,
+            "run": p.run,
+        }
+        for study in table.studies.values()
         if not experiments or study.experiment in experiments
         for p in study.points
     ]
     if not points:
-        return read_metrics([]).assign(study="", experiment="", axis="", point="")
+        return read_metrics([]).assign(system="", study="", experiment="", axis="", point="")
     frame = pd.DataFrame(points)
-    metrics = read_metrics(workspace.run(run) / "metrics.parquet" for run in frame["run"].unique())
+    metrics = read_metrics(workspace.metrics(run) for run in frame["run"].unique())
     return frame.merge(metrics, on="run", how="left")

@@ -1,5 +1,6 @@
 """Imported weights that a configuration starts from: do they lie where the workflow looks for them?"""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tpcfm.config.workflow import WorkflowConfig
@@ -8,21 +9,27 @@ from tpcfm.files import read_json
 from tpcfm.workspace import Workspace
 
 FILES = ("config.json", "model.safetensors")
-ARCHITECTURES = {"polar_mae": ("polar_mae", "point_mae"), "fm4npp": ("fm4npp",)}
-COMMANDS = {"polar_mae": "import-polar-mae CHECKPOINT", "fm4npp": "import-fm4npp CHECKPOINT EDGES"}
 
 
-def import_problems(config: WorkflowConfig) -> list[str]:
-    """Return what is wrong with the imported weights that a configuration names, each with what to do; [] if nothing is."""
+def import_problems(
+    config: WorkflowConfig, commands: Mapping[str, str], architectures: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """Return what is wrong with the imported weights that a configuration names, each with what to do; [] if nothing is.
+
+    Args:
+        config: the configuration.
+        commands: of each family, the verb that imports, with its arguments but the folder.
+        architectures: of each family, what a model directory may hold.
+    """
     said = []
-    for system in config.systems:
-        block = getattr(config, system)
-        for name in block.imported if block else []:
+    for key, system in config.systems.items():
+        for name in system.imported:
             folder = Workspace(Path(config.results)).run(name)
-            if found := _problem(folder, ARCHITECTURES[system]):
+            if found := _problem(folder, architectures[system.family]):
+                where = f"systems.{key}.imported"
                 said.append(
-                    f"{system}.imported: {name!r}: {found}. Make it with `tpcfm {COMMANDS[system]} {folder}`,"
-                    f" or take {name!r} out of {system}.imported"
+                    f"{where}: {name!r}: {found}. Make it with `tpcfm {commands[system.family]} {folder}`,"
+                    f" or take {name!r} out of {where}"
                 )
     return said
 

@@ -5,24 +5,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpcfm.models.fm4npp import parameters as count
-from tpcfm.models.fm4npp.settings import Fm4nppModel
-from tpcfm.plan.pictures import fm4npp_pictures, picture_runs
+import numpy as np
+
+from tpcfm.detectors.model import Detector
+from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.plan.table import Cache, Plan
-from tpcfm.scaling.cost_runs import RunCost
-from tpcfm.scaling.devices import Assumptions, Device
-from tpcfm.scaling.events import EVENT_BYTES_PER_POINT, RAW_BYTES_PER_POINT, Amount, amount
+from tpcfm.plan.work import Estimate, Held
+from tpcfm.prepare.sequences.settings import TargetConfig
+from tpcfm.scaling.devices import Assumptions, Device, seconds
+from tpcfm.scaling.events import Amount, amount
+from tpcfm.systems.registry import ESTIMATES, pictures
+from tpcfm.workspace import Workspace
 
 STAGES = ("raw", "ingest", "prepare", "pretrain", "probe", "finetune", "baseline", "report")
-# One CPU core; rates of the simulators and of the preparation as the benchmarks print them, rounded down.
+# One CPU core; rates of the preparation as the benchmarks print them, rounded down.
 SECONDS_OF_A_COMMAND = 3.0
 FETCH_BYTES_PER_SECOND = 50e6
-SIMULATED_EVENTS_PER_SECOND = {"tpcpp": 20.0, "pilarnet": 100.0}
 INGESTED_POINTS_PER_SECOND = 300_000.0
 PREPARED_POINTS_PER_SECOND = {"sequences": 60_000.0, "groups": 40_000.0}
 REPORT_SECONDS = 60.0
 STUDY_SECONDS = 30.0
 GROUP_BYTES_PER_POINT = 11.0  # per point before the cuts
+SEQUENCE_BYTES_PER_POINT = 4 * (3 + 4 + 1)  # position, features, row of the event table
 CHECKPOINT_BYTES = 16  # per parameter, kept after a training: weights and two moments, and the best weights
 WEIGHT_BYTES = 4
 
@@ -61,17 +65,39 @@ class StageCost:
     wall: float
 
 
+class Costs:
+    """What the parts of one plan hold and ask for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.workspace = plan, Workspace(Path(plan.config["results"]))
+        self._amounts: dict[str, Amount] = {}
+
+    def amount(self, dataset: str) -> Amount:
+        """Return the events and points of a dataset."""
+        if dataset not in self._amounts:
+            self._amounts[dataset] = amount(self.plan.datasets[dataset], self.workspace)
+        return self._amounts[dataset]
+
+    def estimate(self, run: str) -> Estimate | None:
+        """Return what a run takes; None for a recipe without an estimate."""
+        entry = self.plan.runs[run]
+        held = self.amount(entry.dataset)
+        found = ESTIMATES.get(entry.recipe)
+        return found(entry, Held(held.per_event, held.splits, self.workspace)) if found else None
+
+
 def plan_jobs(plan: Plan, device: Device, assumed: Assumptions) -> tuple[list[Job], dict[str, int]]:
     """Return every job of a plan, and the recipes without an estimate with their number of runs."""
-    jobs = [*_data_jobs(plan), *_cache_jobs(plan)]
-    cost, unknown = RunCost(plan, device, assumed), dict[str, int]()
+    costs, unknown = Costs(plan), dict[str, int]()
+    jobs = [*_data_jobs(costs), *_cache_jobs(costs)]
     for run, entry in plan.runs.items():
-        seconds = cost.seconds(run)
-        if seconds is None:
+        found = costs.estimate(run)
+        if found is None:
             unknown[entry.recipe] = unknown.get(entry.recipe, 0) + 1
-        parameters = _parameters(entry.config, entry.recipe)
-        disk = (WEIGHT_BYTES + (0 if entry.stage == "probe" else CHECKPOINT_BYTES)) * parameters
-        jobs.append(Job(entry.stage, seconds or 0.0, device.gpu, disk, cost.scratch(run)))
+            found = Estimate(())
+        time = assumed.startup + seconds(found, device, assumed) if found.work else 0.0
+        disk = (WEIGHT_BYTES + (0 if entry.stage == "probe" else CHECKPOINT_BYTES)) * found.parameters
+        jobs.append(Job(entry.stage, time, device.gpu, disk, found.scratch))
     held = {study.experiment for study in plan.studies.values()}
     collected = len(held & {"finetune", "ablations", "baselines", "scaling"})
     jobs += [Job("report", SECONDS_OF_A_COMMAND)] * (collected + 2) + [Job("report", REPORT_SECONDS)]
@@ -81,58 +107,52 @@ def plan_jobs(plan: Plan, device: Device, assumed: Assumptions) -> tuple[list[Jo
 
 def _picture_jobs(plan: Plan) -> int:
     """Return the number of jobs that draw or measure without training: tokenizers, serializations, pictures."""
-    systems, number = plan.config["systems"], 0
-    if plan.config["tokenizer_study"] and "polar_mae" in systems:
-        number += 1
-    if plan.config.get("pictures"):
-        found = fm4npp_pictures(plan)
-        number += sum(bool(picture_runs(plan, system)) for system in systems)
-        number += bool(found and found.adapters)  # the study of serializations needs labels
+    number = 0
+    for system, block in plan.config["systems"].items():
+        number += bool(block.get("tokenizer_study"))
+        found = pictures(plan, system) if plan.config.get("pictures") else None
+        number += bool(found) + bool(getattr(found, "instances", None))  # the study of serializations needs instances
     return number
 
 
-def _data_jobs(plan: Plan) -> Iterable[Job]:
-    results = Path(plan.config["results"])
-    for dataset in plan.datasets.values():
-        held, layout = amount(dataset, results), dataset.layout
+def _data_jobs(costs: Costs) -> Iterable[Job]:
+    for dataset in costs.plan.datasets.values():
+        held, simulation = costs.amount(dataset.id), dataset.load_detector().simulation
         n = len(dataset.parts)
-        raw = held.points * RAW_BYTES_PER_POINT[layout] / n
+        raw = held.points * held.raw_bytes / n
         for part in dataset.parts.values():
             if part.origin == "simulate":
-                seconds = held.events / n / SIMULATED_EVENTS_PER_SECOND[layout]
-                yield Job("raw", SECONDS_OF_A_COMMAND + seconds, disk=raw)
+                time = held.events / n / SIMULATIONS[str(simulation)].events_per_second
+                yield Job("raw", SECONDS_OF_A_COMMAND + time, disk=raw)
             elif part.origin == "download":
                 yield Job("raw", SECONDS_OF_A_COMMAND + raw / FETCH_BYTES_PER_SECOND, disk=raw)
-            seconds = held.points / n / INGESTED_POINTS_PER_SECOND
-            yield Job("ingest", SECONDS_OF_A_COMMAND + seconds, disk=held.points * EVENT_BYTES_PER_POINT[layout] / n)
+            time = held.points / n / INGESTED_POINTS_PER_SECOND
+            yield Job("ingest", SECONDS_OF_A_COMMAND + time, disk=held.points * held.event_bytes / n)
         yield Job("ingest", SECONDS_OF_A_COMMAND)  # the manifest
 
 
-def _cache_jobs(plan: Plan) -> Iterable[Job]:
-    results = Path(plan.config["results"])
+def _cache_jobs(costs: Costs) -> Iterable[Job]:
+    plan = costs.plan
     for cache in plan.caches.values():
         dataset = plan.datasets[cache.dataset]
-        held, n = amount(dataset, results), len(dataset.parts)
-        seconds = SECONDS_OF_A_COMMAND + held.points / n / PREPARED_POINTS_PER_SECOND[cache.kind]
-        yield from [Job("prepare", seconds, disk=_cache_bytes(cache, held) / n)] * n
+        held, n = costs.amount(cache.dataset), len(dataset.parts)
+        stored = plan.config["execution"]["neighbours"] == "stored"
+        size = held.points * _bytes_per_point(cache, dataset.load_detector(), stored)
+        time = SECONDS_OF_A_COMMAND + held.points / n / PREPARED_POINTS_PER_SECOND[cache.kind]
+        yield from [Job("prepare", time, disk=size / n)] * n
         yield Job("prepare", SECONDS_OF_A_COMMAND)  # the manifest
     for edges in plan.edges.values():
-        points = 0 if edges.model else amount(plan.datasets[edges.dataset], results).points
+        points = 0 if edges.model else costs.amount(edges.dataset).points
         yield Job("prepare", SECONDS_OF_A_COMMAND + min(points, 50e6) / INGESTED_POINTS_PER_SECOND)
 
 
-def _cache_bytes(cache: Cache, held: Amount) -> float:
-    """Return the bytes of a cache: eight floats, three labels and the neighbours of each point, or the groups."""
+def _bytes_per_point(cache: Cache, detector: Detector, stored: bool) -> float:
+    """Return the bytes per point of a cache: position, signals, labels, features and the neighbours if they are stored; or the groups."""
     if cache.kind == "groups":
-        return held.points * GROUP_BYTES_PER_POINT
-    return held.points * (8 * 4 + 4 + 1 + 1 + 4 * cache.settings["targets"]["k"])
-
-
-def _parameters(config: dict[str, object], recipe: str) -> int:
-    """Return the stored parameters of an FM4NPP run; other networks are small beside them and counted as a million."""
-    if recipe == "fm4npp.pretrain":
-        return count.backbone(Fm4nppModel.model_validate(config["model"]), frozen=True)
-    return 0 if recipe == "fm4npp.coordinate_check" else 1_000_000
+        return GROUP_BYTES_PER_POINT
+    columns = sum(np.dtype(column.type).itemsize for column in (*detector.signal, *detector.labels.values()))
+    neighbours = 4 * TargetConfig.model_validate(cache.settings["targets"]).k if stored else 0
+    return SEQUENCE_BYTES_PER_POINT + columns + neighbours
 
 
 def stage_costs(jobs: Iterable[Job], gpus: int, cores: int) -> list[StageCost]:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from tpcfm.errors import ConfigError
+from tpcfm.plan.work import Estimate
 
 GIGA, TERA = 1e9, 1e12
+CPU_SHARES = {"dense": 0.4, "sparse": 0.2}
+"""Shares of the peak on a CPU core."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Assumptions:
     """What the plan counts on. None of it was measured on a GPU; each may be given on the command line.
 
     Attributes:
-        utilisation: share of the peak over a whole training; None estimates FM4NPP from operations and memory traffic.
-        products: share of the peak that large matrix products reach.
+        utilisation: share of the peak over a whole training, in place of all shares and of the memory traffic.
+        products: share of the peak that large matrix products reach, where memory traffic is counted beside them.
         traffic: share of the bandwidth that everything else reaches.
         dense: share of the peak of transformers and adapters, where traffic is not counted.
         sparse: the same of graph networks and sparse convolutions.
@@ -93,8 +96,20 @@ class Assumptions:
         if self.utilisation is not None:
             return [f"{self.utilisation:.1%} of the peak everywhere (given); {self.startup:g} s of start per job"]
         return [
-            f"FM4NPP: matrix products at {self.products:.0%} of the peak, then element-wise operations at {self.traffic:.0%} of the bandwidth, "
-            "unfused (no kernels of mamba_ssm)",
+            f"backbones whose traffic is known: matrix products at {self.products:.0%} of the peak, then element-wise operations at "
+            f"{self.traffic:.0%} of the bandwidth, unfused (no kernels of mamba_ssm)",
             f"other networks: {rest} of the peak; {self.startup:g} s of start per job",
             "assumptions, not measured on a GPU: give --utilisation from a first run",
         ]
+
+
+def seconds(estimate: Estimate, device: Device, assumed: Assumptions) -> float:
+    """Return the time that work takes on one device."""
+    total = 0.0
+    for work in estimate.work:
+        share = assumed.utilisation
+        if share is None:
+            share = getattr(assumed, work.kind) if device.gpu else CPU_SHARES.get(work.kind, assumed.products)
+            total += work.moved / (device.bandwidth * assumed.traffic)
+        total += work.flops / (device.peak(work.precision) * share) + work.loaded / device.link + work.seconds
+    return total

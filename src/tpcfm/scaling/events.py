@@ -1,53 +1,84 @@
 """How many events and points a dataset holds: counted if it is ingested, else from the configuration and the public releases."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tpcfm.errors import DataError
+from tpcfm.events.splits import SPLITS, published_split
 from tpcfm.files import read_json
-from tpcfm.plan.table import Dataset
+from tpcfm.plan.table import Dataset, Part
 from tpcfm.workspace import Workspace
 
-POINTS_PER_EVENT = {"tpcpp": 880.0, "pilarnet": 4300.0}
-"""Before cuts: 861 (labelled events of TPCpp-10M) to 900; 5.2e9 points of 1,210,080 events (PILArNet-M)."""
-RAW_BYTES_PER_POINT = {"tpcpp": 13.0, "pilarnet": 30.0}
-EVENT_BYTES_PER_POINT = {"tpcpp": 15.0, "pilarnet": 6.0}
-TPCPP_EVENTS = {"unlabeled": 100_000, "train": 10_000, "validation": 13_000, "test": 7_000}
+RAW_BYTES_PER_POINT, EVENT_BYTES_PER_POINT = 20.0, 12.0
+POINTS_PER_EVENT = 2000.0
+"""Where the detector file says nothing (``published``: ``points_per_event raw_bytes_per_point event_bytes_per_point``)."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """Events and points of a dataset, and whether they were counted."""
+    """Events of each split and points of a dataset, bytes of a point, and whether events and points were counted."""
 
-    events: float
-    points_per_event: float
+    splits: Mapping[str, float]
+    per_event: float
     counted: bool
+    raw_bytes: float
+    event_bytes: float
+
+    @property
+    def events(self) -> float:
+        """All events."""
+        return sum(self.splits.values())
 
     @property
     def points(self) -> float:
         """All points, before cuts."""
-        return self.events * self.points_per_event
+        return self.events * self.per_event
 
 
-def amount(dataset: Dataset, results: Path) -> Amount:
+def amount(dataset: Dataset, workspace: Workspace) -> Amount:
     """Return what a dataset holds or will hold."""
-    manifest = Workspace(results).events(dataset.id) / "manifest.json"
+    known = dataset.load_detector().published
+    raw = float(known.get("raw_bytes_per_point", RAW_BYTES_PER_POINT))
+    sizes = (raw, float(known.get("event_bytes_per_point", EVENT_BYTES_PER_POINT)))
+    manifest = workspace.event_manifest(dataset.id)
     if manifest.exists():
         found = read_json(manifest)
-        return Amount(float(found["events"]), found["points"] / max(found["events"], 1), True)
-    per_event = POINTS_PER_EVENT[dataset.layout]
-    simulate = dataset.source["simulate"]
-    if simulate:
-        return Amount(float(simulate["files"] * simulate["events_per_file"]), per_event, False)
-    return Amount(sum(_of_part(dataset, part.raw, part.member) for part in dataset.parts.values()), per_event, False)
+        return Amount(found["splits"], found["points"] / max(found["events"], 1), True, *sizes)
+    per_event = float(known.get("points_per_event", POINTS_PER_EVENT))
+    named = known.get("events_per_file", {})
+    parts = {part.name: _events(dataset, part, named, raw * per_event) for part in dataset.parts.values()}
+    return Amount(_splits(dataset, parts), per_event, False, *sizes)
 
 
-def _of_part(dataset: Dataset, raw: str, member: str) -> float:
-    """Return the events of one file: from the name in a public release, else from its size."""
-    if member and dataset.layout == "tpcpp":
-        return next((float(n) for folder, n in TPCPP_EVENTS.items() if folder in member), float(TPCPP_EVENTS["train"]))
-    named = re.search(r"_(\d+)_v\d+\.h5$", member)
-    if named:
-        return float(named.group(1))
-    size = Path(raw).stat().st_size if Path(raw).exists() else 0
-    return size / (RAW_BYTES_PER_POINT[dataset.layout] * POINTS_PER_EVENT[dataset.layout])
+def _events(dataset: Dataset, part: Part, named: Mapping[str, float], bytes_per_event: float) -> float:
+    """Events of a file: as configured, as its name or its folder in the release says, else by its size."""
+    if part.origin == "simulate":
+        return float(dataset.source["simulate"]["events_per_file"])
+    if count := re.search(r"_(\d+)_v\d+\.h5$", part.member):  # a file name that says how many events it holds
+        return float(count.group(1))
+    if folders := [count for folder, count in named.items() if folder in part.member]:
+        return float(folders[0])
+    return (Path(part.raw).stat().st_size if Path(part.raw).exists() else 0) / bytes_per_event
+
+
+def _splits(dataset: Dataset, parts: Mapping[str, float]) -> dict[str, float]:
+    found = dict.fromkeys(SPLITS, 0.0)
+    split = dataset.source["split"]
+    for name, events in parts.items():
+        if split["by"] == "hash":
+            shares = {"validation": split["validation"], "test": split["test"]}
+            shares["train"] = 1 - sum(shares.values())
+        else:
+            shares = {_published(dataset.parts[name].raw): 1.0}
+        for key, share in shares.items():
+            found[key] += share * events
+    return found
+
+
+def _published(path: str) -> str:
+    try:
+        return published_split(path)
+    except DataError:  # said by the ingest
+        return "train"

@@ -18,17 +18,18 @@ AXES = {
     "scaling_compute": ("flops", "training FLOPs"),
 }
 FIT_COLUMNS = [
-    *("study", "group", "x_label", "a", "b", "b_low", "b_high", "c", "c_low", "c_high"),
+    *("system", "study", "group", "x_label", "a", "b", "b_low", "b_high", "c", "c_low", "c_high"),
     *("points", "runs", "saturation", "illustrative", "residual"),
 ]
-COORDINATE_COLUMNS = ["parameterization", "width", "step", "part", "activation", "update"]
-CURVE_COLUMNS = ["study", "group", "x", "y", "low", "high"]
+COORDINATE_COLUMNS = ["system", "parameterization", "width", "step", "part", "activation", "update"]
+CURVE_COLUMNS = ["system", "study", "group", "x", "y", "low", "high"]
 
 
 def scaling_points(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per run of the scaling studies: ``study group point run seed x y`` (y: validation error)."""
+    """Return one row per run of the scaling studies: ``system study group point run seed x y`` (y: validation error)."""
     rows = []
-    for (study, axis, point, run), values in metrics.groupby(["study", "axis", "point", "run"], sort=False):
+    keys = ["system", "study", "axis", "point", "run"]
+    for (system, study, axis, point, run), values in metrics.groupby(keys, sort=False):
         if study not in AXES:
             continue
         by_name = values.drop_duplicates("metric").set_index("metric")["value"]
@@ -37,37 +38,43 @@ def scaling_points(metrics: pd.DataFrame) -> pd.DataFrame:
         source, _ = AXES[str(study)]
         x = float(by_name[source]) if source else float(str(point))
         group = str(axis).partition("/")[2]
-        rows.append((study, group, point, run, int(values["seed"].iloc[0]), x, float(by_name["validation_loss"])))
-    return pd.DataFrame(rows, columns=["study", "group", "point", "run", "seed", "x", "y"])
+        seed, y = int(values["seed"].iloc[0]), float(by_name["validation_loss"])
+        rows.append((system, study, group, point, run, seed, x, y))
+    return pd.DataFrame(rows, columns=["system", "study", "group", "point", "run", "seed", "x", "y"])
 
 
 def fit_studies(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Fit a law to each study and group; return the table of laws and their curves with 95 % bands."""
+    """Fit a law to each study and group of a system; return the table of laws and their curves with 95 % bands."""
     fits, curves = [], []
-    for (study, group), rows in points.groupby(["study", "group"], sort=False):
+    for (system, study, group), rows in points.groupby(["system", "study", "group"], sort=False):
         if rows["x"].nunique() < 2:
             continue
         law = fit_power_law(rows["x"].to_numpy(), rows["y"].to_numpy())
         label = AXES[str(study)][1]
-        values = [study, group, label, law.a, law.b, law.b_low, law.b_high, law.c, law.c_low, law.c_high]
+        values = [system, study, group, label, law.a, law.b, law.b_low, law.b_high, law.c, law.c_low, law.c_high]
         fits.append([*values, law.points, len(rows), law.saturation, law.illustrative, law.residual])
         grid = np.geomspace(rows["x"].min(), rows["x"].max(), 40)
         low, high = law.band(grid)
-        curves += [[study, group, *r] for r in zip(grid, law(grid), low, high, strict=True)]
+        curves += [[system, study, group, *r] for r in zip(grid, law(grid), low, high, strict=True)]
     return pd.DataFrame(fits, columns=FIT_COLUMNS), pd.DataFrame(curves, columns=CURVE_COLUMNS)
 
 
 def compute_front(points: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs that no other run beats with equal or less compute (rows of ``scaling_compute`` points)."""
-    rows = points[points["study"] == "scaling_compute"].drop_duplicates("run").sort_values("x")
-    return rows[rows["y"] < rows["y"].cummin().shift(fill_value=np.inf)]
+    """Return the runs that no other run of the system beats with equal or less compute (rows of ``scaling_compute`` points)."""
+    rows = points[points["study"] == "scaling_compute"].drop_duplicates(["system", "run"]).sort_values("x")
+    best = rows.groupby("system")["y"].transform(lambda y: y.cummin().shift(fill_value=np.inf))
+    return rows[rows["y"] < best]
 
 
 def coordinate_sizes(plan: Plan) -> pd.DataFrame:
-    """Return the sizes that the coordinate checks of a plan wrote: ``parameterization width step part activation update``."""
+    """Return the sizes that the coordinate checks of a plan wrote: ``system parameterization width step part activation update``."""
     workspace = Workspace(Path(plan.config["results"]))
-    runs = plan.studies["coordinate_check"].runs if "coordinate_check" in plan.studies else []
-    frames = [pd.read_parquet(workspace.run(run) / "sizes.parquet") for run in runs]
+    frames = [
+        pd.read_parquet(workspace.run(run) / "sizes.parquet").assign(system=study.system)
+        for study in plan.studies.values()
+        if study.name == "coordinate_check"
+        for run in study.runs
+    ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COORDINATE_COLUMNS)
 
 

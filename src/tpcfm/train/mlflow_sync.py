@@ -230,7 +230,9 @@ def figure_studies(figure: str, studies: Mapping[str, str]) -> list[str]:
     """Return the studies (name to experiment) that a report figure shows: named alike, else by the figure's first
     word."""
     plain = figure.replace("-", "_")
-    alike = [name for name in studies if name.startswith(plain) or plain.startswith(name)]
+    alike = [
+        key for key in studies if (name := key.partition(".")[2] or key).startswith(plain) or plain.startswith(name)
+    ]
     return alike or [name for name, experiment in studies.items() if experiment == FIGURES.get(plain.split("_")[0])]
 
 
@@ -278,7 +280,7 @@ def _tags(record: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]
         "config_hash": short_hash(entry) if entry else record.get("config_hash"),
         "data_fingerprint": record.get("data"),
         "slurm_job": (record.get("slurm") or {}).get("SLURM_JOB_ID"),
-        **{key: entry.get(key) for key in ("family", "task", "stage", "recipe")},
+        **{key: entry.get(key) for key in ("system", "family", "task", "stage", "recipe")},
     }
     return {name: str(value) for name, value in tags.items() if value is not None}
 

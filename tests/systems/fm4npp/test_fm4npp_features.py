@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from fm4npp_toys import toy_cache
-from tpcfm.config.load import load, validate
 from tpcfm.config.text import merge, read_yaml
 from tpcfm.errors import ConfigError, MachineError
 from tpcfm.files import read_json
@@ -17,7 +16,6 @@ from tpcfm.models.fm4npp import parameters
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.plan.run import Run
-from tpcfm.plan.table import make_plan
 from tpcfm.prepare.groups.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
@@ -25,6 +23,7 @@ from tpcfm.systems.fm4npp import classify_points
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache
 from tpcfm.systems.fm4npp.support import new_backbone
+from tpcfm.systems.registry import load, make_plan, validate
 from tpcfm.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[3]

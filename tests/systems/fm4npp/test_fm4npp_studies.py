@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tpcfm.config.load import validate
 from tpcfm.errors import ConfigError
-from tpcfm.plan.table import Plan, make_plan
+from tpcfm.plan.table import Plan
+from tpcfm.systems.registry import make_plan, validate
 
 ROOT = Path(__file__).resolve().parents[3]
 

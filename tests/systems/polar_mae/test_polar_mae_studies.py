@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tpcfm.config.load import validate
 from tpcfm.config.text import read_yaml
 from tpcfm.errors import ConfigError
-from tpcfm.plan.table import Plan, make_plan
+from tpcfm.plan.table import Plan
+from tpcfm.systems.registry import make_plan, validate
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -17,7 +17,7 @@ PUBLISHED_TRACK_ADAPTER = {
 }
 PUBLISHED_PID_ADAPTER = {256: 399_249, 1536: 736_529}
 PUBLISHED_NOISE_ADAPTER = {256: 398_478, 1536: 735_758}
-CLASSES = {"pid": 5, "noise": 2}
+OUTPUTS = {"track": 0, "pid": 5, "noise": 2}
 
 
 def mixer(config: Fm4nppModel) -> int:
@@ -72,7 +72,7 @@ def adapter(config: AdapterConfig, layers: int = 12) -> int:
     """Return the trainable parameters of an adapter that reads ``layers`` backbone layers."""
     w = config.width
     total = adapter_input(config, layers) + w  # the norm before the head
-    if config.task == "tracks":
+    if config.instances:
         points = 2 * w + _feed_forward(w)
         queries = 2 * config.queries * w
         decoder = config.decoder_layers * (2 * _attention(w) + _feed_forward(w) + 3 * 2 * w)
@@ -82,11 +82,11 @@ def adapter(config: AdapterConfig, layers: int = 12) -> int:
     total += config.attention_layers * (_attention(w) + 2 * w)
     if config.feed_forward:
         total += config.attention_layers * (_feed_forward(w) + 2 * w)
-    return total + sum(2 * w + w * w + w + w * c + c for c in (CLASSES[name] for name in config.tasks))
+    return total + sum(2 * w + w * w + w + w * c + c for c in config.outputs.values())
 
 
 def parameter_table() -> list[dict[str, Any]]:
-    """Return rows ``part``, ``ours``, ``published`` for m1 to m6 with both mixers, and for the adapters.
+    """Return rows ``part``, ``ours``, ``published`` (None where nothing is published).
 
     The published counts of the backbone are printed with two digits (Table 1); twelve Mamba-1 blocks reproduce them at all
     six widths, Mamba-2 blocks of the released size have 7 % fewer numbers.
@@ -105,7 +105,7 @@ def parameter_table() -> list[dict[str, Any]]:
                     _row(f"backbone {name}, {kind}, checkpoint with embedding", ours, PUBLISHED_CHECKPOINT[width])
                 )
     for width in WIDTHS.values():
-        rows.append(_row(f"track adapter, width {width}", _adapter("tracks", width), PUBLISHED_TRACK_ADAPTER[width]))
+        rows.append(_row(f"track adapter, width {width}", _adapter("track", width), PUBLISHED_TRACK_ADAPTER[width]))
     published = {"pid": PUBLISHED_PID_ADAPTER, "noise": PUBLISHED_NOISE_ADAPTER}
     for task, counts in published.items():
         for width, count in counts.items():
@@ -116,7 +116,12 @@ def parameter_table() -> list[dict[str, Any]]:
 
 
 def _adapter(task: str, width: int) -> int:
-    config = {"task": task, "n_labels": 1, "model": {"width": width}, "train": {"steps": 1, "batch_size": 1}}
+    config = {
+        "outputs": {task: OUTPUTS[task]},
+        "n_labels": 1,
+        "model": {"width": width},
+        "train": {"steps": 1, "batch_size": 1},
+    }
     return adapter(AdapterConfig.model_validate(config))
 
 

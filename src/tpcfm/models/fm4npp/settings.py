@@ -51,7 +51,9 @@ class Fm4nppModel(Block):
 class AdapterConfig(Block):
     """One downstream run on a frozen backbone, or on raw points (`start: none`, adapter only)."""
 
-    task: Literal["tracks", "pid", "noise", "pid_noise"] = Field(description="pid_noise trains two heads on one trunk")
+    outputs: dict[str, int] = Field(
+        min_length=1, description="label columns and their number of classes, 0 for instances; several share one trunk"
+    )
     start: Literal["pretrained", "imported", "random", "none"] = Field(
         "pretrained", description="imported: the backbone is what its model directory says, whatever `model` is"
     )
@@ -59,20 +61,18 @@ class AdapterConfig(Block):
         "nerf", description="points to features for `start: none`: frozen, or trained"
     )
     mix_embedding: bool = Field(
-        False,
-        exclude_if=lambda on: not on,  # so that runs without it keep their ids
-        description="the point embedding takes part in the learned mix, before the layers of the backbone",
+        False, description="the point embedding takes part in the learned mix, before the layers of the backbone"
     )
     n_labels: int = Field(gt=0, description="labelled training events")
     width: int = Field(256, gt=0, description="adapter width")
-    queries: int = Field(150, gt=0)
+    queries: int = Field(150, gt=0, description="objects that can be found in an event")
     decoder_layers: int = Field(2, gt=0)
     attention_layers: int = Field(1, ge=0, description="self-attention layers of the classification head")
     feed_forward: bool = Field(False, description="a feed-forward block after each of these layers (depth sweep)")
     heads: int = Field(4, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     weights: dict[str, float] = Field(
-        default_factory=lambda: {"pid": 0.5, "noise": 2.5}, description="loss weights of the joint task (pid_noise)"
+        default_factory=dict, description="loss weights of several labels; 1 if not named"
     )
     validation_events: int = Field(
         1000, gt=0, description="events of the fixed validation set, evenly spaced in its split"
@@ -88,13 +88,22 @@ class AdapterConfig(Block):
 
     @property
     def tasks(self) -> list[str]:
-        """Names of the labels that are predicted."""
-        return self.task.split("_")
+        """Label columns that are predicted."""
+        return list(self.outputs)
+
+    @property
+    def instances(self) -> bool:
+        """Whether objects are found, in place of classes given to points."""
+        return 0 in self.outputs.values()
 
     @model_validator(mode="after")
     def _fits(self) -> "AdapterConfig":
-        if set(self.weights) != {"pid", "noise"} or min(self.weights.values()) <= 0:
-            raise ValueError(f"weights ({self.weights}) must name pid and noise, each above 0")
+        if self.instances and len(self.outputs) > 1:
+            raise ValueError(f"outputs ({self.outputs}): instances are found one label at a time")
+        if unknown := set(self.weights) - set(self.outputs):
+            raise ValueError(f"weights: {sorted(unknown)} are not among the outputs ({', '.join(self.outputs)})")
+        if any(weight <= 0 for weight in self.weights.values()):
+            raise ValueError(f"weights ({self.weights}) must be above 0")
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
         return self

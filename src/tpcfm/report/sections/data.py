@@ -120,7 +120,8 @@ def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
         path = workspace.cache(name) / "manifest.json"
         if cache.kind != "groups" or not path.exists():
             continue
-        statistics = read_json(path)["statistics"]
+        manifest = read_json(path)
+        statistics = manifest["statistics"]
         figure, (left, right) = sheet.axes(2, width=3.1, height=2.5)
         sizes = np.array(statistics["group_size"]["histogram"])
         left.stairs(
@@ -141,7 +142,7 @@ def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
         caption = (
             f"C-NMS groups: {tokens['mean']:.0f} per event, {statistics['group_size']['mean']:.1f} points each before the cap. "
             f"Of all points {100 * statistics['missed_share']:.1f} % lie in no group, {100 * statistics['capped_share']:.1f} % are "
-            f"lost to the cap of {cache.settings['max_points']}, {100 * statistics['duplicated_share']:.1f} % lie in several groups."
+            f"lost to the cap of {manifest['settings']['max_points']}, {100 * statistics['duplicated_share']:.1f} % lie in several groups."
         )
         items.append(sheet.finish(figure, f"groups-{name}", "Tokens of PoLAr-MAE", caption))
     return items

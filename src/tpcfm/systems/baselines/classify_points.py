@@ -49,7 +49,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         DataError: the cache is missing or damaged, or holds too few labelled events.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
-    block = PointBaselineConfig.model_validate(run.config)
+    block = run.block(PointBaselineConfig)
     torch.manual_seed(block.seed)
     model, collate = make_model(block)
     task = BaselineTask(run, workspace, device, block, task=block.task, collate=collate)

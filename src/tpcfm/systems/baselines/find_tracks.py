@@ -122,7 +122,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         DataError: the cache is missing or damaged, or holds too few labelled events.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
-    block = TrackBaselineConfig.model_validate(run.config)
+    block = run.block(TrackBaselineConfig)
     task = TrackTask(run, workspace, device, block)
     system = task.system
     result = task.learn(max_seconds)

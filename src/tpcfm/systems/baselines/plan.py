@@ -1,28 +1,39 @@
-"""Runs of the comparison systems of FM4NPP, on the same events, label subsets and seeds as the adapters."""
+"""Runs of the comparison systems, on the same events, label subsets and seeds as the heads of the system they stand beside."""
 
-from tpcfm.plan.table import Planner
-from tpcfm.systems.baselines.plan_tracks import plan_track_baselines
+from typing import Any
+
+from tpcfm.config.training import LabelledTraining
+from tpcfm.plan.planner import Planner
 from tpcfm.systems.baselines.settings import BaselinesStudy, PointBaselineConfig, PointBaselines
+from tpcfm.systems.baselines.track_settings import TrackBaselineConfig, TrackBaselines
+from tpcfm.systems.polar_mae.settings import SparseUNetConfig
 
 
-def plan_baselines(planner: Planner, study: BaselinesStudy, dataset: str, cache: str) -> None:
-    """Add the comparison systems to the plan."""
-    if study.point:
-        plan_point_baselines(planner, study.point, dataset, cache)
-    if study.tracks:
-        plan_track_baselines(planner, study.tracks, dataset, cache)
+def plan_baselines(
+    planner: Planner, key: str, study: BaselinesStudy, on: str, validation_events: int, events: dict[str, str]
+) -> None:
+    """Add the comparison systems of sequences to the plan.
+
+    Args:
+        key: system they stand beside.
+        on: dataset of the configuration.
+        validation_events: events of the fixed validation set.
+        events: fields ``dataset`` and ``cache`` of the runs.
+    """
+    if study.classes:
+        _classes(planner, key, study.classes, on, validation_events, events)
+    if study.instances:
+        _instances(planner, key, study.instances, on, validation_events, events)
 
 
-def plan_point_baselines(planner: Planner, study: PointBaselines, dataset: str, cache: str) -> None:
-    """Add particle identification and noise tagging to the plan."""
-    assert planner.config.fm4npp is not None
-    validation_events = planner.config.fm4npp.validation_events
-    for task in ("pid", "noise"):
-        labelled = getattr(study, task)
-        if labelled is None:
-            continue
-        models = study.noise_models if task == "noise" and study.noise_models is not None else study.models
-        for model in models:
+def _classes(
+    planner: Planner, key: str, study: PointBaselines, on: str, validation_events: int, events: dict[str, str]
+) -> None:
+    for label, labelled in study.tasks.items():
+        where = f"systems.{key}.baselines.classes.tasks"
+        planner.label(where, on, label, "classes")
+        classes = planner.outputs(where, on, label)[label]
+        for model in study.only.get(label, study.models):
             for n_labels in labelled.labels:
                 for seed in labelled.seeds:
                     train = labelled.budget(n_labels)
@@ -30,24 +41,99 @@ def plan_point_baselines(planner: Planner, study: PointBaselines, dataset: str, 
                         train = train.model_copy(update={"learning_rate": study.learning_rates[model]})
                     block = PointBaselineConfig(
                         model=model,
-                        task=task,
+                        label=label,
+                        classes=classes,
                         n_labels=n_labels,
                         graph=None if model == "voxel_unet" else study.graph,
                         voxel=study.voxel if model == "voxel_unet" else None,
                         validation_events=validation_events,
-                        train=train,
+                        train=train.model_dump(),
                         seed=seed,
                     )
                     run = planner.run(
-                        slug=f"{task}-{model}-{n_labels}-s{seed}",
+                        system=key,
+                        block=block,
+                        slug=f"{label}-{model}-{n_labels}-s{seed}",
                         stage="baseline",
-                        family="fm4npp",
                         recipe="baselines.classify_points",
-                        task=task,
-                        config=block.model_dump(mode="json"),
-                        dataset=dataset,
-                        cache=cache,
+                        task=label,
                         n_labels=n_labels,
                         seed=seed,
+                        **events,
                     )
-                    planner.study(f"baselines_{task}", "baselines", run, "model", model)
+                    planner.study(key, f"baselines_{label}", "baselines", run, "model", model)
+
+
+def _instances(
+    planner: Planner, key: str, study: TrackBaselines, on: str, validation_events: int, events: dict[str, str]
+) -> None:
+    """Add track finders; the Kalman filter learns nothing, so it is one run for all label counts."""
+    for label, training in study.tasks.items():
+        planner.label(f"systems.{key}.baselines.instances.tasks", on, label, "instances")
+        for model in study.models:
+            learns = model != "kalman"
+            for n_labels in training.labels if learns else [0]:
+                for seed in training.seeds if learns else [0]:
+                    train = training.budget(n_labels) if n_labels else training.train
+                    if model in study.learning_rates:
+                        train = train.model_copy(update={"learning_rate": study.learning_rates[model]})
+                    block = TrackBaselineConfig.model_validate(
+                        {
+                            "model": model,
+                            "label": label,
+                            "n_labels": n_labels,
+                            model: getattr(study, model),
+                            "validation_events": validation_events,
+                            "tuning_events": study.tuning_events,
+                            "train": train.model_dump(),
+                            "seed": seed,
+                        }
+                    )
+                    run = planner.run(
+                        system=key,
+                        block=block,
+                        slug=f"{label}-{model}-{n_labels}-s{seed}" if n_labels else f"{label}-{model}",
+                        stage="baseline",
+                        recipe="baselines.find_tracks",
+                        task=label,
+                        n_labels=n_labels,
+                        seed=seed,
+                        **events,
+                    )
+                    planner.study(key, f"baselines_{label}", "baselines", run, "model", model)
+
+
+def plan_sparse_unet(
+    planner: Planner,
+    key: str,
+    filters: int,
+    depth: int,
+    training: LabelledTraining,
+    outputs: dict[str, int],
+    events: dict[str, Any],
+) -> None:
+    """Add the sparse U-Net on the events of a system of tokens, for one label with classes."""
+    ((label, classes),) = outputs.items()
+    for n_labels in training.labels:
+        for seed in training.seeds:
+            block = SparseUNetConfig(
+                label=label,
+                classes=classes,
+                n_labels=n_labels,
+                filters=filters,
+                depth=depth,
+                train=training.budget(n_labels).model_dump(),
+                seed=seed,
+            )  # type: ignore[arg-type]
+            run = planner.run(
+                system=key,
+                block=block,
+                slug=f"{label}-sparse_unet-{n_labels}-s{seed}",
+                stage="baseline",
+                recipe="baselines.sparse_unet",
+                task=label,
+                n_labels=n_labels,
+                seed=seed,
+                **events,
+            )
+            planner.study(key, f"baselines_{label}", "baselines", run, "model", "sparse_unet")

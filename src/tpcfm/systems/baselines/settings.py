@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
-from tpcfm.config.training import LabelledTraining, TrainConfig
+from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselines
 
@@ -13,10 +13,11 @@ PointModel = Literal["sage", "graph_conv", "gcn", "gat", "voxel_unet"]
 
 
 class PointBaselineConfig(Block):
-    """One comparison run of particle identification or noise tagging; only the block of its network is filled."""
+    """One comparison run of point classification; only the block of its network is filled."""
 
     model: PointModel
-    task: Literal["pid", "noise"]
+    label: str = Field(description="label column with classes")
+    classes: int = Field(gt=1, description="of the label")
     n_labels: int = Field(gt=0, description="labelled training events")
     graph: GraphNetConfig | None = None
     voxel: VoxelUNetConfig | None = None
@@ -39,18 +40,25 @@ class PointBaselines(Block):
     """Which networks classify points, at which label counts; data, subsets and selection are those of the adapters."""
 
     models: list[PointModel] = Field(default=["sage", "graph_conv", "gcn", "gat", "voxel_unet"], min_length=1)
-    noise_models: list[PointModel] | None = Field(None, description="for noise, in place of `models`")
+    only: dict[str, list[PointModel]] = Field(
+        default_factory=dict, description="models of a task, in place of `models`"
+    )
     graph: GraphNetConfig = GraphNetConfig()
     voxel: VoxelUNetConfig = VoxelUNetConfig()
     learning_rates: dict[PointModel, float] = Field(
         default_factory=dict, description="peak learning rate of a model, in place of the one in `train`"
     )
-    pid: LabelledTraining | None = None
-    noise: LabelledTraining | None = None
+    tasks: Tasks = Field(min_length=1, description="label columns with classes")
+
+    @model_validator(mode="after")
+    def _only_names_tasks(self) -> "PointBaselines":
+        if unknown := [task for task in self.only if task not in self.tasks]:
+            raise ValueError(f"only: {unknown} are not in tasks ({', '.join(self.tasks)})")
+        return self
 
 
 class BaselinesStudy(Block):
-    """Comparison systems on the labelled collider events."""
+    """Comparison systems on the labelled events of a system."""
 
-    point: PointBaselines | None = None
-    tracks: TrackBaselines | None = None
+    classes: PointBaselines | None = None
+    instances: TrackBaselines | None = None

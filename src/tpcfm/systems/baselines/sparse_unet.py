@@ -56,7 +56,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         ConfigError: more labels than training events.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
-    block = SparseUNetConfig.model_validate(run.config)
+    block = run.block(SparseUNetConfig)
     store = PreparedStore(workspace.cache(run.cache))
     rows = labelled_rows(store, block.n_labels, block.seed)
     torch.manual_seed(block.seed)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
-from tpcfm.config.training import LabelledTraining, TrainConfig
+from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig, KalmanConfig
 
 TrackModel = Literal["eggnet", "exatrkx", "hept", "kalman"]
@@ -16,6 +16,7 @@ class TrackBaselineConfig(Block):
     """One comparison run of track finding; only the block of its model is filled."""
 
     model: TrackModel
+    label: str = Field("track", description="label column with instances")
     n_labels: int = Field(ge=0, description="labelled training events; 0 for the Kalman filter, which has no weights")
     eggnet: EggNetConfig | None = None
     exatrkx: ExaTrkxConfig | None = None
@@ -50,4 +51,4 @@ class TrackBaselines(Block):
     learning_rates: dict[TrackModel, float] = Field(
         default_factory=dict, description="peak learning rate of a model, in place of the one in `train`"
     )
-    training: LabelledTraining
+    tasks: Tasks = Field(min_length=1, description="label columns with instances")

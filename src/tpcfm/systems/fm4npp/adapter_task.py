@@ -31,7 +31,7 @@ class AdapterTask(ColliderTask):
     """
 
     def __init__(self, run: Run, workspace: Workspace, device: str | None) -> None:
-        self.block = block = AdapterConfig.model_validate(run.config)
+        self.block = block = run.block(AdapterConfig)
         super().__init__(run, workspace, device, block, block.tasks)
         self.features = self._features()
         self.inputs = "features" if self.features is None else "branches"

@@ -49,7 +49,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         DataError: the cache is missing or damaged.
     """
     started = time.perf_counter()
-    block = CoordinateCheck.model_validate(run.config)
+    block = run.block(CoordinateCheck)
     store = PreparedStore(workspace.cache(run.cache))
     targets = block.targets
     k = targets.k if targets.objective == "next_neighbours" else 0

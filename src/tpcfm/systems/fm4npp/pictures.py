@@ -16,12 +16,12 @@ from tpcfm.evaluate.serialized_path import box_distributions, event_paths
 from tpcfm.evaluate.track_pairs import COLUMNS, contrasting_pairs
 from tpcfm.files import atomic
 from tpcfm.inference.predict import LABELS, adapter_labels, load_adapter
-from tpcfm.plan.pictures import TASKS, Fm4nppPictures
 from tpcfm.prepare.groups.batches import Batch
 from tpcfm.prepare.sequences.serialization import BinEdges
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.backbone_features import around_linear_map, equal_mix, event_batch
+from tpcfm.systems.fm4npp.choice import TASKS, Fm4nppPictures
 from tpcfm.systems.fm4npp.support import load_backbone, new_backbone
 from tpcfm.tasks.support import events_of, spread
 from tpcfm.workspace import Workspace

@@ -1,24 +1,22 @@
 """Runs of the FM4NPP studies beside scaling: coordinate check, learning-rate transfer, depth of adapters, joint adapter."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tpcfm.models.fm4npp.settings import Fm4nppModel
+from tpcfm.systems.fm4npp.room import Room
 from tpcfm.systems.fm4npp.study_settings import CoordinateCheck
-
-if TYPE_CHECKING:
-    from tpcfm.systems.fm4npp.plan import Room
 
 LINEAR = "linear layer"  # stands in the place of the backbone and is trained with the head
 
 
-def plan_mup_study(room: "Room") -> None:
+def plan_mup_study(room: Room) -> None:
     """Add coordinate checks and the learning-rate sweep; the runs of the sweep are ordinary pretraining runs."""
     study = room.system.mup_study
     if study is None:
         return
     if study.coordinates:
         for kind in study.parameterizations:
-            room.planner.study("coordinate_check", "scaling", _coordinate_check(room, kind), "parameterization", kind)
+            room.study("coordinate_check", "scaling", _coordinate_check(room, kind), "parameterization", kind)
     if study.transfer:
         grid = study.transfer
         for kind in study.parameterizations:
@@ -28,46 +26,49 @@ def plan_mup_study(room: "Room") -> None:
                         run = room.pretrain(
                             size, seed=seed, learning_rate=rate, steps=grid.steps, parameterization=kind
                         )
-                        room.planner.study("lr_transfer", "scaling", run, f"learning_rate/{kind}/{size}", f"{rate:g}")
+                        room.study("lr_transfer", "scaling", run, f"learning_rate/{kind}/{size}", f"{rate:g}")
 
 
-def _coordinate_check(room: "Room", parameterization: str) -> str:
+def _coordinate_check(room: Room, parameterization: str) -> str:
     study, system = room.system.mup_study, room.system
     assert study is not None
     assert study.coordinates is not None
     settings = study.coordinates.model_dump()
     changed = {"depth": settings.pop("depth") or system.model.depth, "parameterization": parameterization}
     model = Fm4nppModel.model_validate({**system.model.model_dump(), **changed})
-    block = CoordinateCheck(model=model, targets=system.targets, **settings)
-    return room.planner.run(
-        slug=f"coordinates-{parameterization}",
+    return room.run(
+        CoordinateCheck(model=model, targets=system.targets, **settings),
+        f"coordinates-{parameterization}",
         stage="probe",
-        family="fm4npp",
         recipe="fm4npp.coordinate_check",
         task="coordinates",
-        config=block.model_dump(mode="json"),
-        dataset=room.unlabelled,
-        cache=room.cache(room.unlabelled),
+        **room.events(room.unlabelled),
     )
 
 
-def plan_adapter_studies(room: "Room", backbones: dict[str, str]) -> None:
-    """Add the depth sweep and the joint adapter with its separate counterparts. All follow the budget of ``pid``."""
+def plan_adapter_studies(room: Room, backbones: dict[str, str]) -> None:
+    """Add the depth sweep and the joint adapter with its separate counterparts."""
     _depth(room, backbones)
     _joint(room, backbones)
 
 
 def _trunk(
-    room: "Room", task: str, size: str, n_labels: int, seed: int, layers: int, pretrained: str | None, **more: Any
+    room: Room,
+    tasks: list[str],
+    size: str,
+    n_labels: int,
+    seed: int,
+    layers: int,
+    pretrained: str | None,
+    budget: str = "",
+    **more: Any,
 ) -> str:
     """Add a classifier of some attention and feed-forward blocks, on the backbone or on a linear layer in its place."""
-    budget = room.system.adapters.pid
-    assert budget is not None
     start = "none" if pretrained is None else "pretrained"
     return room.adapter(
-        task,
+        tasks,
         size,
-        budget,
+        room.system.tasks[budget or tasks[0]],
         n_labels,
         seed,
         start,
@@ -80,24 +81,28 @@ def _trunk(
     )
 
 
-def _depth(room: "Room", backbones: dict[str, str]) -> None:
+def _depth(room: Room, backbones: dict[str, str]) -> None:
     study = room.system.adapters.depth
-    for depth in sorted(set(study.depths)) if study else []:
-        assert study is not None
+    if study is None:
+        return
+    room.class_label("adapters.depth.task", study.task)
+    for depth in sorted(set(study.depths)):
         for seed in study.seeds:
             for name, pretrained in (("pretrained", backbones[study.size]), (LINEAR, None)):
-                run = _trunk(room, "pid", study.size, study.n_labels, seed, depth, pretrained)
-                room.planner.study("adapter_depth", "ablations", run, f"depth/{name}", depth)
+                run = _trunk(room, [study.task], study.size, study.n_labels, seed, depth, pretrained)
+                room.study("adapter_depth", "ablations", run, f"depth/{name}", depth)
 
 
-def _joint(room: "Room", backbones: dict[str, str]) -> None:
+def _joint(room: Room, backbones: dict[str, str]) -> None:
     study = room.system.adapters.joint
-    for seed in study.seeds if study else []:
-        assert study is not None
-        pretrained = backbones[study.size]
-        weights = {"pid": study.pid_weight, "noise": study.noise_weight}
-        joint = _trunk(room, "pid_noise", study.size, study.n_labels, seed, study.layers, pretrained, weights=weights)
-        room.planner.study("adapter_joint", "ablations", joint, "heads", "joint")
-        for task in ("pid", "noise"):
-            run = _trunk(room, task, study.size, study.n_labels, seed, study.layers, pretrained)
-            room.planner.study("adapter_joint", "ablations", run, "heads", "separate")
+    if study is None:
+        return
+    tasks, pretrained = list(study.weights), backbones[study.size]
+    for task in tasks:
+        room.class_label("adapters.joint.weights", task)
+    for seed in study.seeds:
+        joint = _trunk(room, tasks, study.size, study.n_labels, seed, study.layers, pretrained, weights=study.weights)
+        room.study("adapter_joint", "ablations", joint, "heads", "joint")
+        for task in tasks:
+            run = _trunk(room, [task], study.size, study.n_labels, seed, study.layers, pretrained, tasks[0])
+            room.study("adapter_joint", "ablations", run, "heads", "separate")

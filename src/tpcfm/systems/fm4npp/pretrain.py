@@ -16,11 +16,11 @@ from tpcfm.losses.next_neighbours import (
     targets_in_view,
 )
 from tpcfm.models.fm4npp.backbone import slots_of
+from tpcfm.models.fm4npp.flops import training_flops
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch, collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.scaling.flops import training_flops
 from tpcfm.systems.fm4npp.difficulty import error_by_difficulty
 from tpcfm.systems.fm4npp.settings import NeighbourPretraining
 from tpcfm.systems.fm4npp.support import backbone_config, model_card, new_backbone, run_record
@@ -39,7 +39,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         DataError: the cache is missing, damaged or has no training or validation events.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
-    block = NeighbourPretraining.model_validate(run.config)
+    block = run.block(NeighbourPretraining)
     train, targets = block.train, block.targets
     store = PreparedStore(workspace.cache(run.cache))
     training = events_of(store, "train")

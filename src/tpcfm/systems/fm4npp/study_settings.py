@@ -55,20 +55,24 @@ class MupStudy(Block):
 
 
 class DepthStudy(Block):
-    """Depth of the identification adapter, on the frozen backbone and on a linear layer in its place (Fig. 13)."""
+    """Depth of an adapter, on the frozen backbone and on a linear layer in its place (Fig. 13)."""
 
+    task: str = Field("pid", description="label column with classes, whose budget and settings these are")
     size: Size = "m1"
     depths: list[int] = Field(default=[0, 1, 2, 4], min_length=1, description="self-attention and feed-forward blocks")
-    n_labels: int = Field(gt=0, description="labelled events; budget and settings are those of `pid`")
+    n_labels: int = Field(gt=0, description="labelled events")
     seeds: list[int] = Field(default=[0], min_length=1)
 
 
 class JointStudy(Block):
-    """Identification and noise through one trunk, against a trunk each (Table 7)."""
+    """Several class labels through one trunk, against a trunk each (Table 7: identification and noise)."""
 
     size: Size = "m1"
     layers: int = Field(2, gt=0, description="self-attention and feed-forward blocks of the trunk")
-    pid_weight: float = Field(0.5, gt=0, description="of the identification loss in the joint training")
-    noise_weight: float = Field(2.5, gt=0, description="of the noise loss in the joint training")
-    n_labels: int = Field(gt=0, description="labelled events; budget and settings of all three are those of `pid`")
+    weights: dict[str, float] = Field(
+        default_factory=lambda: {"pid": 0.5, "noise": 2.5},
+        min_length=2,
+        description="label columns with classes and the weights of their losses; budget and settings are those of the first",
+    )
+    n_labels: int = Field(gt=0, description="labelled events")
     seeds: list[int] = Field(default=[0], min_length=1)

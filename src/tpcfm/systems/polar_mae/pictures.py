@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from tpcfm.errors import DataError
 from tpcfm.files import atomic
-from tpcfm.plan.pictures import PolarMaePictures
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_queries
+from tpcfm.systems.polar_mae.choice import PolarMaePictures
 from tpcfm.tasks.support import events_of
 from tpcfm.workspace import Workspace
 

@@ -36,7 +36,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         DataError: the cache is missing, damaged or has no training or validation events.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
-    block = MaskedPretraining.model_validate(run.config)
+    block = run.block(MaskedPretraining)
     store = PreparedStore(workspace.cache(run.cache))
     slots = int(store.settings["max_points"])
 

@@ -50,7 +50,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     Raises:
         CheckpointError: the pretrained run is missing or does not fit the cache.
     """
-    block = ProbeConfig.model_validate(run.config)
+    block = run.block(ProbeConfig)
     where = choose_device(device)
     store = PreparedStore(workspace.cache(run.cache))
     torch.manual_seed(run.seed)

@@ -21,7 +21,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         ConfigError: more labels than events; `start: pretrained` without a pretrained run, or the other way round.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
-    block = SegmentationConfig.model_validate(run.config)
+    block = run.block(SegmentationConfig)
     if (block.start == "pretrained") != (run.pretrained is not None):
         raise ConfigError(
             f"{run.id}: start is {block.start!r} but pretrained is {run.pretrained!r}; give both or neither"

@@ -29,6 +29,7 @@ class MaskedPretraining(Block):
 class ProbeConfig(Block):
     """Linear SVM on frozen tokens."""
 
+    label: str | None = Field(None, description="label column with classes; null takes the detector's first")
     train_events: int = Field(60, gt=0)
     test_events: int = Field(30, gt=0)
     max_tokens: int = Field(15_000, gt=0)
@@ -39,8 +40,11 @@ class ProbeConfig(Block):
 
 
 class SegmentationConfig(Block):
-    """One segmentation fine-tuning run."""
+    """One fine-tuning run on a label column."""
 
+    label: str = "semantic"
+    classes: int = Field(4, ge=0, description="of the label; 0: instances")
+    queries: int = Field(60, gt=0, description="objects that an instance head can find in an event")
     mode: Literal["peft", "full"] = Field(
         "peft", description="encoder frozen in evaluation mode, or everything trained"
     )
@@ -63,6 +67,8 @@ class SegmentationConfig(Block):
 class SparseUNetConfig(Block):
     """The supervised sparse residual U-Net baseline."""
 
+    label: str = "semantic"
+    classes: int = Field(4, gt=1, description="of the label")
     n_labels: int = Field(gt=0)
     filters: int = Field(32, gt=0)
     depth: int = Field(5, gt=1)

@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_flatten
 from tpcfm import backends
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import Fm4nppModel
-from tpcfm.scaling.traffic import kept, moved_forward, moved_training, training_memory
+from tpcfm.models.fm4npp.traffic import kept, moved_forward, moved_training, training_memory
 
 VIEWS = {
     *("view", "_unsafe_view", "t", "transpose", "permute", "slice", "select", "unsqueeze", "squeeze", "expand"),

@@ -12,8 +12,6 @@ KEPT = {"float32": 179.0, "bfloat16": 157.0}
 # Embedding, last norm, head: bytes per point, and per point and channel.
 MOVED_REST = {"float32": (3700.0, 44.0, 3600.0, 20.0), "bfloat16": (4000.0, 48.0, 3600.0, 22.0)}
 KEPT_REST = {"float32": (360.0, 8.0), "bfloat16": (360.0, 6.0)}
-OPTIMISER_BYTES = 16
-"""Per trained parameter: weight, gradient and two moments of AdamW, all float32."""
 
 
 def moved_forward(config: Fm4nppModel, precision: str = "float32") -> float:
@@ -41,10 +39,3 @@ def kept(config: Fm4nppModel, precision: str = "float32", checkpointing: bool = 
     inside = KEPT[precision] * config.width
     blocks = inside + 4 * config.width * config.depth if checkpointing else inside * config.depth
     return blocks + constant + slope * config.width
-
-
-def training_memory(
-    config: Fm4nppModel, parameters: int, points: int, precision: str = "float32", checkpointing: bool = False
-) -> float:
-    """Return the bytes of a training with ``points`` points per micro-batch, without what the allocator wastes."""
-    return OPTIMISER_BYTES * parameters + points * kept(config, precision, checkpointing)

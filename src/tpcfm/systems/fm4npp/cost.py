@@ -1,0 +1,109 @@
+"""What runs of FM4NPP ask of a machine: formulas with stated assumptions, good to a factor of a few."""
+
+from tpcfm.files import read_json
+from tpcfm.models.fm4npp import parameters as count
+from tpcfm.models.fm4npp.flops import matrix_products, scan, training_flops
+from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
+from tpcfm.models.fm4npp.traffic import kept, moved_forward, moved_training
+from tpcfm.plan.run import Run
+from tpcfm.plan.work import Estimate, Estimator, Held, Rung, Work, validations
+from tpcfm.systems.fm4npp.settings import NeighbourPretraining
+from tpcfm.systems.fm4npp.study_settings import CoordinateCheck
+
+FEATURE_BYTES = 2  # the features of a frozen backbone are kept in half precision
+ADAPTER_BYTES = 1000.0  # moved per point, adapter channel and block in training
+MIX_BYTES = 40.0  # moved per point, layer and channel of the backbone by the mix of its layers
+PUBLISHED_HOURS = (
+    "published (arXiv 2508.14087, Table 1, full budgets), GPU-h: m1 10, m2 12, m3 80, m4 256, m5 1200, m6 4608"
+)
+"""Number of GPUs (A100 or H100, 80 GB) times hours."""
+
+
+def _trained(model: Fm4nppModel, points: float, slots: int, precision: str) -> Work:
+    flops = training_flops(model, points, slots)
+    return Work(flops, "products", precision, moved=points * moved_training(model, precision))
+
+
+def _passed(model: Fm4nppModel, points: float, precision: str, slots: int = 30) -> Work:
+    """Points through the backbone without training it."""
+    flops = points * (matrix_products(model, slots) + scan(model))
+    return Work(flops, "products", precision, moved=points * moved_forward(model, precision))
+
+
+def _pretraining(run: Run, held: Held) -> Estimate:
+    block = run.block(NeighbourPretraining)
+    model, train = block.model, block.train
+    slots = block.targets.k if block.targets.objective == "next_neighbours" else 1
+    points = train.steps * train.batch_size * held.per_event
+    seen = validations(train) * block.validation_events * held.per_event
+    trained = _trained(model, points, slots, train.precision)
+    rung = Rung(
+        count.backbone(model, slots),
+        points,
+        trained.flops,
+        kept(model, train.precision, train.activation_checkpointing),
+    )
+    return Estimate(
+        (trained, _passed(model, seen, train.precision, slots)), count.backbone(model, slots, frozen=True), rung=rung
+    )
+
+
+def _coordinates(run: Run, held: Held) -> Estimate:
+    block = run.block(CoordinateCheck)
+    points = block.events * held.per_event * len(block.seeds)
+    work: list[Work] = []
+    for width in block.widths:
+        model = block.model.model_copy(update={"width": width})
+        work.append(_trained(model, block.steps * points, 30, "float32"))
+        # Activations and predictions are looked at before and after every step.
+        work.append(_passed(model, 2 * (block.steps + 1) * points, "float32"))
+    return Estimate(tuple(work), parameters=0)
+
+
+def _settings(run: Run, held: Held) -> AdapterConfig:
+    """Return the settings of an adapter, with the backbone that imported weights have once they are there."""
+    block = run.block(AdapterConfig)
+    imported = held.workspace.run(str(run.pretrained)) / "config.json"
+    if block.start != "imported" or not imported.is_file():
+        return block
+    return block.model_copy(update={"model": Fm4nppModel.model_validate(read_json(imported)["model"])})
+
+
+def _adapter(run: Run, held: Held) -> Estimate:
+    block = _settings(run, held)
+    train, layers = block.train, block.layers
+    seen = train.steps * train.batch_size * held.per_event
+    checked = validations(train) * block.validation_events * held.per_event
+    tested = held.events["test"] * held.per_event
+    if block.instances:  # queries do not grow with the points
+        attention = 6.0 * block.queries * block.width * (block.decoder_layers + 1)
+        per_point = 2.0 * (count.adapter_input(block, layers) + 4 * block.width**2) + attention
+        blocks = 1 + block.decoder_layers
+    else:
+        attention = 4.0 * held.per_event * block.width * block.attention_layers
+        per_point = 2.0 * count.adapter(block, layers) + attention
+        blocks = 1 + block.attention_layers
+    moved = ADAPTER_BYTES * block.width * blocks + MIX_BYTES * layers * block.model.width
+    features = FEATURE_BYTES * layers * block.model.width
+    frozen = block.start != "none"
+    head = Work(
+        per_point * (3 * seen + checked + tested),
+        "dense",
+        train.precision,
+        moved * (seen + checked / 3),
+        loaded=features * (seen + checked) if frozen else 0.0,
+    )
+    if not frozen:
+        return Estimate((head,))
+    kept_points = (block.n_labels + block.validation_events) * held.per_event
+    once = _passed(block.model, kept_points + tested, "float32")
+    return Estimate((head, once), scratch=features * kept_points)
+
+
+ESTIMATES: dict[str, Estimator] = {
+    "fm4npp.pretrain": _pretraining,
+    "fm4npp.find_tracks": _adapter,
+    "fm4npp.classify_points": _adapter,
+    "fm4npp.coordinate_check": _coordinates,
+}
+"""By recipe."""
