@@ -8,14 +8,16 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from tpcfm import __version__
 from tpcfm.files import write_text
+from tpcfm.plan.pictures import fm4npp_pictures, polar_mae_pictures
 from tpcfm.plan.table import Plan
+from tpcfm.report.detectors import detector_of_dataset
 from tpcfm.report.draw.embed import MARK, SCRIPT
 from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.names import SYSTEMS
 from tpcfm.report.sections.ablations import ablation_items
 from tpcfm.report.sections.comparison import comparison_tables
 from tpcfm.report.sections.data import data_items
-from tpcfm.report.sections.events import comparison_items, event_items, segmentation_pictures
+from tpcfm.report.sections.events import event_items, pair_items, prediction_items
 from tpcfm.report.sections.features import feature_items
 from tpcfm.report.sections.labels import adapter_items
 from tpcfm.report.sections.momentum import momentum_items, tracking_metrics
@@ -33,7 +35,7 @@ SCALE_NOTES = {
     "tiny": "This is the test scale: a handful of events and steps. Its numbers mean nothing.",
     "demo": "This is the demo: real code on a few hundred simulated events and tens of steps. It shows that everything runs; "
     "it supports no claim about the methods.",
-    "study": "Simulated events, two cores. Claims hold for this simulation only, not for PILArNet-M or TPCpp-10M.",
+    "study": "Simulated events, two cores. Claims hold for this simulation only, not for the public data.",
     "h200": "Simulated events, half an hour of one GPU. Claims hold for this simulation only.",
     "paper": "The papers' settings.",
 }
@@ -52,6 +54,10 @@ class Section:
 def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
     """Return every section that has something to show."""
     studies = workspace.root / "studies"
+    masked, serialized = polar_mae_pictures(plan), fm4npp_pictures(plan)
+    voxels = detector_of_dataset(plan, plan.caches[masked.cache].dataset) if masked else None
+    tracks = detector_of_dataset(plan, serialized.dataset) if serialized else None
+    tracks_folder = workspace.pictures("fm4npp")
     found = [
         Section(
             "data",
@@ -67,7 +73,7 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "serialization",
             "Serialization",
             "How an event becomes a sequence.",
-            serialization_items(workspace.pictures("fm4npp"), studies / "serialization", sheet),
+            serialization_items(tracks_folder, studies / "serialization", tracks, sheet),
         ),
         Section(
             "pretraining",
@@ -81,7 +87,7 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "Features, attention and completed events of the frozen networks.",
             [
                 *token_items(plan, workspace, sheet),
-                *attention_items(workspace.pictures("polar_mae"), sheet),
+                *(attention_items(workspace.pictures("polar_mae"), voxels, sheet) if voxels else []),
                 *reconstruction_items(plan, workspace, sheet),
             ],
         ),
@@ -89,7 +95,7 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "features",
             "What FM4NPP has learned",
             "Features of points before and after the adapters' linear maps.",
-            feature_items(workspace.pictures("fm4npp"), sheet),
+            feature_items(tracks_folder, tracks, sheet) if tracks else [],
         ),
         Section(
             "scaling",
@@ -106,13 +112,13 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
         Section(
             "segmentation",
             "Few labels: segmentation",
-            "Liquid argon.",
+            "One class for every point.",
             [*segmentation_items(plan, sheet), *confusion_items(plan, sheet)],
         ),
         Section(
             "adapters",
             "Few labels: adapters and comparison systems",
-            "Collider TPC.",
+            "Tracks, species and noise.",
             [*adapter_items(plan, sheet), *comparison_tables(plan), *momentum_items(tracking_metrics(plan), sheet)],
         ),
         Section(
@@ -126,8 +132,8 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "Predictions",
             "Held-out events: drag one view and the others turn with it.",
             [
-                *segmentation_pictures(plan, workspace, sheet),
-                *comparison_items(plan, workspace, workspace.pictures("fm4npp"), sheet),
+                *prediction_items(plan, workspace, sheet),
+                *(pair_items(tracks_folder / "pairs.parquet", tracks, sheet) if tracks else []),
             ],
         ),
     ]
