@@ -37,7 +37,7 @@ def event_picture(event: Mapping[str, Values], columns: Sequence[str], detector:
         title: of the picture.
     """
     xyz = points(event)
-    size = 3.0 if len(xyz) <= 3000 else 2.2 if len(xyz) <= 12_000 else 1.7
+    size = marker_size(len(xyz))
     panels = []
     for column in columns:
         values, label = np.asarray(event[column]), detector.labels.get(column)
@@ -51,16 +51,27 @@ def event_picture(event: Mapping[str, Values], columns: Sequence[str], detector:
     return Picture(panels, detector, title=title, alternatives=True)
 
 
+def marker_size(count: int) -> float:
+    """Return the diameter of the markers of so many points."""
+    return 3.0 if count <= 3000 else 2.2 if count <= 12_000 else 1.7
+
+
 def class_clouds(
     xyz: Values, values: Values, label: ClassLabel, size: float = 2.4, *, counts: bool = False
 ) -> list[Cloud]:
-    """Return a cloud per class that is there, in the detector's order and colours; unknown values are grey."""
+    """Return a cloud per class that is there, in the detector's colours: what is not predicted lies underneath, unknown values are grey."""
     colours, clouds = label.colours(), []
     unknown = sorted(set(np.unique(values).tolist()) - set(label.classes))
-    for value in (*label.classes, *unknown):
+    for value in (*unknown, *sorted(label.classes, key=lambda value: value in label.values)):
         chosen = values == value
         if chosen.any():
-            name = label.classes[value].name if value in label.classes else f"unknown {value}"
+            name = (
+                label.classes[value].name
+                if value in label.classes
+                else "no class"
+                if value == -1
+                else f"unknown {value}"
+            )
             entry = f"{name} ({int(chosen.sum())})" if counts else name
             clouds.append(Cloud(xyz[chosen], colours.get(value, NOTHING), name=entry, size=size))
     return clouds
@@ -75,16 +86,17 @@ def _instance_clouds(xyz: Values, ids: Values, column: str, size: float) -> list
     inside = ids >= 0
     found = np.unique(ids[inside])
     colours = np.array(palette(ids[inside]), dtype=object)
+    clouds = []
+    if not inside.all():
+        clouds.append(Cloud(xyz[~inside], NOTHING, name=f"no {column} ({int((~inside).sum())})", size=size))
     if len(found) > LEGEND:
-        clouds = [Cloud(xyz[inside], colours.tolist(), size=size)]
+        clouds += [Cloud(xyz[inside], colours.tolist(), size=size)]
     else:
         parts = [ids[inside] == one for one in found]
-        clouds = [
+        clouds += [
             Cloud(xyz[inside][part], colours[part][0], name=f"{column} {one} ({int(part.sum())})", size=size)
             for one, part in zip(found.tolist(), parts)
         ]
-    if not inside.all():
-        clouds.append(Cloud(xyz[~inside], NOTHING, name=f"no {column} ({int((~inside).sum())})", size=size))
     return clouds
 
 

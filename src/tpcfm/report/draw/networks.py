@@ -56,7 +56,8 @@ def attention_picture(tokens: pd.DataFrame, attention: pd.DataFrame, detector: D
     # The range of all maps, so that heads can be compared; the one with most contrast is shown first.
     reach = float(np.clip(np.quantile(np.abs(np.concatenate(list(found.values()))), 0.998), 0.1, 2.0))
     first = max(versions, key=lambda name: float(found[name].std()))
-    ticks = {float(np.log10(value)): f"{value:g}" for value in ATTENTION_TICKS if abs(np.log10(value)) <= reach}
+    places = {float(np.log10(v)): f"{v:g}" for v in ATTENTION_TICKS if reach < 0.5 or v not in (0.8, 1.25)}
+    ticks = {at: text for at, text in places.items() if abs(at) <= reach}
     bar = Bar("attention × number of tokens", (-reach, reach), ticks=ticks)
     return Picture(panels, detector, bar, versions=versions, first=first, menu="attention of", title=title)
 

@@ -102,7 +102,7 @@ class Picture:
         """Rows and columns of the panels."""
         count = len(self.panels)
         if self.alternatives:  # of the still; the rotatable form has one scene
-            return -(-count // 3), min(count, 3)
+            return (2, 2) if count == 4 else (-(-count // 3), min(count, 3))
         return (1, count) if count <= 3 else (-(-count // 2), 2)
 
     @property

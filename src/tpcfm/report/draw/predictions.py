@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from tpcfm.detectors.model import ClassLabel, Detector, InstanceLabel
+from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.evaluate.classification import class_scores, confusion_matrix
 from tpcfm.evaluate.tracking import TrackingTally
-from tpcfm.report.draw.colouring import FAINT, NOTHING, PALETTE, WRONG, class_clouds
+from tpcfm.report.draw.colouring import FAINT, NOTHING, PALETTE, WRONG, class_clouds, marker_size
 from tpcfm.report.draw.panels import Cloud, Panel, Picture, points
 from tpcfm.report.names import plain
 
+SIZE = 0.8  # of the markers, beside a display of one event
 NEAR = 6.0  # pitches around a pair
 Labels = npt.NDArray[np.integer]
 
@@ -33,6 +34,7 @@ def prediction_picture(
     label = detector.labels[task]
     first = next(iter(events.values()))
     xyz = points(first)
+    size = SIZE * marker_size(len(xyz))
     truth = np.asarray(first["truth"]) if first.get("truth") is not None else None
     answers = {plain(system): np.asarray(event["prediction"]) for system, event in events.items()}
     if isinstance(label, ClassLabel):
@@ -44,9 +46,14 @@ def prediction_picture(
         panels += [_objects(xyz, answer, truth, task, system) for system, answer in answers.items()]
     if truth is not None:
         system, answer = list(answers.items())[-1]
-        wrong = ~matched(truth, answer) if isinstance(label, InstanceLabel) else truth != answer
-        parts = [Cloud(xyz[~wrong], FAINT, name="right", size=1.8), Cloud(xyz[wrong], WRONG, name="wrong")]
-        panels.append(Panel(f"wrong: {system}", parts, [f"{int(wrong.sum())} of {len(wrong)} points"]))
+        if isinstance(label, ClassLabel):
+            known = label.encode(truth) >= 0
+            wrong = known & (truth != answer)
+        else:
+            known, wrong = np.ones(len(truth), bool), ~matched(truth, answer)
+        right = Cloud(xyz[~wrong], FAINT, name="right" if known.all() else "right or not scored", size=0.75 * size)
+        parts = [right, Cloud(xyz[wrong], WRONG, name="wrong", size=size)]
+        panels.append(Panel(f"wrong: {system}", parts, [f"{int(wrong.sum())} of {int(known.sum())} points"]))
     return Picture(panels, detector, title=title)
 
 
@@ -63,14 +70,15 @@ def _classes(xyz: npt.NDArray[Any], labels: Labels, truth: Labels | None, label:
             for k, (c, n) in enumerate(counts.items())
             if (true == k).any()
         ]
-    return Panel(name, class_clouds(xyz, labels, label), text)
+    return Panel(name, class_clouds(xyz, labels, label, SIZE * marker_size(len(xyz))), text)
 
 
 def _objects(xyz: npt.NDArray[Any], labels: Labels, truth: Labels | None, task: str, name: str) -> Panel:
+    size = SIZE * marker_size(len(xyz))
     count, lost = len(np.unique(labels[labels >= 0])), int((labels < 0).sum())
     if truth is None:
         text = [f"{count} {task}s" + (f", {lost} points on none" if lost else "")]
-        return Panel(name, [Cloud(xyz, object_colours(labels, labels))], text)
+        return Panel(name, [Cloud(xyz, object_colours(labels, labels), size=size)], text)
     tally = TrackingTally()
     tally.update(truth, labels)
     values = tally.values()
@@ -78,7 +86,7 @@ def _objects(xyz: npt.NDArray[Any], labels: Labels, truth: Labels | None, task: 
         f"{count} {task}s, ARI {values['ari']:.2f}",
         f"efficiency {values['efficiency']:.2f}, purity {values['purity']:.2f}",
     ]
-    return Panel(name, [Cloud(xyz, object_colours(truth, labels))], text)
+    return Panel(name, [Cloud(xyz, object_colours(truth, labels), size=size)], text)
 
 
 def matched(truth: Labels, predicted: Labels) -> npt.NDArray[np.bool_]:
