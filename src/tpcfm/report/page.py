@@ -1,5 +1,6 @@
 """The report: one HTML file that opens without a network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,21 +193,33 @@ def left_out(plan: Plan) -> list[str]:
 def write_report(plan: Plan, out: Path) -> list[Section]:
     """Write the page and, beside it, ``figures/*.png`` and ``*.svg``; return the sections."""
     workspace = Workspace(Path(plan.config["results"]))
+    parts = sections(plan, workspace, Sheet(out.parent / "figures", plan.config["scale"]))
+    write_page(plan, parts, out, len(plan.runs), left_out(plan))
+    return parts
+
+
+def write_page(plan: Plan, parts: list[Section], out: Path, runs: int, missing: Sequence[str] = ()) -> None:
+    """Write sections as one HTML file.
+
+    Args:
+        plan: says the scale.
+        parts: what to show.
+        out: the page.
+        runs: how many stand behind it.
+        missing: what the scale leaves out.
+    """
     scale = plan.config["scale"]
-    sheet = Sheet(out.parent / "figures", scale)
-    parts = sections(plan, workspace, sheet)
     environment = Environment(loader=PackageLoader("tpcfm.report"), autoescape=select_autoescape(["html"]))
     has_displays = any(MARK in item.html for section in parts for item in section.items)
     page = environment.get_template("page.html").render(
         sections=parts,
         scale=scale,
         note=SCALE_NOTES[scale],
-        left_out=left_out(plan),
+        left_out=missing,
         version=__version__,
         plan=plan.hash,
-        runs=len(plan.runs),
+        runs=runs,
         plotly=plotly.offline.get_plotlyjs() if has_displays else "",
         displays=SCRIPT if has_displays else "",
     )
     write_text(out, page)
-    return parts
