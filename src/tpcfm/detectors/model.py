@@ -223,8 +223,9 @@ class ClassLabel(Block):
         return [self.classes[value].name for value in self.values]
 
     def colours(self) -> dict[int, str]:
-        """Colour of every value."""
-        return {v: c.colour or COLOURS[i % len(COLOURS)] for i, (v, c) in enumerate(self.classes.items())}
+        """Colour of every value; grey for an ignored one, unless it has its own."""
+        palette = {v: COLOURS[i % len(COLOURS)] for i, v in enumerate(v for v in self.classes if v not in self.ignored)}
+        return {v: c.colour or palette.get(v, "#c9c9c9") for v, c in self.classes.items()}
 
     def encode(self, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the output number of each value, -1 for ignored, removed and unknown ones."""

@@ -14,7 +14,7 @@ from tpcfm.evaluate.embeddings import component_colours
 from tpcfm.evaluate.serialized_path import event_paths
 from tpcfm.inference.one_event import prepared_event
 from tpcfm.inference.picture_choice import Choice, choose_picture
-from tpcfm.inference.predict import predict_event
+from tpcfm.inference.predict import LABELS, predict_event
 from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.prepare.sequences.serialization import BinEdges
@@ -26,6 +26,7 @@ from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_querie
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.systems.polar_mae.probe import encode
 from tpcfm.systems.polar_mae.reconstruction import load_autoencoder, reconstruct_event
+from tpcfm.tasks.predictions import detector_of_cache
 from tpcfm.tasks.support import load_encoder, pretrained_model_config
 
 
@@ -40,7 +41,7 @@ def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choic
         choice: what to look at.
 
     Returns:
-        ``picture event_id points`` and what the picture needs: ``events task``, ``tokens attention``, ``event``, ``tables`` or ``paths``.
+        ``picture event_id points detector`` and what the picture needs: ``events task``, ``tokens attention``, ``event``, ``tables`` or ``paths``.
 
     Raises:
         ConfigError: a picture that does not exist, or a layer, head, token or mask ratio out of range.
@@ -58,7 +59,8 @@ def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choic
             "order": _order,
         }
         found = makers[picture](store, at, runs, configs, choice)
-        return {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at]), **found}
+        about = {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at])}
+        return {**about, "detector": detector_of_cache(store), **found}
 
 
 def _prediction(
@@ -70,7 +72,8 @@ def _prediction(
         raise ConfigError(
             f"--run: the runs predict different things ({', '.join(sorted(tasks))}); show them one by one"
         )
-    return {"events": events, "task": tasks.pop()}
+    task = tasks.pop()
+    return {"events": events, "task": {"segmentation": "semantic", **LABELS}.get(task, task)}
 
 
 def _attention(
@@ -123,7 +126,7 @@ def _features(
         xyz = batch["xyz"]
         features = {"random": equal_mix(new_backbone(model, TargetConfig(), 0), batch)}
         features |= {run.name: equal_mix(load_backbone(run, store), batch) for run in runs}
-        return {"tables": {name: _coloured(xyz, values) for name, values in features.items()}, "layout": "tpcpp"}
+        return {"tables": {name: _coloured(xyz, values) for name, values in features.items()}}
     centre = np.asarray(store.value(row, "centre_xyz")).reshape(-1, 3)
     encoders = {"random": TokenEncoder(pretrained_model_config(runs[0], store))}
     for run in runs:
@@ -131,7 +134,7 @@ def _features(
         load_encoder(encoders[run.name], run)
     rows = np.array([row])
     tables = {name: _coloured(centre, encode(one.eval(), store, rows).features) for name, one in encoders.items()}
-    return {"tables": tables, "layout": "pilarnet"}
+    return {"tables": tables}
 
 
 def _coloured(xyz: np.ndarray, features: np.ndarray) -> pd.DataFrame:

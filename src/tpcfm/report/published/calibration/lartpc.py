@@ -23,7 +23,7 @@ _SEMANTIC = _DETECTOR.labels["semantic"]
 assert isinstance(_SEMANTIC, ClassLabel)
 SEMANTIC = {value: kind.name for value, kind in _SEMANTIC.classes.items()}
 SEMANTIC_COLOURS = _SEMANTIC.colours()
-PUBLISHED_EVENTS, PUBLISHED_TRAJECTORIES = _DETECTOR.published["events"], _DETECTOR.published["trajectories"]
+PUBLISHED_EVENTS, PUBLISHED_TRAJECTORIES = _DETECTOR.published["events"], _DETECTOR.published["fragments"]
 PUBLISHED_VOXELS = _DETECTOR.published["points"]["semantic"]
 GROUP_RADIUS, _OVERLAP = 5.0, 0.73
 _USED_EVENTS = (1_033_377 + 10_471) / PUBLISHED_EVENTS
