@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from tpcfm.config.load import validate
+from tpcfm.plan.pictures import compared_runs
+
 from tpcfm.config.text import read_yaml
 from tpcfm.detectors.registry import load_detector
 from tpcfm.evaluate.intervals import paired_difference
-from tpcfm.plan.pictures import compared_runs
 from tpcfm.plan.table import make_plan
 from tpcfm.report.draw.style import Sheet
 from tpcfm.report.sections.ablations import variants_table
