@@ -12,7 +12,7 @@ from tpcfm.detectors.registry import built_in, check_detector, load_detector
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.events.schema import event_schema
 from tpcfm.events.writer import write_rejected
-from tpcfm.report.draw.colouring import NOTHING, colour_columns, event_picture
+from tpcfm.report.draw.colouring import NOTHING, Grade, colour_columns, event_picture
 from tpcfm.report.draw.rotatable import rotatable
 from tpcfm.report.draw.volume import outline
 from tpcfm.report.show import show_event
@@ -198,3 +198,15 @@ def test_tables_escape_text_but_not_markup() -> None:
     html = table("t", "T", ["a", "b"], [["<x>", Markup("<b>1</b>")]]).html
     assert "&lt;x&gt;" in html
     assert "<b>1</b>" in html
+
+
+def test_signals_are_graded_by_logarithm_and_coordinates_are_not() -> None:
+    energy = np.random.default_rng(0).lognormal(0, 1, 500)
+    by_energy = Grade.of(np.append(energy, 1e6), "energy")
+    assert by_energy.bar.limits[1] < 2  # one extreme point does not stretch it
+    np.testing.assert_allclose(by_energy(energy), np.log10(energy))
+    assert Grade.of(energy - 1, "pedestal subtracted").floor is None
+    assert Grade.of(np.full(5, 3.0), "constant")(3.0) == 3.0
+    event = {axis: np.arange(1, 50) for axis in "xyz"}
+    values = event_picture(event, ["z"], PILARNET).panels[0].clouds[0].values
+    np.testing.assert_array_equal(values, event["z"])

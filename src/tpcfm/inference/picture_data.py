@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tpcfm.detectors.model import ClassLabel
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.evaluate.embeddings import component_colours
 from tpcfm.evaluate.serialized_path import event_paths
@@ -26,7 +27,6 @@ from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_querie
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.systems.polar_mae.probe import encode
 from tpcfm.systems.polar_mae.reconstruction import load_autoencoder, reconstruct_event
-from tpcfm.tasks.predictions import detector_of_cache
 from tpcfm.tasks.support import load_encoder, pretrained_model_config
 
 
@@ -60,7 +60,7 @@ def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choic
         }
         found = makers[picture](store, at, runs, configs, choice)
         about = {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at])}
-        return {**about, "detector": detector_of_cache(store), **found}
+        return {**about, "detector": store.detector, **found}
 
 
 def _prediction(
@@ -73,7 +73,11 @@ def _prediction(
             f"--run: the runs predict different things ({', '.join(sorted(tasks))}); show them one by one"
         )
     task = tasks.pop()
-    return {"events": events, "task": {"segmentation": "semantic", **LABELS}.get(task, task)}
+    task = {"segmentation": "semantic", **LABELS}.get(task, task)
+    label = store.detector.labels[task]
+    if isinstance(label, ClassLabel):  # networks number the classes, pictures name the values of the label
+        events = {name: {**event, "prediction": label.decode(event["prediction"])} for name, event in events.items()}
+    return {"events": events, "task": task}
 
 
 def _attention(

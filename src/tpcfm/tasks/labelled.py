@@ -21,7 +21,7 @@ from tpcfm.prepare.groups.batches import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.settings import PointBaselineConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
-from tpcfm.tasks.predictions import detector_of_cache, point_columns
+from tpcfm.tasks.predictions import point_columns
 from tpcfm.tasks.support import choose_device, evaluation_batches, events_of, identity, packed_source, spread
 from tpcfm.train import FitResult, Objective, StepInfo, evaluate_objective, fit
 from tpcfm.workspace import Workspace
@@ -173,7 +173,7 @@ def shown_events(
 ) -> list[dict[str, Any]]:
     """Return at most ``room`` events of a batch as rows of the predictions table."""
     out = []
-    columns = point_columns(detector_of_cache(store))
+    columns = point_columns(store.detector)
     for row, start, stop in zip(rows[:room], batch["offsets"][:-1], batch["offsets"][1:]):
         event = store[int(row)]
         points = {name: np.asarray(event[name]) for name in columns}

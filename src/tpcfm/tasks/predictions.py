@@ -9,19 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tpcfm.detectors.model import ClassLabel, Detector
-from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import DataError
-from tpcfm.events.schema import DETECTOR_OF_LAYOUT, KEY, detector_in
+from tpcfm.events.schema import KEY, detector_in
 from tpcfm.files import atomic
-from tpcfm.prepare.store import PreparedStore
 
 TASK = b"tpcfm.task"
-
-
-def detector_of_cache(store: PreparedStore) -> Detector:
-    """Return the detector of a prepared cache."""
-    found = getattr(store, "detector", None)
-    return found or load_detector(DETECTOR_OF_LAYOUT["pilarnet" if store.manifest["kind"] == "groups" else "tpcpp"])
 
 
 def point_columns(detector: Detector) -> list[str]:

@@ -46,7 +46,7 @@ def event_picture(event: Mapping[str, Values], columns: Sequence[str], detector:
         elif isinstance(label, InstanceLabel):
             panels.append(Panel(column, _instance_clouds(xyz, label.encode(values), column, size)))
         else:
-            grade = Grade.of(values, _with_unit(column, detector))
+            grade = Grade.of(values, _with_unit(column, detector), log=column not in "xyz")
             panels.append(Panel(column, [Cloud(xyz, values=grade(values), size=size)], bar=grade.bar))
     return Picture(panels, detector, title=title, alternatives=True)
 
@@ -107,10 +107,11 @@ def _with_unit(column: str, detector: Detector) -> str:
 
 @dataclass(frozen=True)
 class Grade:
-    """How numbers become places on a colour bar: logarithmic where they are positive and span much, else as they are."""
+    """How numbers become places on a colour bar."""
 
     bar: Bar
     floor: float | None
+    """Smallest number of a logarithmic bar; None for a linear one."""
 
     def __call__(self, values: Any) -> npt.NDArray[np.float64]:
         """Return places on the bar."""
@@ -118,14 +119,21 @@ class Grade:
         return given if self.floor is None else np.log10(np.maximum(given, self.floor))
 
     @classmethod
-    def of(cls, values: Any, title: str) -> "Grade":
-        """Return the grade that fits some numbers; a few extreme ones do not stretch it."""
+    def of(cls, values: Any, title: str, *, log: bool = True) -> "Grade":
+        """Return the bar that fits some numbers; a few extreme ones do not stretch it.
+
+        Args:
+            values: numbers.
+            title: of the bar.
+            log: logarithmic, if none is negative and they span a factor of three.
+        """
         given = np.asarray(values, dtype=np.float64)
         positive = given[given > 0]
-        if not len(positive) or given.min() < 0 or np.quantile(positive, 0.99) < 20 * np.quantile(positive, 0.01):
-            return cls(Bar(title), None)
-        low, high = np.log10(np.quantile(positive, (0.005, 0.995)))
-        steps = (1, 2, 5) if high - low < 2.5 else (1,)
-        marks = [step * 10.0**k for k in range(int(np.floor(low)), int(np.ceil(high)) + 1) for step in steps]
-        ticks = {float(np.log10(v)): f"{v:g}" for v in marks if low <= np.log10(v) <= high}
-        return cls(Bar(title, (float(low), float(high)), ticks=ticks), float(positive.min()))
+        low, high = np.quantile(given, (0.005, 0.995)) if len(given) else (0.0, 1.0)
+        if log and len(positive) and given.min() >= 0 and high > 3 * np.quantile(positive, 0.005):
+            low, high = np.log10(np.quantile(positive, (0.005, 0.995)))
+            steps = (1, 2, 5) if high - low < 2.5 else (1,)
+            marks = [step * 10.0**k for k in range(int(np.floor(low)), int(np.ceil(high)) + 1) for step in steps]
+            ticks = {float(np.log10(v)): f"{v:g}" for v in marks if low <= np.log10(v) <= high}
+            return cls(Bar(title, (float(low), float(high)), ticks=ticks), float(positive.min()))
+        return cls(Bar(title, (float(low), float(high)) if high > low else None), None)

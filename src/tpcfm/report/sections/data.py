@@ -28,7 +28,7 @@ def published_values(detector: Detector) -> dict[str, float]:
     for name, label in detector.classes().items():
         counts = given.get("points", {}).get(name) or given.get("shares", {}).get(name)
         if counts:
-            values |= _shares(label, dict(zip(label.classes, counts, strict=True)))
+            values |= _shares(name, label, dict(zip(label.classes, counts, strict=True)))
     if events and given.get("points"):
         values["points per event"] = sum(next(iter(given["points"].values()))) / events
     for key, value in given.items():
@@ -48,7 +48,7 @@ def measured_values(statistics: Mapping[str, Any], detector: Detector) -> dict[s
     for name, label in detector.classes().items():
         found = statistics["shares"].get(name)
         if found:
-            values |= _shares(label, {value: found.get(str(value)) or 0.0 for value in label.classes})
+            values |= _shares(name, label, {value: found.get(str(value)) or 0.0 for value in label.classes})
     for key, histogram in statistics["histograms"].items():
         title = _titled(key, detector)
         if key in [signal.name for signal in detector.signal]:
@@ -58,13 +58,13 @@ def measured_values(statistics: Mapping[str, Any], detector: Detector) -> dict[s
     return values
 
 
-def _shares(label: ClassLabel, weights: Mapping[int, float]) -> dict[str, float]:
+def _shares(name: str, label: ClassLabel, weights: Mapping[int, float]) -> dict[str, float]:
     """Share of each class among the points that are kept, and of what is removed or ignored among all."""
     kept, every = sum(weights[v] for v in label.values), sum(weights.values())
     if not every:
         return {}
     return {
-        f"share of {c.name}" + ("" if v in label.values else ", all points"): weights[v] / (kept if v in label.values else every)
+        f"{name}: share of {c.name}" + ("" if v in label.values else ", all points"): weights[v] / (kept if v in label.values else every)
         for v, c in label.classes.items()
         if weights[v] or v in label.values
     }  # fmt: skip
@@ -87,7 +87,7 @@ def data_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
             f"{manifest['events']} events, {manifest['points']:,} points in {len(manifest['parts'])} files ({origin}); {splits}; "
             f"{manifest['rejected']} rejected."
         )
-        keys = [*published, *(key for key in ours if key not in published)]
+        keys = [*(key for key in published if key in ours), *(key for key in ours if key not in published)]
         rows = [[key, ours.get(key), *([published.get(key)] if published else [])] for key in keys]
         head = ["quantity", "here", *(["published"] if published else [])]
         title = f"{manifest['dataset']}: {detector.title or detector.name}"

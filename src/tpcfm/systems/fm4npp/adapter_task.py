@@ -17,7 +17,7 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache
 from tpcfm.systems.fm4npp.support import card_values, load_backbone, model_card, new_backbone, run_record
 from tpcfm.tasks.labelled import LABELS, ColliderTask, Rows
-from tpcfm.tasks.predictions import detector_of_cache, write_predictions
+from tpcfm.tasks.predictions import write_predictions
 from tpcfm.train import FitResult, Objective, StepInfo, save_model, to_device
 from tpcfm.workspace import Workspace
 
@@ -124,7 +124,7 @@ class AdapterTask(ColliderTask):
             history=result.history,
         )
         label = LABELS[self.block.tasks[0]]
-        write_predictions(folder / "predictions.parquet", shown, detector_of_cache(self.store), label)
+        write_predictions(folder / "predictions.parquet", shown, self.store.detector, label)
         write_metrics(folder / "metrics.parquet", rows)
         if self.features is not None:
             self.features.close()

@@ -26,7 +26,7 @@ from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import labelled_subset
-from tpcfm.tasks.predictions import detector_of_cache, point_columns, write_predictions
+from tpcfm.tasks.predictions import point_columns, write_predictions
 from tpcfm.tasks.support import (
     SHOWN_EVENTS,
     Collate,
@@ -140,7 +140,7 @@ class SegmentationTask:
     def score(self, model: nn.Module, run: Run, folder: Path, *, calibrate: bool) -> list[dict[str, Any]]:
         """Score the model on the test split, write ``predictions.parquet`` and ``event_scores.parquet``, return rows of the metrics table."""
         rows = events_of(self.store, "test")
-        detector = detector_of_cache(self.store)
+        detector = self.store.detector
         shown = set(spread(rows, SHOWN_EVENTS).tolist())
         offsets = {"": np.zeros(len(CLASSES))}
         if calibrate:
