@@ -79,13 +79,13 @@ class SetMatching:
     """Objective of finding instances: terms summed over prediction sets, mean over events.
 
     Args:
-        inputs: key of the batch that the model reads ("branches" or "features").
+        inputs: key of the batch that the model reads ("branches" or "features") beside ``offsets``; None: the whole batch.
         label: key of the batch with the ids of instances, negative for points of none.
     """
 
     weights: Mapping[str, float] = {"class": 1.0, "dice": 1.0, "focal": 30.0}
 
-    def __init__(self, inputs: str, label: str) -> None:
+    def __init__(self, inputs: str | None, label: str) -> None:
         self.inputs, self.label = inputs, label
 
     def counts(self, batch: Mapping[str, npt.NDArray[Any]], info: "StepInfo") -> dict[str, float]:
@@ -94,7 +94,7 @@ class SetMatching:
 
     def sums(self, model: nn.Module, batch: Mapping[str, Tensor], info: "StepInfo") -> dict[str, Tensor]:
         """Return the summed terms."""
-        sets: list[TrackSet] = model(batch[self.inputs], batch["offsets"])
+        sets: list[TrackSet] = model(batch) if self.inputs is None else model(batch[self.inputs], batch["offsets"])
         ids_of = batch[self.label].split(batch["offsets"].diff().tolist())
         total: dict[str, Tensor] = {}
         for event, ids in enumerate(ids_of):

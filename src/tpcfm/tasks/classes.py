@@ -37,14 +37,20 @@ class ClassScores:
         self.offset = np.zeros(len(self.classes))
         self.tallies = {"": ConfusionTally(classes), CALIBRATED: ConfusionTally(classes)}
 
-    def tune(self, batches: Iterable[tuple[npt.NDArray[np.float32], npt.NDArray[Any]]], points: int) -> None:
+    def tune(
+        self,
+        batches: Iterable[tuple[npt.NDArray[np.float32], npt.NDArray[Any]]],
+        points: int,
+        limit: int = TUNING_POINTS,
+    ) -> None:
         """Set the offsets from validation events; they stay 0 where no point has a class.
 
         Args:
             batches: pairs of (N, C) log-probabilities and (N,) classes.
-            points: of all batches together; at most ``TUNING_POINTS`` of them, evenly taken, are used.
+            points: of all batches together.
+            limit: at most so many of them, evenly taken, are used.
         """
-        stride = max(1, -(-points // TUNING_POINTS))
+        stride = max(1, -(-points // limit))
         pairs = [(log_p[::stride], truth[::stride]) for log_p, truth in batches]
         log_p, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
         if (truth >= 0).any():

@@ -14,7 +14,6 @@ from tpcfm import backends
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.files import sha256
-from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch
 from tpcfm.prepare.store import PreparedStore
@@ -88,32 +87,6 @@ def identity(run: Run, store: PreparedStore, workspace: Workspace) -> dict[str, 
             raise CheckpointError(f"{weights}: no weights here; run {run.pretrained} must finish first")
         start = sha256(weights)
     return {"recipe": run.recipe, "run": run.hash, "data": store.fingerprint, "start": start}
-
-
-def pretrained_model_config(folder: Path, store: PreparedStore) -> PolarMaeModel:
-    """Return width and depth of a pretrained run that fits a cache.
-
-    Raises:
-        CheckpointError: the folder holds another architecture, or was trained on groups of another radius.
-    """
-    config = load_config(folder)
-    if config.get("architecture") not in ("polar_mae", "point_mae"):
-        raise CheckpointError(
-            f"{folder}: a model of architecture {config.get('architecture')!r}; needed is polar_mae or point_mae"
-        )
-    trained, given = config["tokenizer"]["radius"], store.settings["radius"]
-    if trained != given:
-        raise CheckpointError(f"{folder}: trained on groups of radius {trained} voxels, {store.folder} has {given}")
-    return PolarMaeModel.model_validate(config["model"])
-
-
-def load_encoder(encoder: nn.Module, folder: Path) -> None:
-    """Load the encoder of a pretrained run.
-
-    Raises:
-        CheckpointError: the weights do not fit.
-    """
-    load_weights(encoder, folder, prefix="encoder.")
 
 
 def start_weights(model: nn.Module, folder: Path, architectures: Sequence[str], renewed: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ class VoxelUNet(nn.Module):
             batch: ``voxel`` (V, 3) int64, distinct within an event, grouped by event; ``voxel_event`` (V,);
                 ``voxel_features`` (V, 5); ``point_voxel`` (N,) row of the voxel of each point; ``offsets`` (B+1,).
         """
-        voxels = self.norm(self.unet(batch))
+        voxels = self.norm(self.unet.voxels(batch))
         events = len(batch["offsets"]) - 1
         lengths = torch.bincount(batch["voxel_event"], minlength=events).tolist()
         queries = self.content.expand(events, -1, -1)
