@@ -191,5 +191,5 @@ class HeadTask(LabelledTask):
             table += [{"metric": "decision_offset", "class": name, "value": value} for name, value in offsets]
         write_event_scores(folder / EVENT_SCORES, self.store.event_ids(self.test), [(self.label, 0, sums)])
         common = {**run_columns(self.run), "task": self.label, "split": "test"}
-        common |= {"n_labels": self.n_labels, "seed": self.seed}
+        common |= {"n_labels": self.n_labels, "seed": self.run.seed}
         return [{**common, **row} for row in table], shown

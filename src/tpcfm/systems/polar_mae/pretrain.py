@@ -1,7 +1,6 @@
 """Masked pretraining of PoLAr-MAE or Point-MAE on a groups cache (arXiv 2502.02558, Sec. 3)."""
 
 import logging
-from typing import Any
 
 import numpy as np
 import torch
@@ -105,10 +104,10 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     curve = [row for row in result.history if row["split"] == "validation"]
     best = {name: float(np.nanmin([row[name] for row in curve])) for name in final} if curve else final
     values = final | {f"best_{name}": value for name, value in best.items()}
-    common: dict[str, Any] = {"split": "validation", "seed": block.seed}
-    rows = metric_rows(run, values, task="pretrain", **common)
+    rows = metric_rows(run, values, task="pretrain", split="validation")
     judged = curve_rows(result.history, result.steps, probe.classes if probe else [])
-    rows += [{**run_columns(run), **common, "task": "probe_curve", **row} for row in judged]
+    common = {**run_columns(run), "task": "probe_curve", "split": "validation", "seed": run.seed}
+    rows += [{**common, **row} for row in judged]
     folder = workspace.run(run.id)
     save_model(
         folder,
