@@ -1,11 +1,14 @@
 """Small liquid-argon-like events, a groups cache of them through the real tokenizer, and tiny configurations."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from event_tables import PILARNET, write_table
+from tpcfm.detectors.model import Detector
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.plan.run import Run
 from tpcfm.prepare.cache import write_manifest
@@ -43,13 +46,19 @@ def toy_event(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return {"x": xyz[:, 0], "y": xyz[:, 1], "z": xyz[:, 2], "energy": energy, "semantic": semantic}
 
 
-def toy_cache(folder: Path, events: int = 24, seed: int = 0) -> PreparedStore:
+def toy_cache(
+    folder: Path,
+    events: int = 24,
+    seed: int = 0,
+    detector: Detector = PILARNET,
+    make: Callable[[np.random.Generator], Mapping[str, Any]] = toy_event,
+) -> PreparedStore:
     """Write a groups cache; half of the events train, a quarter each validate and test."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     splits = ("train", "validation", "train", "test")
-    made = [{"event_id": f"toy/a/{i}", "split": splits[i % 4], **toy_event(rng)} for i in range(events)]
-    write_table(folder / "toy.parquet", PILARNET, made)
+    made = [{"event_id": f"toy/a/{i}", "split": splits[i % 4], **make(rng)} for i in range(events)]
+    write_table(folder / "toy.parquet", detector, made)
     write_part(folder / "toy.parquet", folder / "toy.arrow", TOKENIZER)
     write_manifest(folder, name="toy")
     return PreparedStore(folder)
@@ -78,9 +87,7 @@ def toy_run(recipe: str, config: dict, **more: object) -> Run:
         recipe=recipe,
         task=tasks.get(recipe, str(config.get("label", "semantic"))),
         config=config,
-        dataset="toy",
-        cache="toy",
-        **more,
+        **{"dataset": "toy", "cache": "toy", **more},
     )
 
 
