@@ -9,10 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from rawfiles import lartpc_event, write_pilarnet
-from tpcfm.detectors.pilarnet import ENERGY_THRESHOLD_MEV, LOW_ENERGY
+from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import DataError
 from tpcfm.events.job import ingest_file
-from tpcfm.readers.pilarnet import PilarnetReader
+from tpcfm.readers.pilarnet import LOW_ENERGY, PilarnetReader
+
+PILARNET = load_detector("pilarnet")
 
 
 def ingest(path: Path, folder: Path):
@@ -67,9 +69,9 @@ def test_thirty_values_are_read_by_the_width_that_fits(tmp_path):
     rng = np.random.default_rng(2)
     five = [lartpc_event(rng, clusters=5) for _ in range(3)]  # with the low-energy row 6 clusters
     four = [lartpc_event(rng, clusters=4) for _ in range(3)]  # 5 clusters
-    with PilarnetReader(write_pilarnet(tmp_path / "v1.h5", five, 5)) as reader:
+    with PilarnetReader(write_pilarnet(tmp_path / "v1.h5", five, 5), PILARNET) as reader:
         assert reader.revision == "v1"
-    with PilarnetReader(write_pilarnet(tmp_path / "v2.h5", four, 6)) as reader:
+    with PilarnetReader(write_pilarnet(tmp_path / "v2.h5", four, 6), PILARNET) as reader:
         assert reader.revision == "v2"
 
 
@@ -79,7 +81,7 @@ def test_empty_low_energy_row_is_a_good_event(tmp_path):
     assert summary["events"] == 1
     assert LOW_ENERGY not in table["semantic"].to_pylist()[0]
     assert table["cluster_size"].to_pylist()[0][0] == 0
-    assert summary["statistics"]["histograms"]["clusters_per_event"]["sum"] == 6
+    assert summary["statistics"]["histograms"]["fragments_per_event"]["sum"] == 6
 
 
 def _broken(kind: str, event: dict) -> None:
@@ -189,7 +191,7 @@ def _rewrite(path: Path, name: str, values, kind) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "kind", "text"),
     [
-        ("cluster", None, None, "no dataset 'cluster'"),
+        ("cluster", None, None, "'cluster_extra' without 'cluster'"),
         ("point", None, None, "no dataset 'point'"),
         ("cluster", [np.ones(12)] * 7, h5py.vlen_dtype(np.float32), "expected variable-length a signed integer"),
         ("cluster", [np.ones(12)] * 7, h5py.vlen_dtype(np.uint32), "variable-length uint32"),
@@ -263,8 +265,8 @@ def test_one_real_event(tmp_path):
     (event,) = table.to_pylist()
     semantic, energy = np.array(event["semantic"]), np.float32(event["energy"])
     assert (event["n_points"], (semantic == LOW_ENERGY).sum()) == (1175, 34)
-    kept = semantic[(semantic != LOW_ENERGY) & (energy > ENERGY_THRESHOLD_MEV)]
+    kept = semantic[(semantic != LOW_ENERGY) & (energy > PILARNET.signal[0].threshold)]
     assert np.bincount(kept).tolist() == [39, 964, 18, 120]
-    assert list(summary["statistics"]["classes"]["kept"].values()) == [39, 964, 18, 120]
+    assert list(summary["statistics"]["kept"]["semantic"].values()) == [39, 964, 18, 120, 0]
     assert summary["statistics"]["histograms"]["groups_per_event"]["sum"] == 10
     assert summary["statistics"]["histograms"]["interactions_per_event"]["sum"] == 4

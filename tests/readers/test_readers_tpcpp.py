@@ -18,7 +18,7 @@ LABELS = ("track_ids", "pid_labels", "noise_tags")
 
 def ingest(path: Path, folder: Path):
     out = folder / "out"
-    summary = ingest_file(path, "tpcpp", "collider", out / "p.parquet", out / "p.rejected.parquet", lambda _: "train")
+    summary = ingest_file(path, "sphenix", "collider", out / "p.parquet", out / "p.rejected.parquet", lambda _: "train")
     return summary, pq.read_table(out / "p.parquet"), pq.read_table(out / "p.rejected.parquet").to_pylist()
 
 
