@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from rawfiles import collider_shard, lartpc_event, write_pilarnet, write_tpcpp
 from tpcfm.cli.main import _register, app
+from tpcfm.errors import DataError
 from tpcfm.events.job import ingest_file
 from tpcfm.events.manifest import collect_events
-from tpcfm.errors import DataError
 from tpcfm.events.validate import about, validate_file
 from tpcfm.readers.registry import recognise
 
@@ -153,7 +153,9 @@ def test_a_companion_alone_is_a_deviation_and_one_is_not_many(tmp_path, tpcfm):
     assert "a folder; name the files in it" in tpcfm("validate", str(tmp_path)).stdout
 
 
-@pytest.mark.parametrize(("detector", "other", "text"), [("sphenix", "pilarnet", "named spacepoints"), ("pilarnet", "sphenix", "HDF5")])
+@pytest.mark.parametrize(
+    ("detector", "other", "text"), [("sphenix", "pilarnet", "named spacepoints"), ("pilarnet", "sphenix", "HDF5")]
+)
 def test_ingest_names_the_format_that_a_detector_needs(tmp_path, tpcfm, detector, other, text):
     raw = {"pilarnet": write_pilarnet(tmp_path / "a.h5", [lartpc_event(np.random.default_rng(0))], 6)}
     raw["sphenix"] = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0)))

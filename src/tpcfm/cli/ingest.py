@@ -17,7 +17,8 @@ class SplitBy(StrEnum):
 def command(
     file: Annotated[Path, typer.Argument(help="Raw file; of TPCpp-10M the spacepoints (labels beside it).")],
     detector: Annotated[
-        str, typer.Option(help="Detector that wrote it: a name (`tpcfm detector list`) or FILE.yaml; says how to read it.")
+        str,
+        typer.Option(help="Detector that wrote it: a name (`tpcfm detector list`) or FILE.yaml; says how to read it."),
     ],
     dataset: Annotated[str, typer.Option(help="Name of the data source; begins every event id.")],
     out: Annotated[Path, typer.Option(help="Event table to write (PART.parquet).")],

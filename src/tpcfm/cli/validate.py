@@ -10,7 +10,9 @@ def command(
     files: Annotated[list[Path], typer.Argument(help="Raw files or event tables (Parquet).")],
     detector: Annotated[
         str | None,
-        typer.Option(help="Detector of raw files: a name or FILE.yaml; default: the one whose reader recognises a file."),
+        typer.Option(
+            help="Detector of raw files: a name or FILE.yaml; default: the one whose reader recognises a file."
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the count per file.")] = False,
 ) -> None:

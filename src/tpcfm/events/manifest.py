@@ -24,7 +24,8 @@ def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[st
         out: manifest to write (JSON).
 
     Returns:
-        The manifest: ``dataset``, ``detector`` (the whole), ``detector_name``, ``detector_hash``, ``parts`` (part, file, source, revision, events, points, rejected,
+        The manifest: ``dataset``, ``detector`` (the whole), ``detector_name``, ``detector_hash``,
+        ``parts`` (part, file, source, revision, events, points, rejected,
         splits, bytes, sha256), totals ``events``, ``points``, ``rejected``, ``rejected_columns``, ``splits``,
         ``fingerprint`` (hash of all checksums) and ``statistics``.
 

@@ -116,14 +116,11 @@ def read_event(path: str | Path, row: int) -> dict[str, Any]:
 
     Raises:
         IndexError: no such row.
-        DataError: not a Parquet file.
+        DataError: not a Parquet file, or damaged.
     """
-    with _opened(path, ()) as table:
-        for group in range(table.num_row_groups):
-            rows = table.metadata.row_group(group).num_rows
-            if row < rows:
-                part = table.read_row_group(group).slice(row, 1).combine_chunks()
-                values = {name: _unpack(part.column(name).chunk(0))[0] for name in part.column_names}
-                return {name: value for name, value in values.items() if value is not None}
-            row -= rows
-    raise IndexError(row)
+    with open_table(path) as table:
+        names = table.schema_arrow.names
+        if not 0 <= row < table.metadata.num_rows:
+            raise IndexError(row)
+    (event,) = read_events(path, names, rows=[row])
+    return {name: value for name, value in event.items() if value is not None}

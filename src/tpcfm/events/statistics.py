@@ -80,9 +80,9 @@ class Statistics:
             if labels is not None:
                 for value in self.classes[name]:
                     chosen = labels.values == value
-                    self.classes[name][value] += np.count_nonzero(chosen)
+                    self.classes[name][value] += int(np.count_nonzero(chosen))
                     if stay is not None:
-                        self.kept[name][value] += np.count_nonzero(chosen & stay)
+                        self.kept[name][value] += int(np.count_nonzero(chosen & stay))
 
     def _staying(self, columns: Columns, points: int) -> Mask:
         """Return which points pass the cuts of the detector: removed classes, thresholds of the signals."""

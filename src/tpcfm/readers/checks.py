@@ -172,7 +172,9 @@ def _check_range(block: EventBlock, values: Ragged, column: str, low: float, hig
     wrong = ~((given >= low) & (given <= high))
     if given.dtype.kind == "f":
         wrong |= ~np.isfinite(given)
-    block.flag_values(values, wrong, column, f"not {range_text(low, high)}" if low > -np.inf or high < np.inf else "not finite")
+    block.flag_values(
+        values, wrong, column, f"not {range_text(low, high)}" if low > -np.inf or high < np.inf else "not finite"
+    )
 
 
 def wrong_lengths(detector: Detector, columns: Columns, points: Index) -> Iterator[tuple[str, int, str]]:
@@ -183,7 +185,7 @@ def wrong_lengths(detector: Detector, columns: Columns, points: Index) -> Iterat
         columns: of some events.
         points: (n,) points that each of them should have.
     """
-    expected = {name: points for name in [*"xyz", *(s.name for s in detector.signal), *detector.labels]}
+    expected = dict.fromkeys([*"xyz", *(s.name for s in detector.signal), *detector.labels], points)
     for table, about in detector.objects.items():
         given = {f"{table}_{c}": column.per for c, column in about.columns.items() if columns.get(f"{table}_{c}")}
         if given:

@@ -8,7 +8,6 @@ unlabelled.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import h5py
 import numpy as np
@@ -167,13 +166,13 @@ class PilarnetReader:
             else:
                 kept.append(i)
 
-        def table(rows: list[Array | str], width: int) -> Ragged | None:
-            return ragged([rows[i] for i in kept], width) if width else None  # type: ignore[misc]
+        def table(rows: list[Array | str], width: int) -> Ragged:
+            return ragged([rows[i] for i in kept], width)  # type: ignore[misc]
 
         block = EventBlock(np.array(kept, np.int64) + start, {}, deviations, stop - start)
-        self._rules.fill(
-            block, ragged([points[i] for i in kept], POINT_COLUMNS), table(clusters, self.width), table(extras, self.extra_width)  # type: ignore[misc]
-        )
+        cluster_table = table(clusters, self.width) if self.width else None
+        extra_table = table(extras, self.extra_width) if self.extra_width else None
+        self._rules.fill(block, table(points, POINT_COLUMNS), cluster_table, extra_table)
         return block
 
     def _structure(self, row: int, point: Array | str, cluster: Array | str, extra: Array | str) -> list[Deviation]:
@@ -243,15 +242,16 @@ class _Rules:
         self.limits = np.clip([limits[axis] for axis in "xyz"], -(2**31), 2**31 - 1).astype(np.int64)
         self.sides = self.limits[:, 1] - self.limits[:, 0] + 1
         if float(np.prod(self.sides.astype(float))) > VOXELS:
-            raise DataError(f"{path}: the lattice of {detector.name} has more than 2**48 voxels; close its `accepted` ranges")
+            raise DataError(
+                f"{path}: the lattice of {detector.name} has more than 2**48 voxels; close its `accepted` ranges"
+            )
         self.kind = np.dtype(detector.coordinates.type)
 
     def fill(self, block: EventBlock, point: Ragged, cluster: Ragged | None, extra: Ragged | None) -> None:
         """Check the values of a block and fill its columns."""
         xyz = tuple(np.empty(len(point.values), self.kind) for _ in "xyz")
-        flags, energy = unpack_voxels(
-            point.values, point.offsets, self.limits[:, 0].copy(), self.sides, *map(float, self.energies), xyz
-        )
+        first, (low, high) = self.limits[:, 0].copy(), self.energies
+        flags, energy = unpack_voxels(point.values, point.offsets, first, self.sides, float(low), float(high), xyz)
         if not self.signal:
             flags &= ~np.uint8(BAD_ENERGY)
         if flags.any():
@@ -288,11 +288,13 @@ class _Rules:
         sides = {range_text(*side) for side in self.limits.tolist()}
         allowed = ", ".join(range_text(*side) for side in self.limits.tolist()) if len(sides) > 1 else sides.pop()
         positions = Ragged(point.offsets, xyz)
-        block.flag_values(
-            positions, (own & BAD_COORDINATE > 0) & outside, "point.xyz", f"not whole numbers {allowed}"
-        )
+        block.flag_values(positions, (own & BAD_COORDINATE > 0) & outside, "point.xyz", f"not whole numbers {allowed}")
         wrong = ~((energy >= self.energies[0]) & (energy <= self.energies[1]) & np.isfinite(energy))
-        expected = "negative or not finite" if self.energies == (0, np.inf) else f"not finite or not {range_text(*self.energies)}"
+        expected = (
+            "negative or not finite"
+            if self.energies == (0, np.inf)
+            else f"not finite or not {range_text(*self.energies)}"
+        )
         block.flag_values(Ragged(point.offsets, energy), (own & BAD_ENERGY > 0) & wrong, "point.energy", expected)
         doubled = np.where(own & DUPLICATE > 0)[0]
         repeated = np.zeros(len(xyz), bool)

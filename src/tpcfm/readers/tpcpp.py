@@ -177,7 +177,9 @@ class TpcppReader:
             table, *(np.array(ends, np.float64) for ends in (energies, limits["r"], limits["z"]))
         )
         if self._signal:
-            expected = "negative or not finite" if energies == (0, np.inf) else f"not finite or not {range_text(*energies)}"
+            expected = (
+                "negative or not finite" if energies == (0, np.inf) else f"not finite or not {range_text(*energies)}"
+            )
             block.flag_values(Ragged(offsets, table[:, 0]), wrong, "spacepoints.E", expected)
         (r_low, r_high), (z_low, z_high) = limits["r"], limits["z"]
         unit = self.detector.coordinates.unit
@@ -211,7 +213,9 @@ class TpcppReader:
                 if label.constant_in not in numbered:
                     numbered[label.constant_in] = pair_numbers(ids)
                 wrong = unlike_first(labels[stem].values, *numbered[label.constant_in])
-                block.flag_values(labels[stem], wrong, f"{stem}.data", f"unlike the first point of their {label.constant_in}")
+                block.flag_values(
+                    labels[stem], wrong, f"{stem}.data", f"unlike the first point of their {label.constant_in}"
+                )
         return columns
 
     def _checked_particles(self, block: EventBlock, particles: Ragged | None) -> dict[str, Ragged | None]:
