@@ -11,7 +11,17 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-ROWS = ("rows.parquet", "rows.feather", "rows.csv", "rows.csv.gz", "rows.npz", "rows.h5", "rows.root", "records.h5")
+ROWS = (
+    "rows.parquet",
+    "rows.feather",
+    "rows.csv",
+    "rows.csv.gz",
+    "rows.npz",
+    "rows.h5",
+    "rows.root",
+    "ntuple.root",
+    "records.h5",
+)
 LISTS = ("lists.parquet", "lists.feather", "lists.h5", "groups.h5", "lists.root")
 SIZES = ("sizes.npz", "offsets.h5")
 
@@ -64,7 +74,10 @@ def _arrow(table: pd.DataFrame, lists: bool) -> pa.Table:
 
 
 def _offsets(table: pd.DataFrame) -> np.ndarray:
-    change = np.flatnonzero(np.diff(table["event_id"].to_numpy())) + 1
+    if "event_id" not in table:
+        return np.array([0, len(table)])
+    events = table["event_id"].to_numpy()
+    change = np.flatnonzero(events[1:] != events[:-1]) + 1
     return np.concatenate([[0], change, [len(table)]])
 
 
@@ -122,12 +135,17 @@ def _write_root(path: Path, table: pd.DataFrame, lists: bool) -> None:
     import awkward
     import uproot
 
-    with uproot.recreate(path) as file:
-        if not lists:
-            file["hits"] = {name: table[name].to_numpy() for name in table.columns}
-            return
+    arrays = {name: table[name].to_numpy() for name in table.columns}
+    if lists:
         sizes = np.diff(_offsets(table))
-        file["hits"] = {name: awkward.unflatten(table[name].to_numpy(), sizes) for name in _points(table)}
+        arrays = {name: awkward.unflatten(arrays[name], sizes) for name in _points(table)}
+    with uproot.recreate(path) as file:
+        if path.name == "ntuple.root":
+            file.mkrntuple("hits", arrays)
+        else:
+            kinds = {name: awkward.type(values).content for name, values in arrays.items()} if lists else None
+            tree = file.mktree("hits", kinds or {name: values.dtype for name, values in arrays.items()})
+            tree.extend(arrays)
 
 
 def detector_for(name: str, **changes: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """ROOT trees as columns through `uproot`: flat branches and jagged ones."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,19 +52,19 @@ class RootSource:
 
 def _column(kind: str) -> Column | None:
     """Return what a C++ type is, None for what is neither numbers, text nor lists of numbers."""
-    plain = kind.removeprefix("std::").removeprefix("vector<").removesuffix(">").split("[")[0].strip()
-    lists = plain != kind
-    if plain in ("float", "double", "Float_t", "Double_t", "Double32_t"):
-        return Column("f", lists)
-    if plain in ("bool", "Bool_t"):
-        return Column("b", lists)
-    if plain in ("string", "std::string", "TString", "char*"):
-        return Column("U") if "<" not in kind else None
-    if plain.startswith(("u", "U")) and "<" not in plain:
-        return Column("u", lists)
-    if plain.startswith(("int", "short", "long", "char", "signed", "Int", "Long", "Short", "Char")):
-        return Column("i", lists)
-    return None
+    plain = re.sub(r"std::|ROOT::VecOps::|const |\[.*\]$", "", kind).strip()
+    inner = re.fullmatch(r"(?:vector|RVec)<([^<>]*)>", plain)
+    lists, plain = inner is not None or kind.endswith("]"), inner.group(1).strip() if inner else plain
+    if plain in ("string", "TString", "char*"):
+        return None if lists else Column("U")
+    for kinds, letter in (("float|double|Float_t|Double_t|Double32_t", "f"), ("bool|Bool_t", "b"), ("u.*|U.*", "u")):
+        if re.fullmatch(kinds, plain):
+            return Column(letter, lists)
+    return (
+        Column("i", lists)
+        if re.fullmatch(r"(signed |long )?(int|long|short|char|Int|Long|Short|Char)\w*", plain)
+        else None
+    )
 
 
 @contextmanager
