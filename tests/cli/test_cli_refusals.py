@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = ("torch", "mlflow", "pandas", "matplotlib", "sklearn", "numba", "plotly", "scipy", "pyarrow", "h5py", "numpy")
 
-INGEST = ["--layout", "pilarnet", "--dataset", "d", "--out", "o.parquet", "--rejected", "r.parquet"]
+INGEST = ["--detector", "pilarnet", "--dataset", "d", "--out", "o.parquet", "--rejected", "r.parquet"]
 REFUSED = {
     "params --family x": "allowed are polar_mae, fm4npp, comparison, all",
     "show nowhere.h5": "nowhere.h5: no such file",
@@ -37,7 +37,7 @@ REFUSED = {
     "prepare fit-edges data --out o.json": "data: a folder; needed is an event table",
     "tokenizer-study nowhere.parquet --out o": "nowhere.parquet: no such file",
     "serialization-study nowhere.parquet --edges e --out o": "nowhere.parquet: no such file",
-    "ingest nowhere.h5 " + " ".join(INGEST): "needed is a raw file of the layout pilarnet: PILArNet-M, HDF5 (.h5)",
+    "ingest nowhere.h5 " + " ".join(INGEST): "needed is a raw file of the detector pilarnet",
     "ingest data/a.h5 --validation 2 " + " ".join(INGEST): "allowed are shares from 0 on",
     "import-fm4npp nowhere.ckpt e.json out": "nowhere.ckpt: no such file; needed is a published FM4NPP checkpoint",
     "import-fm4npp a.txt nowhere.json out": "nowhere.json: no such file; needed is the file of the box edges",

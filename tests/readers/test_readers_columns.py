@@ -25,8 +25,13 @@ def ingest(path, values, folder):
     return pq.read_table(out).to_pylist(), pq.read_table(rejected).to_pylist(), summary
 
 
+def read_ids(ids):
+    """Ids as they are read: as they are if 32 bits hold all of the event, else numbered."""
+    return ids.tolist() if ids.max() < 2**31 else renumbered(ids)
+
+
 def renumbered(ids):
-    """Ids as they are read: 0 is noise, the others count from 1 in ascending order."""
+    """Ids numbered anew: 0 is noise, the others count from 1 in ascending order."""
     others = sorted({int(i) for i in ids} - {0})
     return [0 if i == 0 else others.index(int(i)) + 1 for i in ids]
 
@@ -36,7 +41,7 @@ def check(rows, table, labels=True):
         for axis in "xyz":
             assert np.allclose(row[axis], event[f"hit_{axis}"] / 10, rtol=1e-6)
         assert row["charge"] == event["adc"].tolist()
-        assert row["track"] == (renumbered(event["particle_id"]) if labels else None)
+        assert row["track"] == (read_ids(event["particle_id"]) if labels else None)
         assert row["pid"] == ([CLASSES[code] for code in event["pdg"]] if labels else None)
 
 
@@ -296,6 +301,14 @@ def test_a_file_cut_short_names_itself(tmp_path, name, share):
     with pytest.raises(DataError, match=name):
         ingest(path, detector_for(name), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_python_objects_in_npz_are_never_loaded(tmp_path):
+    table = hits()
+    arrays = {name: table[name].to_numpy() for name in table.columns}
+    np.savez(tmp_path / "a.npz", **{**arrays, "event_id": np.array([{"a": 1}] * len(table), object)})
+    with pytest.raises(DataError, match=r"'event_id'.*holds Python objects"):
+        ingest(tmp_path / "a.npz", detector_for("rows.npz"), tmp_path)
 
 
 def test_reading_streams_where_events_lie_together(tmp_path, monkeypatch):

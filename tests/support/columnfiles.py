@@ -100,7 +100,7 @@ def write_hits(folder: Path, name: str, table: pd.DataFrame) -> Path:
     elif name == "sizes.npz":
         np.savez(path, size=np.diff(offsets), **{n: arrays[n] for n in _points(table)})
     elif name.endswith(".npz"):
-        np.savez_compressed(path, **arrays)
+        np.savez_compressed(path, **{n: v.astype(str) if v.dtype == object else v for n, v in arrays.items()})
     elif name.endswith(".root"):
         _write_root(path, table, lists)
     else:

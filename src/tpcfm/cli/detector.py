@@ -24,19 +24,16 @@ def _lacks(detector: "Detector") -> list[str]:
 @app.command("list")
 def list_() -> None:
     """List the detectors that have a name; all model families run on each, also without what it lacks."""
-    from rich.console import Console
-    from rich.table import Table
-
     from tpcfm.detectors.registry import built_in, load_detector, plugins
 
-    table = Table("name", "title", "from", "reader", "signal", "labels (tasks)", "lacks")
     for name in [*built_in(), *sorted(set(plugins()) - set(built_in()))]:
         d = load_detector(name)
         labels = ", ".join(f"{label} ({about.kind})" for label, about in d.labels.items())
         signal = ", ".join(f"{signal.name} ({signal.unit})" for signal in d.signal)
-        origin = "built in" if name in built_in() else plugins()[name].value
-        table.add_row(name, d.title, origin, d.read.reader, signal or "-", labels or "-", "; ".join(_lacks(d)) or "-")
-    Console().print(table)
+        origin = "built in" if name in built_in() else f"plugin {plugins()[name].value}"
+        print(f"{name}: {d.title or name} ({origin}, reader {d.read.reader})")
+        print(f"  signal: {signal or 'none'}\n  labels (tasks): {labels or 'none'}")
+        print(f"  families: all{''.join(f'; {lack}' for lack in _lacks(d))}")
 
 
 @app.command()

@@ -39,17 +39,15 @@ def command(
         raise ConfigError(
             f"--validation {validation} --test {test}: allowed are shares from 0 on that add up to less than 1"
         )
+    require_file(file, f"a raw file of the detector {detector}")
     from tpcfm.detectors.registry import load_detector
-
-    known = load_detector(detector)
-    require_file(file, f"a raw file of {known.title or known.name}, read as {known.read.reader!r}")
     from tpcfm.events.job import ingest_file
     from tpcfm.events.splits import hash_split, published_split
 
     published = published_split(file) if split_by is SplitBy.published else ""
     summary = ingest_file(
         file,
-        known,
+        load_detector(detector),
         dataset,
         out,
         rejected,

@@ -69,7 +69,8 @@ class Statistics:
         for name, label in self.detector.instances().items():
             ids = columns.get(name)
             if ids is not None:
-                sizes, per_event = object_sizes(ids.values, offsets, np.array(label.background, np.int64))
+                background, ends = np.array(label.background, np.int64), (int(ids.values.min()), int(ids.values.max()))
+                sizes, per_event = object_sizes(ids.values, offsets, background, *ends)
                 self.histograms[f"{name}s_per_event"].add(per_event)
                 self.histograms[f"points_per_{name}"].add(sizes)
         stay = self._staying(columns, len(place[0].values)) if self.removes else None

@@ -179,13 +179,15 @@ def radius_moments(x: Any, y: Any, first_edge: float, width: float, n_bins: int)
 
 
 @njit(cache=True, nogil=True)
-def object_sizes(ids: Any, offsets: Any, background: Any) -> Any:
+def object_sizes(ids: Any, offsets: Any, background: Any, smallest: int, largest: int) -> Any:
     """Count the objects of each event and the points of each object.
 
     Args:
         ids: (N,) whole numbers, any range.
         offsets: (B + 1,) first point of each event.
         background: (K,) ids that are no object.
+        smallest: of all ids.
+        largest: of all ids.
 
     Returns:
         ``(sizes (objects,) int64, per_event (B,) int64)``.
@@ -199,16 +201,24 @@ def object_sizes(ids: Any, offsets: Any, background: Any) -> Any:
         if first == last:
             continue
         before = found
-        low, high = np.int64(ids[first]), np.int64(ids[first])
-        for i in range(first, last):
-            low = min(low, np.int64(ids[i]))
-            high = max(high, np.int64(ids[i]))
+        low, high = np.int64(smallest), np.int64(largest)
+        if not 0 <= high - low < 512:  # else it does not pay to look at the range of this event alone
+            low, high = np.int64(ids[first]), np.int64(ids[first])
+            for i in range(first, last):
+                low = min(low, np.int64(ids[i]))
+                high = max(high, np.int64(ids[i]))
         span = high - low + 1
         if 0 < span <= 4096 + 2 * (last - first):
             if span > len(table):
                 table = np.zeros(2 * span, np.int64)
-            for i in range(first, last):
-                table[np.int64(ids[i]) - low] += 1
+            start = first
+            for i in range(
+                first + 1, last
+            ):  # by runs: labels change rarely, and one counter must not be hit point by point
+                if ids[i] != ids[start]:
+                    table[np.int64(ids[start]) - low] += i - start
+                    start = i
+            table[np.int64(ids[start]) - low] += last - start
             for value in background:
                 if low <= value <= high:
                     table[value - low] = 0

@@ -30,7 +30,7 @@ class ObjectTable:
         with open_source(path, table) as source:
             for name in [*keys, *columns.values()]:
                 if name not in source.columns:
-                    raise missing(path, source, f"column {name!r} in {table!r}")
+                    raise missing(path, source, name, f" in {table!r}")
             wanted = list(dict.fromkeys([*keys, *columns.values()]))
             pieces = [chunk.values for chunk in in_order(source.chunks(wanted), keys)]
         values = {name: join([piece[name] for piece in pieces]) for name in wanted}

@@ -173,9 +173,7 @@ class ColumnsReader:
         for source in self._sources:
             if column in source.columns:
                 return source
-            if column in source.unreadable:
-                raise DataError(source.unreadable[column])
-        raise missing(self.path, self._sources[0], f"column {column!r}")
+        raise missing(self.path, self._sources[0], column, "")
 
     def _find_columns(self) -> dict[str, str]:
         """Return where each column of the detector lies in the file; labels and objects that are not there are left out.
@@ -190,11 +188,11 @@ class ColumnsReader:
             column = self.mapping.column(name)
             if name in self.mapping.constants:
                 continue
-            if column not in there and column not in self._sources[0].unreadable:
+            if column not in there:
                 hint = f"read.columns.{name} names it" + (
                     f", or read.constants.{name} a value" if name in signals else ""
                 )
-                raise missing(self.path, self._sources[0], f"column {column!r} for {name} ({hint})")
+                raise missing(self.path, self._sources[0], column, f" for {name} ({hint})")
             if self._source(column).columns[column].kind not in "fiub":
                 raise DataError(f"{self.path}: column {column!r} for {name} holds text, needed are numbers")
             found[name] = column
@@ -202,7 +200,7 @@ class ColumnsReader:
             raise DataError(f"{self.path}: x, y and z are all constants; at least one must be a column")
         for key in [*self.mapping.keys, *filter(None, [self.mapping.sizes, self.mapping.offsets])]:
             if key not in there:
-                raise missing(self.path, self._sources[0], f"column {key!r}, which tells the events apart")
+                raise missing(self.path, self._sources[0], key, ", which tells the events apart")
         for name in self.detector.labels:
             if self.mapping.column(name) in there:
                 found[name] = self.mapping.column(name)

@@ -96,9 +96,11 @@ def native(values: Array) -> Array:
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
-def missing(path: Path, source: Source, what: str) -> DataError:
-    """Return the error of a column that is not there, with what there is."""
-    return DataError(f"{path}: no {what}; there are {', '.join(source.columns) or 'no columns'}")
+def missing(path: Path, source: Source, column: str, what: str) -> DataError:
+    """Return the error of a column that is not there, with what there is, or why it cannot be read."""
+    if column in source.unreadable:
+        return DataError(source.unreadable[column])
+    return DataError(f"{path}: no column {column!r}{what}; there are {', '.join(source.columns) or 'no columns'}")
 
 
 def open_source(path: Path, table: str | None = None) -> "AbstractContextManager[Source]":
