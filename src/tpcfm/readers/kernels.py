@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tpcfm.kernels import njit
+
 BAD_COORDINATE = 1
 BAD_ENERGY = 2
 DUPLICATE = 4
