@@ -1,5 +1,8 @@
 """`tpcfm detector init` drafts a file that loads, passes `check` and ingests the data unchanged, whatever their format."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,3 +144,11 @@ def test_validate_takes_the_detector_of_a_file_that_no_reader_knows(tmp_path, tp
     assert "say which: --detector NAME or FILE.yaml" in tpcfm("validate", csv).output
     shard = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0)))
     assert tpcfm("validate", shard).exit_code == 0
+
+
+def test_the_detector_of_the_guide_reads_its_file(tmp_path, tpcfm):
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "new-detector.md").read_text(encoding="utf-8")
+    (tmp_path / "mydetector.yaml").write_text(re.findall(r"```yaml\n(.*?)```", guide, re.S)[0])
+    said = tpcfm("detector", "check", tmp_path / "mydetector.yaml", write_hits(tmp_path, "rows.parquet", hits()))
+    assert "7 events" in said.output
+    assert "0 rejected" in said.output

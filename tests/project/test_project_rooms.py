@@ -48,13 +48,8 @@ ALLOWED: dict[str, dict[str, str]] = {
         "systems.polar_mae.plan": "the plan of the families and the run table call each other",
     },
     "detector": {
-        "cli.ingest": "help and choices of the first two data sets",
         "config.data": "blocks of the first two data sets",
         "config.workflow": "blocks of the first two data sets",
-        "events.job": "layouts of the first two data sets",
-        "events.schema": "layouts of the first two data sets",
-        "events.statistics": "layouts of the first two data sets",
-        "events.validate": "layouts of the first two data sets",
         "inference.one_event": "layouts of the first two data sets",
         "inference.picture_data": "layouts of the first two data sets",
         "plan.table": "blocks of the first two data sets",

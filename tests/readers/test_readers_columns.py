@@ -167,6 +167,19 @@ def test_damaged_events_are_rejected_with_their_reason(tmp_path):
     assert summary["rejected"] == 5
 
 
+def test_classes_are_constant_within_objects_but_not_within_background(tmp_path):
+    values = detector_for("rows.parquet")
+    values["labels"] = {**values["labels"], "pid": {**values["labels"]["pid"], "constant_in": "track"}}
+    table = hits()
+    table.loc[table["particle_id"] == 0, "pdg"] = np.resize([11, 211, 13], (table["particle_id"] == 0).sum())
+    rows, _, _ = ingest(write_hits(tmp_path, "rows.parquet", table), values, tmp_path)
+    check(rows, table)
+    table.loc[table.index[table["particle_id"] == 17][0], "pdg"] = 2212
+    rows, rejected, _ = ingest(write_hits(tmp_path, "rows.parquet", table), values, tmp_path)
+    assert [row["row"] for row in rejected] == [0]
+    assert "unlike the first point of their track" in rejected[0]["reason"]
+
+
 def test_lattices_want_whole_numbers_and_no_voxel_twice(tmp_path):
     table = pd.DataFrame({"event": [0, 0, 1, 1, 2, 2], "x": [4, 8.0, 4, 4, 5, 8], "y": 4.0, "z": 2044.0, "q": 1})
     values = {

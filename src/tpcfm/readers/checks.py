@@ -143,7 +143,8 @@ def check_events(block: EventBlock, detector: Detector) -> None:
         if isinstance(label, ClassLabel):
             block.flag_values(found[name], unknown_classes(label, values), name, outside_classes(label))
             if label.constant_in in found:
-                wrong = unlike_first(values, *pair_numbers(found[label.constant_in]))
+                ids, about = found[label.constant_in], detector.labels[label.constant_in]
+                wrong = unlike_first(values, *pair_numbers(ids)) & (about.encode(ids.values) != -1)
                 block.flag_values(found[name], wrong, name, f"unlike the first point of their {label.constant_in}")
         else:
             block.flag_values(found[name], wrong_ids(label, values), name, f"not {range_text(label.minimum, np.inf)}")

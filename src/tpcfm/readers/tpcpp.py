@@ -208,14 +208,16 @@ class TpcppReader:
             columns[LABELS[stem]] = Ragged(labels[stem].offsets, values.astype(label.type))
         numbered = {}
         for stem, label in known.items():
-            ids = columns.get(label.constant_in or "") if isinstance(label, ClassLabel) else None
-            if ids is not None and stem in labels and isinstance(label, ClassLabel):
-                if label.constant_in not in numbered:
-                    numbered[label.constant_in] = pair_numbers(ids)
-                wrong = unlike_first(labels[stem].values, *numbered[label.constant_in])
-                block.flag_values(
-                    labels[stem], wrong, f"{stem}.data", f"unlike the first point of their {label.constant_in}"
-                )
+            within = label.constant_in or "" if isinstance(label, ClassLabel) else ""
+            ids = columns.get(within)
+            if ids is None or stem not in labels:
+                continue
+            if within not in numbered:
+                numbered[within] = pair_numbers(ids)
+            wrong = unlike_first(labels[stem].values, *numbered[within])
+            if background := getattr(self.detector.labels[within], "background", []):
+                wrong &= ~np.isin(ids.values, background)
+            block.flag_values(labels[stem], wrong, f"{stem}.data", f"unlike the first point of their {within}")
         return columns
 
     def _checked_particles(self, block: EventBlock, particles: Ragged | None) -> dict[str, Ragged | None]:

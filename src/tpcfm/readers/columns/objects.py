@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from tpcfm.errors import DataError
+from tpcfm.readers.columns.formats import open_source
 from tpcfm.readers.columns.group import in_order, key_texts, run_starts
-from tpcfm.readers.columns.source import Chunk, join, missing, open_source
+from tpcfm.readers.columns.source import Chunk, join, missing
 from tpcfm.readers.ragged import Array, Ragged, offsets_of
 
 

@@ -12,10 +12,11 @@ from tpcfm.errors import DataError
 from tpcfm.readers.block import Deviation, EventBlock
 from tpcfm.readers.checks import wrong_lengths
 from tpcfm.readers.columns.convert import Converter, select_lists
+from tpcfm.readers.columns.formats import open_source
 from tpcfm.readers.columns.group import EVENT, Group, in_order, numbered, runs, together
 from tpcfm.readers.columns.mapping import mapping_of
 from tpcfm.readers.columns.objects import ObjectTable
-from tpcfm.readers.columns.source import Chunk, Source, cut, join, missing, open_source, rows_of
+from tpcfm.readers.columns.source import Chunk, Source, cut, join, missing, rows_of
 from tpcfm.readers.ragged import Index, Ragged
 
 POINTS_PER_BLOCK = 1 << 20

@@ -1,16 +1,13 @@
 """A file as columns, whatever its format: their names and kinds, and their values chunk by chunk."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import h5py
 import numpy as np
 
 from tpcfm.errors import DataError
-from tpcfm.readers.kinds import begins_with, is_zip
 from tpcfm.readers.ragged import Array, Ragged, offsets_of
 
 ROWS = 1 << 18
@@ -101,29 +98,3 @@ def missing(path: Path, source: Source, column: str, what: str) -> DataError:
     if column in source.unreadable:
         return DataError(source.unreadable[column])
     return DataError(f"{path}: no column {column!r}{what}; there are {', '.join(source.columns) or 'no columns'}")
-
-
-def open_source(path: Path, table: str | None = None) -> "AbstractContextManager[Source]":
-    """Open a file as columns; its first bytes say what it is, of text its ending.
-
-    Raises:
-        DataError: not one of the formats, damaged, or no such table in it.
-        MachineError: a ROOT file without `uproot`.
-    """
-    opened: Any
-    if begins_with(path, b"PAR1", b"ARROW1"):
-        from tpcfm.readers.columns import arrow as opened
-    elif begins_with(path, b"root"):
-        from tpcfm.readers.columns import root as opened
-    elif is_zip(path):
-        from tpcfm.readers.columns import npz as opened
-    elif h5py.is_hdf5(path):
-        from tpcfm.readers.columns import hdf5 as opened
-    elif path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
-        from tpcfm.readers.columns import text_file as opened
-    else:
-        raise DataError(
-            f"{path}: neither Parquet, Feather, HDF5, npz, ROOT nor CSV (.csv, .tsv, .txt, also .gz); damaged from the start?"
-        )
-    found: AbstractContextManager[Source] = opened.open_file(path, table)
-    return found

@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 
 from tpcfm.errors import DataError
-from tpcfm.readers.columns.source import Chunk, Column, Source, open_source, text
+from tpcfm.readers.columns.formats import open_source
+from tpcfm.readers.columns.source import Chunk, Column, Source, text
 from tpcfm.readers.kinds import begins_with
 from tpcfm.readers.ragged import Array, Ragged
 
