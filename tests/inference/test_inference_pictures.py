@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tpcfm.plan.pictures import Fm4nppPictures, PolarMaePictures
 
 from fm4npp_toys import toy_cache as sequences
 from polar_mae_toys import MODEL
@@ -20,7 +21,6 @@ from tpcfm.inference.predict import predict_event
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
-from tpcfm.plan.pictures import Fm4nppPictures, PolarMaePictures
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.report.show import show_model

@@ -6,8 +6,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tpcfm import backends
 from tpcfm.models.fm4npp.backbone import Fm4npp
-from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.models.fm4npp.flops import chunked_scan, matrix_products, scan, training_flops, training_flops_per_point
+from tpcfm.models.fm4npp.settings import Fm4nppModel
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tpcfm.scaling.cost_runs import RunCost
 
 from tpcfm.files import write_json
 from tpcfm.scaling.cost import STAGES, Job, makespan, plan_jobs, stage_costs
-from tpcfm.scaling.cost_runs import RunCost
 from tpcfm.scaling.devices import Assumptions, device
 from tpcfm.scaling.events import amount
 from tpcfm.systems.registry import load, make_plan

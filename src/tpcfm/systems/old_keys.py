@@ -46,7 +46,7 @@ def refuse_old_keys(values: Mapping[str, Any]) -> None:
             found.setdefault(new, []).append(path)
     said = []
     for new, paths in found.items():
-        more = f" (and {len(paths) - 1} more such keys)" if len(paths) > 1 else ""
+        more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
         said.append(f"  {paths[0]}{more}: now {new}")
     if said:
         head = "the configuration has keys that are spelled otherwise now (CHANGELOG.md, Migration)"
