@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tpcfm.errors import CheckpointError
+from tpcfm.models.fm4npp import parameters
 from tpcfm.models.fm4npp.adapters import TrackSet, assign_points, make_adapter
-from tpcfm.models.fm4npp.backbone import Fm4npp, parameter_table
+from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
 from tpcfm.nn.mamba.mamba2 import to_fused
 from tpcfm.nn.mup import multipliers, role
-from tpcfm.scaling import parameters
 from tpcfm.systems.fm4npp.released_weights import from_released, infer_config, to_released, unwrap
 
 TABLE_1 = {
@@ -99,7 +99,7 @@ def test_depth_sweep_has_the_published_parameters(layers, published):
 
 
 def test_parameter_table_prints_ours_beside_published():
-    rows = parameter_table()
+    rows = parameters.parameter_table()
     assert {"part", "ours", "published"} == set(rows[0])
     assert all(
         row["ours"] == row["published"] for row in rows if "adapter" in row["part"] or "checkpoint" in row["part"]
