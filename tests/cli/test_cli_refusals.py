@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "mlflow", "pandas", "matplotlib", "sklearn", "numba", "plotly", "scipy", "pyarrow", "h5py", "numpy")
+HEAVY = ("torch", "mlflow", "pandas", "matplotlib", "sklearn", "numba", "plotly", "scipy", "pyarrow", "h5py")
+"""Not numpy, a tenth of a second: a detector file is read with it."""
 
 INGEST = ["--layout", "pilarnet", "--dataset", "d", "--out", "o.parquet", "--rejected", "r.parquet"]
 REFUSED = {
-    "params --family x": "allowed are polar_mae, fm4npp, comparison, all",
+    "params --family x": "allowed are polar_mae, fm4npp, baselines, all",
     "show nowhere.h5": "nowhere.h5: no such file",
     "show data": "data: a folder; give one of its 1 files, such as data/a.h5",
     "show model": "it holds a model: give an event file, and the model as --run model",
