@@ -1,6 +1,8 @@
 """A copy of the workflow in a temporary folder, to run the real Snakemake in."""
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from plans import ROOT, planned
+from tpcfm.plan.table import Plan
+
 BIN = Path(sys.executable).parent
 
 
@@ -32,13 +36,18 @@ class Checkout:
         command = [str(BIN / "snakemake"), "--cores", "2", "--nocolor", *options, *arguments]
         return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=1500)
 
-    def plan(self, over: dict | None = None, scale: str = "tiny"):
-        """Return the plan of the configuration."""
-        from tpcfm.config.text import merge, read_yaml
-        from tpcfm.systems.registry import make_plan, validate
+    def jobs(self, over: dict | None = None, scale: str | None = "tiny") -> dict[str, str]:
+        """What a dry run of everything would do: for every job its name and the command, without what says how it is to run."""
+        result = self.snakemake("-n", "-p", "--", "all", over=over, scale=scale)
+        text = result.stdout + result.stderr
+        assert result.returncode == 0, text[-3000:]
+        found = re.findall(r"^(?:local)?(?:Job|rule) \d+: (.*)\n(?:Reason: .*\n)?(?:Shell command: (.*))?", text, re.M)
+        return {re.sub(r" --(plan|neighbours|device) \S+", "", command) or name: name for name, command in found}
 
-        values = merge(read_yaml(self.folder / "config.yaml"), read_yaml(self.folder / f"workflow/scales/{scale}.yaml"))
-        return make_plan(validate(merge(values, over or {})))
+    def plan(self, over: dict | None = None, scale: str | None = "tiny") -> Plan:
+        """Return the plan of the configuration; paths are relative to the copy."""
+        with contextlib.chdir(self.folder):
+            return planned(over, scale)
 
 
 def environment() -> dict[str, str]:
