@@ -1,6 +1,7 @@
 """A copy of the workflow in a temporary folder, to run the real Snakemake in."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -65,3 +66,28 @@ def copy_checkout(folder: Path) -> Checkout:
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "slurm").symlink_to("profiles/slurm")
     return Checkout(folder)
+
+
+RULES = """
+import json
+from pathlib import Path
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import (
+    ConfigSettings, DeploymentSettings, OutputSettings, Quietness, ResourceSettings, StorageSettings, WorkflowSettings
+)
+with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+    parts = (ResourceSettings(cores=1), ConfigSettings(), StorageSettings(), WorkflowSettings(), DeploymentSettings())
+    names = ("resource_settings", "config_settings", "storage_settings", "workflow_settings", "deployment_settings")
+    found = api.workflow(**dict(zip(names, parts)), snakefile=Path("Snakefile"))._workflow
+    print(json.dumps({rule.name: rule.name in found._localrules for rule in found.rules if rule.shellcmd}))
+"""
+
+
+def rules_with_a_command(folder: Path) -> dict[str, bool]:
+    """Return, as Snakemake reads the workflow, the rules that run a command, and whether each stays on the machine one submits from."""
+    copy = copy_checkout(folder)
+    command = [sys.executable, "-c", RULES]
+    done = subprocess.run(command, cwd=copy.folder, env=environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, bool] = json.loads(done.stdout.splitlines()[-1])
+    return found
