@@ -27,7 +27,9 @@ def fit(
     from tpcfm.scaling.study import write_scaling
 
     fits = write_scaling(runs, out)
-    table = Table("system", "study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None)
+    table = Table(
+        "system", "study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None
+    )
     for row in fits.to_dict("records"):
         interval = f"{row['b_low']:.3f} to {row['b_high']:.3f}"
         saturation = f"{row['c']:.4g}" if row["saturation"] else "not fitted"

@@ -29,6 +29,7 @@ OLD: dict[str, str] = {
     "*.serialization.scaling": "serialization: {preset: released}; without a preset the detector's own ranges are used",
 }
 """Path in the configuration (``*`` stands for anything): new spelling."""
+LIST = "one key for each system: systems: {fm4npp: {family: fm4npp, dataset: collider, ...}}"
 
 
 def refuse_old_keys(values: Mapping[str, Any]) -> None:
@@ -39,11 +40,10 @@ def refuse_old_keys(values: Mapping[str, Any]) -> None:
     """
     found: dict[str, list[str]] = {}
     if isinstance(values.get("systems"), list):
-        new = "one key for each system: systems: {fm4npp: {family: fm4npp, dataset: collider, ...}}"
-        found[new] = ["systems (a list)"]
+        found[LIST] = ["systems (a list)"]
     for path in _paths(values):
-        if new := _spelling(path):
-            found.setdefault(new, []).append(path)
+        if spelling := _spelling(path):
+            found.setdefault(spelling, []).append(path)
     said = []
     for new, paths in found.items():
         more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
