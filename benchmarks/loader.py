@@ -12,11 +12,13 @@ import psutil
 import pyarrow as pa
 import torch
 
+from tpcfm.detectors.registry import load_detector
+from tpcfm.events.schema import HEAD
 from tpcfm.losses.next_neighbours import NextNeighbours
 from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel
-from tpcfm.prepare.cache import HEAD, part_writer, write_manifest
+from tpcfm.prepare.cache import part_writer, write_manifest
 from tpcfm.prepare.groups.batches import Batch, collate_sequences
-from tpcfm.prepare.sequences.cache import SCHEMA
+from tpcfm.prepare.sequences.cache import sequence_fields
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.support import new_backbone
@@ -24,6 +26,8 @@ from tpcfm.train import PackedSource, StepInfo
 
 POINTS, K = 860, 30  # of a collider event, as published
 BATCH = 16
+SPHENIX = load_detector("sphenix")
+SCHEMA = pa.schema(sequence_fields(SPHENIX))
 
 
 def write_sequences(folder: Path, parts: int, events: int) -> None:
@@ -35,15 +39,17 @@ def write_sequences(folder: Path, parts: int, events: int) -> None:
         "edges": "",
     }
     for number in range(parts):
-        with part_writer(folder / f"{number}.arrow", SCHEMA, kind="sequences", settings=settings) as part:
+        with part_writer(
+            folder / f"{number}.arrow", SCHEMA, kind="sequences", settings=settings, detector=SPHENIX
+        ) as part:
             for row in range(events):
                 n = int(rng.integers(POINTS // 2, 3 * POINTS // 2))
                 values: dict[str, Any] = {"event_id": f"noise/{number}/{row}", "split": "train", "n_points": n}
                 for field in SCHEMA:
                     if field.name not in values:
-                        size = n * K if field.name == "neighbour" else n
+                        size = n * {"neighbour": K, "features": 4}.get(field.name, 1)
                         kind = field.type.value_type.to_pandas_dtype()
-                        values[field.name] = (rng.random(size) * (n if size > n else 1)).astype(kind)
+                        values[field.name] = (rng.random(size) * (n if field.name == "neighbour" else 1)).astype(kind)
                 part.add(values)
     write_manifest(folder, name="noise")
 
@@ -51,7 +57,7 @@ def write_sequences(folder: Path, parts: int, events: int) -> None:
 def write_many_small(folder: Path, parts: int, events: int) -> None:
     """Write ``parts`` equal files of ``events`` events of four points; all but the first are hard links to it."""
     schema = pa.schema([*HEAD, ("x", pa.list_(pa.int16()))])
-    with part_writer(folder / "0000.arrow", schema, kind="noise", settings={}) as part:
+    with part_writer(folder / "0000.arrow", schema, kind="noise", settings={}, detector=SPHENIX) as part:
         for row in range(events):
             x = np.arange(4, dtype=np.int16)
             part.add({"event_id": f"noise/{row}", "split": "train", "n_points": 4, "x": x})

@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM, PT_PER_RADIUS
+from tpcfm.detectors.registry import load_detector
 from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
-from tpcfm.prepare.sequences.features import layer_index, point_features
+from tpcfm.prepare.sequences.features import level_index, point_features
 from tpcfm.prepare.sequences.next_neighbours import next_neighbours
 
 K = 30
+SPHENIX = load_detector("sphenix")
+LAYER_RADII_CM = np.array(SPHENIX.layers.radii if SPHENIX.layers else [])
+PT_PER_RADIUS = SPHENIX.pt_per_radius or 0.0
 
 
 def helices(n_points: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -33,9 +36,10 @@ def helices(n_points: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], npt.
         z = radius * turn * np.sinh(rng.uniform(-1.1, 1.1)) + rng.normal(0, 0.05, len(r)) + rng.normal(0, 5)
         points.append(np.stack([r * np.cos(angle), r * np.sin(angle), z]))
         tracks.append(np.full(len(r), len(tracks)))
-    x, y, z = np.concatenate(points, axis=1)[:, :n_points]
+    xyz = np.concatenate(points, axis=1)[:, :n_points].T
     order = rng.permutation(n_points)
-    return point_features(rng.exponential(250, n_points), x, y, z)[order], np.concatenate(tracks)[:n_points][order]
+    features = point_features(SPHENIX, rng.exponential(250, n_points), xyz)
+    return features[order], np.concatenate(tracks)[:n_points][order]
 
 
 def top_k(squared: npt.NDArray[np.floating], k: int) -> npt.NDArray[np.int64]:
@@ -59,7 +63,7 @@ def all_squared_distances(points: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
 
 def matrix_next_neighbours(features: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     """Next neighbours (strictly outer layer) from the full matrix."""
-    layers = layer_index(features[:, 3], "paper")
+    layers = level_index(features[:, 3], SPHENIX)
     squared = all_squared_distances(np.ascontiguousarray(features[:, 1:]))
     squared[layers[None, :] <= layers[:, None]] = np.inf
     return top_k(squared, k)
@@ -124,13 +128,13 @@ def _rows() -> list[dict[str, Any]]:
         compare(
             f"next neighbours, k={K}, outer layer",
             n,
-            lambda f=features: next_neighbours(f, K),
+            lambda f=features: next_neighbours(f, K, SPHENIX),
             lambda f=features: matrix_next_neighbours(f, K),
         )
         compare(
             f"next neighbours, k={K}, across the seam",
             n,
-            lambda f=features: next_neighbours(f, K, wrap=True),
+            lambda f=features: next_neighbours(f, K, SPHENIX, wrap=True),
             lambda f=features: matrix_next_neighbours(f, K),
         )
         angle = 2 * np.pi * features[:, 2]

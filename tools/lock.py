@@ -1,100 +1,59 @@
-"""Write the locks in envs/ from the environment at hand: for each envs/<name>.in the exact versions of all it needs.
+"""Write the locks in envs/ with ``uv pip compile``: for each envs/<name>.in the exact versions of all it needs.
 
-Run inside the environment that was resolved and tested: ``python tools/lock.py`` (``--check`` compares only).
+``python tools/lock.py`` keeps the versions that a lock has and adds or drops what its .in file asks for; arguments go to uv:
+``--upgrade`` takes the newest of everything, ``--upgrade-package NAME`` of one. Packages that meet in two locks have one version.
 
 A file whose first line reads ``# derived from <base>`` holds exact pins only; its lock is the lock of the base with these pins in
 place of its own, or added. So a machine without the wheels (CUDA) still writes that lock, and all else stays identical.
+
+No hashes: torch comes from another index on every kind of machine, as a file with another hash each.
 """
 
-import argparse
 import re
+import subprocess
 import sys
-from importlib.metadata import distribution, distributions
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 ENVS = Path(__file__).resolve().parents[1] / "envs"
+COMMAND = "python tools/lock.py"
+COMPILED = ("cpu", "workflow", "image", "test")  # each keeps to the versions of those before it
 
 
-def closure(requirements: list[Requirement]) -> dict[str, str]:
-    """Return name -> version of everything the requirements pull in, as installed here."""
-    installed = {canonicalize_name(d.metadata["Name"]): d for d in distributions()}
-    found: dict[str, str] = {}
-    queue = [(r.name, tuple(sorted(r.extras))) for r in requirements]
-    seen = set()
-    while queue:
-        name, extras = queue.pop()
-        key = canonicalize_name(name)
-        if (key, extras) in seen or key not in installed:
-            continue
-        seen.add((key, extras))
-        found[key] = installed[key].version.split("+")[0]
-        for text in distribution(key).requires or []:
-            needed = Requirement(text)
-            contexts = [{"extra": e} for e in ("", *extras)]
-            if needed.marker is None or any(needed.marker.evaluate(c) for c in contexts):
-                queue.append((needed.name, tuple(sorted(needed.extras))))
-    return found
-
-
-def requirements(source: Path) -> list[Requirement]:
-    """Return what a file asks for, without comments."""
-    lines = [line.split("#")[0].strip() for line in source.read_text().splitlines()]
-    return [Requirement(line) for line in lines if line]
-
-
-def exact(wanted: list[Requirement]) -> dict[str, str]:
-    """Return name -> version of exact pins.
+def pins(path: Path) -> dict[str, str]:
+    """Return name -> version of a file of exact pins.
 
     Raises:
         SystemExit: a requirement that is not ``name==version``.
     """
-    pins = {}
-    for requirement in wanted:
-        specifiers = list(requirement.specifier)
-        if len(specifiers) != 1 or specifiers[0].operator != "==":
-            raise SystemExit(f"{requirement}: a derived lock takes exact pins (name==version) only")
-        pins[canonicalize_name(requirement.name)] = specifiers[0].version
-    return pins
+    lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    found = {}
+    for line in filter(None, lines):
+        if not (pin := re.fullmatch(r"([\w.-]+)==([\w.!]+)", line)):
+            raise SystemExit(f"{path.name}: {line}: a lock takes exact pins (name==version) only")
+        found[pin[1]] = pin[2]
+    return found
 
 
-def lock(source: Path) -> dict[str, str]:
-    """Return name -> version for one envs/<name>.in.
-
-    Raises:
-        SystemExit: something it asks for is not installed here.
-    """
-    wanted = requirements(source)
-    if base := re.match(r"# derived from (\w+)", source.read_text()):
-        return lock(ENVS / f"{base[1]}.in") | exact(wanted)
-    locked = closure(wanted)
-    if missing := [r.name for r in wanted if canonicalize_name(r.name) not in locked]:
-        raise SystemExit(f"{source.name}: not installed here: {', '.join(missing)}")
-    return locked
+def derived(source: Path) -> dict[str, str]:
+    """Return name -> version of a lock that is derived from another."""
+    base = re.match(r"# derived from (\w+)", source.read_text(encoding="utf-8"))
+    assert base is not None, f"{source.name}: the first line names no base"
+    return pins(source.with_name(f"{base[1]}.txt")) | pins(source)
 
 
-def main() -> int:
-    """Write or compare every lock; the exit code is 1 if a comparison fails."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare only")
-    arguments = parser.parse_args()
-    wrong = []
-    for source in sorted(ENVS.glob("*.in")):
-        locked = lock(source)
-        text = f"# Written by tools/lock.py from {source.name}; do not edit.\n"
-        text += "".join(f"{name}=={version}\n" for name, version in sorted(locked.items()))
-        target = source.with_suffix(".txt")
-        if arguments.check:
-            wrong += [target.name] if not target.exists() or target.read_text() != text else []
-        else:
-            target.write_text(text)
-            print(f"{target.name}: {len(locked)} packages")
-    if wrong:
-        print(f"differ from the environment: {', '.join(wrong)}", file=sys.stderr)
-    return 1 if wrong else 0
+def main() -> None:
+    """Write every lock."""
+    uv = str(Path(sys.executable).with_name("uv"))
+    constraints: list[str] = []
+    for name in COMPILED:
+        files = [f"{name}.in", "--output-file", f"{name}.txt", "--excludes", "excludes.txt", *constraints]
+        plain = ["--no-annotate", "--custom-compile-command", COMMAND, "--quiet", "--python", sys.executable]
+        subprocess.run([uv, "pip", "compile", *files, *plain, *sys.argv[1:]], cwd=ENVS, check=True)
+        constraints += ["--constraint", f"{name}.txt"]
+    locked = sorted(derived(ENVS / "cuda.in").items())
+    text = f"# {COMMAND}\n" + "".join(f"{name}=={version}\n" for name, version in locked)
+    (ENVS / "cuda.txt").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

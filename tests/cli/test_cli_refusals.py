@@ -17,7 +17,7 @@ REFUSED = {
     "show data": "data: a folder; give one of its 1 files, such as data/a.h5",
     "show model": "it holds a model: give an event file, and the model as --run model",
     "show cache": "a prepared cache, which is drawn with --run only",
-    "show a.txt": "a.txt: expected a PILArNet-M file (.h5)",
+    "show a.txt": "a.txt: a raw file does not say its detector: give --detector NAME",
     "show data/a.h5 --out a.txt": "allowed: .html (rotatable), .png, .svg, .pdf (still)",
     "show data/a.h5 --picture features": "--picture needs a model",
     "show data/a.h5 --run nowhere": "--run nowhere: no such folder",

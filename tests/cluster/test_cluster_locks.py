@@ -1,7 +1,6 @@
 """The CPU and CUDA locks differ by the GPU cell alone, and no package has two versions anywhere in envs/."""
 
 import importlib.util
-import re
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,15 @@ CELL = {"torch", "triton", "setuptools", "mamba-ssm", "causal-conv1d", "pytorch3
 """What may differ in version: torch with what it requires (triton exactly, setuptools < 82), and the GPU kernels."""
 
 
-def pins(name: str) -> dict[str, str]:
-    lines = (ROOT / "envs" / f"{name}.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
-
-
 def lock_tool():
     spec = importlib.util.spec_from_file_location("lock", ROOT / "tools" / "lock.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def pins(name: str) -> dict[str, str]:
+    return lock_tool().pins(ROOT / "envs" / f"{name}.txt")
 
 
 def test_cuda_lock_holds_every_cpu_pin_but_the_cell() -> None:
@@ -50,14 +48,17 @@ def test_locks_that_meet_agree(lock: str, other: str) -> None:
 
 
 def test_derived_lock_is_what_the_tool_writes() -> None:
-    tool = lock_tool()
-    source = ROOT / "envs" / "cuda.in"
-    assert re.match(r"# derived from cpu", source.read_text())
-    assert pins("cpu") | tool.exact(tool.requirements(source)) == pins("cuda")
+    assert lock_tool().derived(ROOT / "envs" / "cuda.in") == pins("cuda")
 
 
 def test_derived_lock_refuses_ranges(tmp_path: Path) -> None:
-    tool = lock_tool()
+    (tmp_path / "cpu.txt").write_text("numpy==2.4.0\n")
     (tmp_path / "x.in").write_text("# derived from cpu\ntorch>=2\n")
     with pytest.raises(SystemExit, match=r"torch>=2.*exact pins"):
-        tool.exact(tool.requirements(tmp_path / "x.in"))
+        lock_tool().derived(tmp_path / "x.in")
+
+
+def test_cpu_lock_holds_torch_as_released_and_nothing_for_a_gpu() -> None:
+    cpu = pins("cpu")
+    assert cpu["torch"] == "2.13.0"
+    assert not [name for name in cpu if name.startswith(("nvidia-", "cuda-", "triton"))]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from event_tables import SPHENIX
 from tpcfm.errors import DataError
 from tpcfm.evaluate.kinematics import (
     circle_fit,
@@ -14,6 +14,9 @@ from tpcfm.evaluate.kinematics import (
     reference_selection,
     track_truth,
 )
+
+LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
+FIELD = {"pt_per_radius": SPHENIX.pt_per_radius}
 
 
 def helix(pt, eta, phi, charge=1, smear=0.0, rng=None):
@@ -32,7 +35,7 @@ def helix(pt, eta, phi, charge=1, smear=0.0, rng=None):
 @pytest.mark.parametrize("charge", [-1, 1])
 def test_exact_helices_give_their_momentum(pt, eta, charge):
     for phi in (0.0, 2.0, 3.1, -3.0):
-        found = helix_proxy(*helix(pt, eta, phi, charge))
+        found = helix_proxy(*helix(pt, eta, phi, charge), **FIELD)
         assert found == pytest.approx((pt, eta), rel=1e-6, abs=1e-6)
 
 
@@ -40,20 +43,23 @@ def test_order_of_points_is_irrelevant_and_smeared_tracks_are_unbiased():
     rng = np.random.default_rng(0)
     x, y, z = helix(0.8, 0.4, 1.0)
     order = rng.permutation(len(x))
-    assert helix_proxy(x[order], y[order], z[order]) == pytest.approx(helix_proxy(x, y, z))
-    ratios = [helix_proxy(*helix(1.0, 0.3, rng.uniform(-3, 3), smear=0.02, rng=rng))[0] for _ in range(200)]
+    assert helix_proxy(x[order], y[order], z[order], **FIELD) == pytest.approx(helix_proxy(x, y, z, **FIELD))
+    ratios = [helix_proxy(*helix(1.0, 0.3, rng.uniform(-3, 3), smear=0.02, rng=rng), **FIELD)[0] for _ in range(200)]
     assert np.median(ratios) == pytest.approx(1.0, abs=0.01)
     assert 0 < np.std(ratios) < 0.05
 
 
 def test_degenerate_tracks():
-    assert np.isnan(helix_proxy(np.ones(2), np.zeros(2), np.zeros(2))).all()
+    assert np.isnan(helix_proxy(np.ones(2), np.zeros(2), np.zeros(2), **FIELD)).all()
     assert np.isnan(circle_fit(np.ones(5), np.ones(5))[2])
     line = np.linspace(30, 75, 20)
-    pt, eta = helix_proxy(line, line, line * np.sqrt(2))
+    pt, eta = helix_proxy(line, line, line * np.sqrt(2), **FIELD)
     assert pt > 1000
     assert eta == pytest.approx(np.arcsinh(1.0), rel=1e-3)
-    ids, pt, eta = fitted_kinematics(np.zeros(0, int), line[:0], line[:0], line[:0])
+    pt, eta = helix_proxy(*helix(0.5, 0.3, 0.0), pt_per_radius=None)  # no field: a direction, but no momentum
+    assert np.isnan(pt)
+    assert eta == pytest.approx(0.3)
+    ids, pt, eta = fitted_kinematics(np.zeros(0, int), line[:0], line[:0], line[:0], **FIELD)
     assert len(ids) == len(pt) == len(eta) == 0
 
 
@@ -62,7 +68,7 @@ def test_tracks_of_an_event_are_fitted_each_for_itself():
     labels = np.concatenate([np.full(len(points[0]), label) for label, points in tracks.items()])
     x, y, z = (np.concatenate([points[axis] for points in tracks.values()]) for axis in range(3))
     order = np.random.default_rng(1).permutation(len(labels))
-    ids, pt, eta = fitted_kinematics(labels[order], x[order], y[order], z[order])
+    ids, pt, eta = fitted_kinematics(labels[order], x[order], y[order], z[order], **FIELD)
     np.testing.assert_array_equal(ids, [2, 7])
     np.testing.assert_allclose(pt, [2.0, 0.5], rtol=1e-6)
     np.testing.assert_allclose(eta, [-0.9, 0.2], atol=1e-6)

@@ -15,7 +15,7 @@ PARTICLES = Particles(np.arange(3), np.array([0.25, 0.6, 0.6]), np.zeros(3), np.
 
 
 def test_tracks_are_counted_in_the_bin_of_their_true_momentum() -> None:
-    tally = MomentumTally()
+    tally = MomentumTally(0.0042)
     lost = np.where(TRUTH == 1, -1, TRUTH)  # the second track is not found
     tally.update(TRUTH, lost, XYZ, PARTICLES)
     tally.update(TRUTH, TRUTH, XYZ, PARTICLES)
@@ -29,14 +29,14 @@ def test_tracks_are_counted_in_the_bin_of_their_true_momentum() -> None:
 
 
 def test_without_particles_only_fits_are_used() -> None:
-    tally = MomentumTally()
+    tally = MomentumTally(0.0042)
     tally.update(TRUTH, TRUTH, XYZ, None)
     assert all(name.startswith("efficiency_pt_fit") for name in tally.values())
 
 
 @pytest.fixture
 def metrics() -> pd.DataFrame:
-    tally = MomentumTally()
+    tally = MomentumTally(0.0042)
     tally.update(TRUTH, TRUTH, XYZ, PARTICLES)
     bounds = tally.intervals()
     rows = [

@@ -1,19 +1,21 @@
 """Projections keep what they promise: components order by variance with fixed signs, t-SNE keeps clusters apart; boxes count all points."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from event_tables import SPHENIX
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.evaluate.clustering import knn_purity
 from tpcfm.evaluate.projections import project
 from tpcfm.evaluate.serialized_path import ORDERS, box_distributions, event_paths
-from tpcfm.prepare.sequences.cache import RawEvent
 from tpcfm.prepare.sequences.features import point_features
 from tpcfm.prepare.sequences.serialization import fit_bin_edges
 from tpcfm.prepare.sequences.settings import SerializationConfig
+
+LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
 
 
 def clusters(n: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -75,22 +77,24 @@ def test_bad_requests_are_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def event() -> RawEvent:
+def event() -> dict[str, Any]:
     rng = np.random.default_rng(1)
     n = 1200
     radius, phi = rng.choice(LAYER_RADII_CM, n), rng.uniform(-np.pi, np.pi, n)
     columns = {"energy": rng.exponential(200, n), "x": radius * np.cos(phi), "y": radius * np.sin(phi)}
     columns["z"] = radius * rng.uniform(-1.5, 1.5, n)
     columns = {name: values.astype(np.float32) for name, values in columns.items()}
-    return RawEvent("toy/a/0", "test", 0, **columns, labels={"track": rng.integers(0, 9, n)})
+    xyz = np.stack([columns[axis] for axis in "xyz"], 1)
+    features = point_features(SPHENIX, columns["energy"], xyz)
+    return {**columns, "n_points": n, "track": rng.integers(0, 9, n), "features": features.ravel()}
 
 
-def test_boxes_and_histograms_count_every_point_once(event: RawEvent) -> None:
-    features = point_features(event.energy, event.x, event.y, event.z)
-    edges = fit_bin_edges(features, SerializationConfig(), n_events=1)
-    table = box_distributions([features], edges)
+def test_boxes_and_histograms_count_every_point_once(event: dict[str, Any]) -> None:
+    features = event["features"].reshape(-1, 4)
+    edges = fit_bin_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
+    table = box_distributions([features], edges, SPHENIX)
     for (_, kind), rows in table.groupby(["axis", "kind"]):
-        assert rows["count"].sum() == event.n_points
+        assert rows["count"].sum() == event["n_points"]
         if kind == "box":
             np.testing.assert_allclose(rows["right"].to_numpy()[:-1], rows["left"].to_numpy()[1:])
     azimuth = table[(table["axis"] == "phi") & (table["kind"] == "box")]
@@ -98,13 +102,13 @@ def test_boxes_and_histograms_count_every_point_once(event: RawEvent) -> None:
     assert len(table[(table["axis"] == "r") & (table["kind"] == "box")]) == 6
 
 
-def test_paths_are_orders_of_the_same_points(event: RawEvent) -> None:
-    features = point_features(event.energy, event.x, event.y, event.z)
-    edges = fit_bin_edges(features, SerializationConfig(), n_events=1)
-    table = event_paths(event, edges)
+def test_paths_are_orders_of_the_same_points(event: dict[str, Any]) -> None:
+    features = event["features"].reshape(-1, 4)
+    edges = fit_bin_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
+    table = event_paths(event, edges, "track")
     assert list(table["order"].unique()) == list(ORDERS)
     for _, rows in table.groupby("order"):
-        np.testing.assert_array_equal(np.sort(rows["x"]), np.sort(event.x))
+        np.testing.assert_array_equal(np.sort(rows["x"]), np.sort(event["x"]))
     radial = table[table["order"] == "radial"]
     assert (np.diff(np.hypot(radial["x"], radial["y"]).round(3)) >= -1e-2).all()
     assert set(table.attrs["same_next"]) == set(ORDERS)

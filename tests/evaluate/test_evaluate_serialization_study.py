@@ -1,18 +1,18 @@
 """The serialization study writes one row per order and measure, and its numbers are those of the coherence counts."""
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from event_tables import SPHENIX, write_table
 from tpcfm.errors import DataError
-from tpcfm.evaluate.serialization_study import METRICS, run_study
+from tpcfm.evaluate.serialization_study import METRICS, labelled_events, run_study
 from tpcfm.evaluate.table import read_metrics
-from tpcfm.prepare.sequences.cache import fit_edges, read_events
+from tpcfm.prepare.sequences.cache import fit_edges
 from tpcfm.prepare.sequences.coherence import compare_orders
 from tpcfm.prepare.sequences.serialization import BinEdges
 from tpcfm.prepare.sequences.settings import SerializationConfig
+
+LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
 
 
 @pytest.fixture
@@ -27,10 +27,7 @@ def table(tmp_path):
         split = "train" if number % 2 else "validation"
         head = {"event_id": f"toy/{number}", "split": split, "n_points": len(phi)}
         rows.append({**head, "x": x, "y": y, "z": z, "energy": np.ones(len(phi)), "track": np.repeat(np.arange(8), 48)})
-    floats = [(name, pa.list_(pa.float32())) for name in ("x", "y", "z", "energy")]
-    head = [("event_id", pa.string()), ("split", pa.string()), ("n_points", pa.int32())]
-    schema = pa.schema([*head, *floats, ("track", pa.list_(pa.int32()))])
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "a.parquet")
+    write_table(tmp_path / "a.parquet", SPHENIX, rows)
     fit_edges([tmp_path / "a.parquet"], tmp_path / "edges.json", SerializationConfig())
     return tmp_path / "a.parquet"
 
@@ -39,8 +36,10 @@ def test_study_writes_the_metrics_of_each_order(table, tmp_path):
     shown = run_study([table], tmp_path / "edges.json", tmp_path / "study", events=7, draws=50)
     metrics = read_metrics([tmp_path / "study" / "metrics.parquet"])
     assert len(metrics) == len(shown) * len(METRICS) == 30
-    used = [event for event in read_events(table) if event.split == "validation"][:7]
-    expected = compare_orders(used, BinEdges.load(tmp_path / "edges.json")).set_index("order")
+    edges = BinEdges.load(tmp_path / "edges.json")
+    used = labelled_events([table], edges, 20, "validation")
+    assert len(used) == 10
+    expected = compare_orders(used[:7], edges).set_index("order")
     for row in metrics.to_dict("records"):
         assert row["value"] == pytest.approx(expected.loc[row["class"], row["metric"]])
         assert row["low"] <= row["value"] <= row["high"]

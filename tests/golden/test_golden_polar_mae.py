@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from event_tables import PILARNET
 from tpcfm.losses.focal import inverse_frequency
 from tpcfm.models.baselines.sparse_unet import SparseUNet
 from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
@@ -71,7 +72,7 @@ def batch() -> dict[str, np.ndarray]:
         "voxel": joined["xyz"],
         "voxel_event": np.repeat(np.arange(3), sizes),
         "voxel_features": energy[:, None],
-        **nearest_tokens(xyz, offsets, centre, token_offsets),
+        **nearest_tokens(xyz, offsets, centre, token_offsets, PILARNET.half_diagonal),
     }
 
 

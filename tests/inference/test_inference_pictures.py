@@ -76,7 +76,7 @@ def test_an_event_of_a_table_is_predicted_as_in_the_cache(space: Workspace) -> N
     given = picture_data(collider_table(space), 3, [run], "", Choice())
     event = given["events"]["tracks-pretrained"]
     known = predict_event(run, store, list(store.event_ids(np.arange(len(store)))).index(given["event_id"]))
-    assert given["task"] == "tracks"
+    assert given["task"] == "track"
     np.testing.assert_array_equal(event["prediction"], known["prediction"])
     np.testing.assert_array_equal(event["truth"], known["truth"])
 

@@ -15,7 +15,7 @@ from tpcfm.losses.next_neighbours import (
 )
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.losses.set_matching import SetMatching, event_terms, focal_terms, instances, matching
-from tpcfm.models.fm4npp.adapters import TrackSet
+from tpcfm.nn.queries import TrackSet
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.train import StepInfo
 

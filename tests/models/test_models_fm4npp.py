@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from mixer_twins import to_fused
 from tpcfm.errors import CheckpointError
 from tpcfm.models.fm4npp import parameters
-from tpcfm.models.fm4npp.adapters import TrackSet, assign_points, make_adapter
-from tpcfm.models.fm4npp.backbone import Fm4npp
+from tpcfm.models.fm4npp.adapters import assign_points, make_adapter
+from tpcfm.models.fm4npp.backbone import Fm4npp, width_ratio
 from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
-from tpcfm.nn.mamba.mamba2 import to_fused
 from tpcfm.nn.mup import multipliers, role
+from tpcfm.nn.queries import TrackSet
 from tpcfm.systems.fm4npp.released_weights import from_released, infer_config, to_released, unwrap
 
 TABLE_1 = {
@@ -223,10 +224,10 @@ def test_every_parameter_has_its_place_in_the_parameterization():
     model = backbone(width=128)
     roles = {role(name) for name, _ in model.named_parameters()}
     assert roles == {"embedding", "matrix", "state_in", "state_out", "vector", "head"}
-    scale = multipliers(Fm4nppModel(width=512))
+    scale = multipliers(width_ratio(Fm4nppModel(width=512)))
     expected = {"embedding": 1, "matrix": 0.5, "state_in": 2**0.5, "state_out": 0.5 / 2**0.5}
     assert scale == pytest.approx({**expected, "state_gain": 0.5, "vector": 1, "head": 0.5})
-    assert set(multipliers(Fm4nppModel(width=256)).values()) == {1.0}
+    assert set(multipliers(width_ratio(Fm4nppModel(width=256))).values()) == {1.0}
     for group in model.parameter_groups(0.1):
         assert group["lr_scale"] * group["weight_decay"] == pytest.approx(0.1)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from event_tables import SPHENIX
 from fm4npp_toys import toy_event
 from tpcfm.config.training import TrainConfig
 from tpcfm.evaluate.tracking import TrackingTally
@@ -39,7 +40,7 @@ def toy_batch(model: str, events: int = 3, tracks: int = 5, seed: int = 3) -> di
     xyz = np.stack([joined[axis] for axis in "xyz"], axis=1).astype(np.float32)
     energy = ((joined["energy"] - 253) / 268).astype(np.float32)
     batch = {"offsets": offsets, "xyz": xyz, "energy": energy, "track": joined["track"]}
-    return {**batch, "track_inputs": track_inputs(model, energy, xyz, offsets)}
+    return {**batch, "track_inputs": track_inputs(model, SPHENIX, energy, xyz, offsets)}
 
 
 def tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -89,10 +90,14 @@ def test_each_overfits_a_few_events(model: str, steps: int, ari: float) -> None:
     batch = toy_batch(model, events=2, tracks=4)
     if block.exatrkx:
         for stage in STAGES:
-            objective = EmbeddingLoss(block.exatrkx) if stage == "embedding" else EdgeLoss(system.network, stage)
+            embedding = EmbeddingLoss(block.exatrkx.margin, block.exatrkx.hard_negatives)
+            objective = embedding if stage == "embedding" else EdgeLoss(system.network, stage)
             fit(getattr(system.network, stage), objective, batch, steps)
+    elif block.eggnet:
+        fit(system.network, EggNetLoss(block.eggnet.margin, block.eggnet.hard_negatives), batch, steps)
     else:
-        fit(system.network, EggNetLoss(block.eggnet) if block.eggnet else HeptLoss(block.hept), batch, steps)
+        hept = block.hept
+        fit(system.network, HeptLoss(hept.negatives, hept.temperature, hept.sigma), batch, steps)
     with torch.no_grad():
         answer = system.network(tensors(batch))
     reached = []
@@ -154,7 +159,7 @@ def test_the_order_of_the_points_does_not_matter(model: str) -> None:
     offsets = batch["offsets"]
     order = np.concatenate([a + rng.permutation(b - a) for a, b in itertools.pairwise(offsets.tolist())])
     turned = {name: values if name == "offsets" else values[order] for name, values in batch.items()}
-    turned["track_inputs"] = track_inputs(model, turned["energy"], turned["xyz"], offsets)
+    turned["track_inputs"] = track_inputs(model, SPHENIX, turned["energy"], turned["xyz"], offsets)
     np.testing.assert_array_equal(turned["track_inputs"], batch["track_inputs"][order])
     for part in (batch, turned):
         part["track_inputs"] = part["track_inputs"].astype(kind)

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from mixer_twins import trapezoidal_scan_sequential
 from tpcfm import backends
 from tpcfm.nn.mamba.bidirectional import BidirectionalMamba2
 from tpcfm.nn.mamba.mamba2 import Mamba2
 from tpcfm.nn.mamba.mamba3 import Mamba3, heavy_tail, turning_pairs
 from tpcfm.nn.mamba.ssd import ssd, ssd_sequential
-from tpcfm.nn.mamba.trapezoid import phases, rotate, trapezoidal_scan, trapezoidal_scan_sequential
+from tpcfm.nn.mamba.trapezoid import phases, rotate, trapezoidal_scan
 from tpcfm.nn.segments import segments
 
 

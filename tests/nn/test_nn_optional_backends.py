@@ -15,7 +15,8 @@ from tpcfm.errors import ConfigError, MachineError
 from tpcfm.nn import neighbour_search
 from tpcfm.nn.neighbour_search import ball_query, farthest_points, nearest
 from tpcfm.nn.sparse import backend as sparse_backend
-from tpcfm.nn.sparse.convolution import SparseConv, gather_product, pyramid
+from tpcfm.nn.sparse.convolution import SparseConv
+from tpcfm.nn.sparse.pairs import gather_product, pyramid
 from tpcfm.prepare.groups.grouping import group
 from tpcfm.prepare.groups.settings import TokenizerConfig
 from tpcfm.systems.polar_mae.device_grouping import group_on_device

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from tpcfm.models.baselines.sparse_unet import SparseUNet
-from tpcfm.nn.sparse.convolution import SparseConv, neighbour_pairs, pyramid
+from tpcfm.nn.sparse.convolution import SparseConv
+from tpcfm.nn.sparse.pairs import neighbour_pairs, pyramid
 
 GRID = 8
 

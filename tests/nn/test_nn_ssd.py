@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+from mixer_twins import to_fused
 from tpcfm import backends
 from tpcfm.errors import MachineError
 from tpcfm.nn.mamba import cpu_kernels as kernels
 from tpcfm.nn.mamba import self_check
 from tpcfm.nn.mamba.mamba1 import Mamba1, selective_scan_diagonal
-from tpcfm.nn.mamba.mamba2 import Mamba2, from_fused, to_fused
+from tpcfm.nn.mamba.mamba2 import Mamba2, from_fused
 from tpcfm.nn.mamba.ssd import carry, ssd, ssd_sequential
 from tpcfm.nn.segments import segments
 
@@ -81,7 +82,7 @@ def test_carry_between_chunks_is_the_plain_recurrence():
 @pytest.mark.parametrize("backend", ["torch", "numba"])
 @pytest.mark.parametrize("kind", [torch.float64, torch.float32])
 def test_mixer_reproduces_answers_of_an_independent_implementation(backend, kind):
-    found = self_check.answers(backend, "cpu", kind)
+    found = self_check.answers(Mamba2, backend, "cpu", kind)
     for name, expected in known_answers().items():
         error = np.abs(found[name].double().numpy() - expected).max()
         assert error < (1e-7 if kind == torch.float64 else 1e-5), name
@@ -151,7 +152,7 @@ def test_a_wrong_backend_is_refused(monkeypatch):
 def test_the_check_leaves_random_numbers_alone():
     self_check._verified.cache_clear()
     state = torch.get_rng_state()
-    self_check.scan_backend("cpu")
+    self_check.scan_backend(Mamba2, "cpu")
     assert torch.equal(state, torch.get_rng_state())
     assert backends.used()["mamba_scan/cpu"] == "numba"
 
@@ -278,7 +279,7 @@ def test_backends_can_be_forced_and_forbidden():
 def test_cuda_backends_reproduce_the_known_answers(backend):
     if backend == "mamba_ssm" and not backends.importable("mamba_ssm"):
         pytest.skip("mamba_ssm is not installed")
-    found = self_check.answers(backend, "cuda")
+    found = self_check.answers(Mamba2, backend, "cuda")
     for name, expected in self_check.ANSWERS.items():
         error = (found[name].double().cpu() - torch.tensor(expected, dtype=torch.float64)).abs().max()
         assert error < self_check.TOLERANCE[backend], name

@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from event_tables import SPHENIX
 from tpcfm.errors import DataError
-from tpcfm.prepare.sequences.cache import RawEvent, event_features
-from tpcfm.prepare.sequences.coherence import CoherenceCounts, coherence, compare_orders, orders_to_compare
+from tpcfm.prepare.sequences.coherence import (
+    CoherenceCounts,
+    LabelledEvent,
+    coherence,
+    compare_orders,
+    orders_to_compare,
+)
+from tpcfm.prepare.sequences.features import point_features
 from tpcfm.prepare.sequences.serialization import fit_bin_edges
 from tpcfm.prepare.sequences.settings import SerializationConfig
+
+LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
 
 
 def event(seed, n_tracks=12, labelled=True):
@@ -19,7 +27,8 @@ def event(seed, n_tracks=12, labelled=True):
     shuffle = rng.permutation(len(phi))
     points = [rng.exponential(250, len(phi)), radius * np.cos(phi), radius * np.sin(phi), z]
     track = np.repeat(np.arange(n_tracks), 48)[shuffle] if labelled else None
-    return RawEvent(f"toy/{seed}", "train", seed, *(p[shuffle].astype(np.float32) for p in points), {"track": track})
+    signal, *xyz = (p[shuffle].astype(np.float32) for p in points)
+    return LabelledEvent(f"toy/{seed}", point_features(SPHENIX, signal, np.stack(xyz, 1)), track)
 
 
 def test_counts_of_a_short_sequence():
@@ -50,10 +59,10 @@ def test_random_order_meets_its_expectation():
 
 def test_boxes_keep_tracks_together_better_than_radius_alone():
     events = [event(seed) for seed in range(6)]
-    features = np.concatenate([event_features(one, "paper") for one in events])
-    edges = fit_bin_edges(features, SerializationConfig(), n_events=6)
+    places = np.concatenate([one.features[:, 1:] for one in events])
+    edges = fit_bin_edges(places, SPHENIX, SerializationConfig(), n_events=6)
     table = compare_orders(events, edges).set_index("order")
-    assert set(table.index) == {*orders_to_compare(), "random"}
+    assert set(table.index) == {*orders_to_compare(edges), "random"}
     assert len(table) == 10
     assert table.loc["raster r_phi_eta", "same_next"] > 2 * table.loc["radial", "same_next"]
     assert table.loc["random", "same_next"] == pytest.approx(table.loc["random", "random_same_next"], abs=0.02)
@@ -61,5 +70,5 @@ def test_boxes_keep_tracks_together_better_than_radius_alone():
     assert (table["events"] == 6).all()
     with pytest.raises(DataError, match="no events"):
         compare_orders([], edges)
-    with pytest.raises(DataError, match="toy/9: coherence needs track labels"):
+    with pytest.raises(DataError, match="toy/9: coherence needs labels"):
         compare_orders([event(9, labelled=False)], edges)

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from tpcfm.prepare.groups.scaling import scale_coordinates, scale_energy, unscale_coordinates, unscale_energy
+from event_tables import PILARNET
+from tpcfm.detectors.model import LogScaling
+
+scale_energy, unscale_energy = PILARNET.scale_signal, PILARNET.unscale_signal
+scale_coordinates, unscale_coordinates = PILARNET.scale_coordinates, PILARNET.unscale_coordinates
 
 
 @pytest.mark.parametrize(
@@ -15,7 +19,9 @@ def test_energy_values(energy, expected):
 
 
 def test_other_offset_and_ends_of_the_scale():
-    assert scale_energy([0.13, 1, 20], epsilon=0.01) == pytest.approx([-0.30564, 0.21428, 1], abs=1e-5)
+    assert LogScaling(kind="log", offset=0.01, maximum=20).scale([0.13, 1, 20]) == pytest.approx(
+        [-0.30564, 0.21428, 1], abs=1e-5
+    )
     assert scale_energy(0.0) == pytest.approx(-1)
     assert scale_energy(100.0) > 1
 

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import event_tables
 import tokenizer_twins as twins
+from event_tables import PILARNET
 from tpcfm import backends
 from tpcfm.cli.prepare import app
 from tpcfm.errors import ConfigError, DataError, MachineError
@@ -39,13 +41,7 @@ def make_event(row, seed):
 
 
 def write_table(path, events):
-    columns = {name: [event[name] for event in events] for name in events[0]}
-    types = dict.fromkeys("xyz", pa.list_(pa.int16())) | {
-        "energy": pa.list_(pa.float32()),
-        "semantic": pa.list_(pa.int8()),
-    }
-    arrays = {name: pa.array(values, types.get(name)) for name, values in columns.items()}
-    pq.write_table(pa.table(arrays), path, row_group_size=3)
+    event_tables.write_table(path, PILARNET, events)
 
 
 @pytest.fixture
@@ -69,7 +65,7 @@ def store(tables):
 
 def fresh(events):
     for event in events:
-        kept = cut(event, CONFIG.energy_threshold)
+        kept = cut(event, PILARNET)
         if len(kept.xyz) >= CONFIG.min_points:
             yield event, kept, tokenize(kept, CONFIG)
 
@@ -85,8 +81,9 @@ def test_cached_groups_equal_fresh_groups(store, tables):
             len(kept.xyz),
         )
         np.testing.assert_array_equal(np.stack([cached[axis] for axis in "xyz"], 1), kept.xyz)
-        np.testing.assert_array_equal(cached["energy"], kept.energy)
-        np.testing.assert_array_equal(cached["semantic"], kept.semantic)
+        np.testing.assert_array_equal(cached["energy"], kept.signal)
+        np.testing.assert_array_equal(cached["row"], kept.rows)
+        np.testing.assert_array_equal(cached["semantic"], event["semantic"][kept.rows])
         for name, value in (("centre", groups.centre), ("group_offset", groups.offset), ("member", groups.member)):
             np.testing.assert_array_equal(cached[name], value)
         np.testing.assert_array_equal(cached["centre_xyz"].reshape(-1, 3), kept.xyz[groups.centre])
@@ -96,7 +93,7 @@ def test_cached_groups_equal_fresh_groups(store, tables):
 
 def test_rejected_events_are_listed_with_the_reason(store, tables):
     folder, events = tables
-    expected = [e["event_id"] for e in events if len(cut(e, CONFIG.energy_threshold).xyz) < CONFIG.min_points]
+    expected = [e["event_id"] for e in events if len(cut(e, PILARNET).xyz) < CONFIG.min_points]
     assert expected
     found = [
         row
@@ -130,7 +127,7 @@ def test_a_batch_holds_its_events_one_after_another(store):
         "offsets": "int64",
         "event_key": "uint64",
         "xyz": "float32",
-        "energy": "float32",
+        "signal": "float32",
         "semantic": "int64",
         "token_offsets": "int64",
         "centre": "float32",
@@ -143,7 +140,7 @@ def test_a_batch_holds_its_events_one_after_another(store):
         s, t = batch["token_offsets"][at : at + 2]
         assert batch["event_key"][at] == key64(event["event_id"])
         np.testing.assert_array_equal(batch["xyz"][a:b], np.stack([event[axis] for axis in "xyz"], 1))
-        np.testing.assert_array_equal(batch["energy"][a:b], event["energy"])
+        np.testing.assert_array_equal(batch["signal"][a:b], event["energy"])
         np.testing.assert_array_equal(batch["centre"][s:t].ravel(), event["centre_xyz"])
         for token in range(t - s):
             found = batch["member"][s + token]
@@ -228,28 +225,13 @@ def test_a_table_with_flipped_bytes_is_read_or_refused_with_its_name(tables, dat
         (folder / "flipped.arrow").unlink()
 
 
-def test_a_detector_without_a_lattice_keeps_its_coordinates(tmp_path):
-    rng = np.random.default_rng(0)
-    event = make_event(2, 0)
-    n = event["n_points"]
-    event |= {axis: (event[axis] * 0.3 + rng.uniform(0, 0.1, n)).astype(np.float32) for axis in "xyz"}
-    columns = {name: pa.array([value]) for name, value in event.items()}
-    pq.write_table(pa.table(columns), tmp_path / "events.parquet")
-    config = TokenizerConfig(radius=1.5)
-    write_part(tmp_path / "events.parquet", tmp_path / "part.arrow", config)
-    write_manifest(tmp_path, name="floats")
-    store = PreparedStore(tmp_path)
-    kept = cut(event, config.energy_threshold)
-    np.testing.assert_array_equal(collate_groups(store, [0])["xyz"], kept.xyz)
-    np.testing.assert_array_equal(store[0]["member"], tokenize(kept, config).member)
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"semantic": None}, "no values for semantic"),
+        ({"energy": None}, "no values for energy"),
         ({"split": "val"}, "split 'val'; allowed: train, validation, test"),
         ({"y": np.zeros(3, np.int16)}, "3 values of y, n_points is 400"),
+        ({"semantic": np.zeros(3, np.int8)}, "3 values of semantic, n_points is 400"),
         ({"energy": np.full(400, np.nan, np.float32)}, "values of energy that are not finite"),
     ],
 )
@@ -298,12 +280,12 @@ def test_damaged_and_foreign_tables_are_named(tables):
     with pytest.raises(DataError, match=r"bad\.parquet: not a readable event table"):
         write_part(folder / "bad.parquet", folder / "bad.arrow", CONFIG)
     pq.write_table(pa.table({"event_id": ["a"]}), folder / "foreign.parquet")
-    with pytest.raises(DataError, match=r"foreign\.parquet: lacks the columns split"):
+    with pytest.raises(DataError, match=r"foreign\.parquet: not an event table of this version"):
         write_part(folder / "foreign.parquet", folder / "foreign.arrow", CONFIG)
     table = pq.read_table(folder / "events0.parquet")
     pq.write_table(
         table.set_column(3, "x", table["x"].cast(pa.list_(pa.int8()), safe=False)), folder / "narrow.parquet"
     )
-    with pytest.raises(DataError, match=r"narrow\.parquet: column x is list<.*int8>; allowed: list<int16>"):
+    with pytest.raises(DataError, match=r"narrow\.parquet: column 'x' is list<.*int8>, expected list<.*int16"):
         write_part(folder / "narrow.parquet", folder / "narrow.arrow", CONFIG)
     assert not list(folder.glob("*.arrow"))

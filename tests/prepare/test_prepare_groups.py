@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tokenizer_twins as twins
+from event_tables import PILARNET
 from tpcfm.prepare.groups.grouping import group
 from tpcfm.prepare.groups.settings import TokenizerConfig
 from tpcfm.prepare.groups.tokenizer import cut, tokenize
@@ -112,16 +113,17 @@ def test_cuts_drop_low_energy_deposits_and_the_threshold_itself():
     event = {axis: np.arange(4, dtype=np.int16) for axis in "xyz"}
     event["energy"] = np.array([0.13, 0.14, 5.0, 1.0], np.float32)
     event["semantic"] = np.array([0, 1, 4, 3], np.int8)
-    kept = cut(event, float(np.float32(0.13)))
-    assert kept.xyz[:, 0].tolist() == [1, 3]
-    assert kept.semantic.tolist() == [1, 3]
+    kept = cut(event, PILARNET, float(np.float32(0.13)))
+    assert kept.xyz[:, 0].tolist() == kept.rows.tolist() == [1, 3]
+    assert cut({**event, "semantic": None}, PILARNET).rows.tolist() == [1, 2, 3]  # unlabelled: only the threshold
 
 
 @pytest.mark.parametrize("overlap", [0.72, 0.73])
 def test_the_real_event_gives_the_known_points_and_groups(overlap):
-    event = cut(twins.real_event(), 0.13)
+    raw = twins.real_event()
+    event = cut(raw, PILARNET)
     assert len(event.xyz) == 1141
-    assert np.bincount(event.semantic).tolist() == [39, 964, 18, 120]
+    assert np.bincount(raw["semantic"][event.rows]).tolist() == [39, 964, 18, 120]
     groups = tokenize(event, TokenizerConfig(overlap=overlap))
     assert 94 <= len(groups.centre) <= 98
     np.testing.assert_array_equal(groups.centre, twins.cnms(event.xyz, 5.0, overlap))

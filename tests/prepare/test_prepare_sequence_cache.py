@@ -5,29 +5,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
+import event_tables
+from event_tables import SPHENIX
 from tpcfm.errors import DataError
 from tpcfm.files import key64
 from tpcfm.prepare.cache import rejected_path, write_manifest
 from tpcfm.prepare.groups.batches import collate_sequences
-from tpcfm.prepare.sequences.cache import fit_edges, read_events, write_part
-from tpcfm.prepare.sequences.features import point_features
+from tpcfm.prepare.sequences.cache import fit_edges, write_part
+from tpcfm.prepare.sequences.features import event_features
 from tpcfm.prepare.sequences.next_neighbours import next_neighbours
 from tpcfm.prepare.sequences.serialization import BinEdges, fit_bin_edges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
 
+LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
+
 
 def write_table(path, rows, labelled=True):
-    floats, ints = pa.list_(pa.float32()), pa.list_(pa.int32())
-    schema = pa.schema(
-        [("event_id", pa.string()), ("split", pa.string()), ("n_points", pa.int32())]
-        + [(name, floats) for name in ("x", "y", "z", "energy")]
-        + [("track", ints), ("pid", pa.list_(pa.int8())), ("noise", pa.list_(pa.int8()))]
-    )
     if not labelled:
         rows = [{**row, "track": None, "pid": None, "noise": None} for row in rows]
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, row_group_size=3)
+    event_tables.write_table(path, SPHENIX, rows)
+
+
+def features_of(event, preset=""):
+    return event_features(SPHENIX, event, preset)
 
 
 def make_events(n, seed=0, split=lambda i: "train" if i % 4 else "test", size=lambda i: 40 + 10 * i):
@@ -71,16 +72,18 @@ def test_cache_holds_each_event_in_serialised_order(tmp_path, order):
     edges = BinEdges.load(tmp_path / "cache" / "edges.json")
     assert len(store) == 8
     assert store.settings["edges"] == edges.fingerprint
-    assert store.manifest["edges"]["eta"] == list(edges.eta)
+    assert store.manifest["edges"]["axes"]["eta"] == list(edges.axes["eta"])
     for row, event in enumerate(events):
         found = store[row]
-        features = point_features(*(event[name] for name in ("energy", "x", "y", "z")), "paper")
+        features = features_of(event)
         expected = serial_order(features, serialization, edges)
         for name in ("x", "y", "z", "energy", "track", "pid", "noise"):
             np.testing.assert_array_equal(found[name], event[name][expected])
-        for column, name in enumerate(("feature_energy", "eta", "phi", "r")):
-            np.testing.assert_array_equal(found[name], features[expected, column])
-        np.testing.assert_array_equal(found["neighbour"].reshape(-1, 5), next_neighbours(features[expected], 5))
+        np.testing.assert_array_equal(found["row"], expected)
+        np.testing.assert_array_equal(found["features"].reshape(-1, 4), features[expected])
+        np.testing.assert_array_equal(
+            found["neighbour"].reshape(-1, 5), next_neighbours(features[expected], 5, SPHENIX)
+        )
 
 
 def test_edges_come_from_training_events_only(tmp_path):
@@ -90,9 +93,9 @@ def test_edges_come_from_training_events_only(tmp_path):
     config = SerializationConfig()
     fit_edges([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "edges.json", config)
     train = [event for event in events if event["split"] == "train"]
-    features = [point_features(e["energy"], e["x"], e["y"], e["z"]) for e in train]
+    features = [features_of(e)[:, 1:] for e in train]
     assert BinEdges.load(tmp_path / "edges.json") == fit_bin_edges(
-        np.concatenate(features), config, n_events=len(train)
+        np.concatenate(features), SPHENIX, config, n_events=len(train)
     )
     write_table(tmp_path / "none.parquet", make_events(3, split=lambda i: "test"))
     with pytest.raises(DataError, match="no training events"):
@@ -121,27 +124,34 @@ def test_missing_edges_stop_the_part(tmp_path):
         write_part(
             tmp_path / "a.parquet", tmp_path / "e.json", tmp_path / "o.arrow", SerializationConfig(), TargetConfig()
         )
-    fit_edges([tmp_path / "a.parquet"], tmp_path / "e.json", SerializationConfig(scaling="released"))
-    with pytest.raises(DataError, match="scaling"):
+    fit_edges([tmp_path / "a.parquet"], tmp_path / "e.json", SerializationConfig(preset="released"))
+    with pytest.raises(DataError, match="preset"):
         write_part(
             tmp_path / "a.parquet", tmp_path / "e.json", tmp_path / "o.arrow", SerializationConfig(), TargetConfig()
         )
     assert not (tmp_path / "o.arrow").exists()
 
 
-def test_damaged_tables_are_named(tmp_path):
+def test_damaged_tables_are_named_and_bad_events_put_aside(tmp_path):
+    config = SerializationConfig()
     (tmp_path / "broken.parquet").write_bytes(b"not parquet")
     with pytest.raises(DataError, match=r"broken\.parquet"):
-        list(read_events(tmp_path / "broken.parquet"))
+        fit_edges([tmp_path / "broken.parquet"], tmp_path / "edges.json", config)
     pq.write_table(pa.table({"event_id": ["a"]}), tmp_path / "other.parquet")
-    with pytest.raises(DataError, match="lacks the columns split, energy"):
-        list(read_events(tmp_path / "other.parquet"))
-    events = make_events(2)
+    with pytest.raises(DataError, match=r"other\.parquet: not an event table of this version"):
+        fit_edges([tmp_path / "other.parquet"], tmp_path / "edges.json", config)
+    events = make_events(3)
+    write_table(tmp_path / "fine.parquet", events)
+    fit_edges([tmp_path / "fine.parquet"], tmp_path / "edges.json", config)
     events[1]["x"] = events[1]["x"].copy()
     events[1]["x"][3] = np.nan
     write_table(tmp_path / "nan.parquet", events)
-    with pytest.raises(DataError, match=r"row 1, event toy/file0/1: x holds"):
-        list(read_events(tmp_path / "nan.parquet"))
+    counts = write_part(
+        tmp_path / "nan.parquet", tmp_path / "edges.json", tmp_path / "nan.arrow", config, TargetConfig()
+    )
+    assert counts["rejected"] == 1
+    (row,) = pq.read_table(rejected_path(tmp_path / "nan.arrow")).to_pylist()
+    assert (row["row"], row["event_id"], row["reason"]) == (1, "toy/file0/1", "values of x that are not finite")
 
 
 def test_batch_is_the_events_one_after_another(tmp_path):
@@ -164,7 +174,7 @@ def test_batch_is_the_events_one_after_another(tmp_path):
     for number, row in enumerate(rows):
         start, stop = batch["offsets"][number : number + 2]
         alone = collate_sequences(store, [row], k=6)
-        for name in ("features", "xyz", "energy", "track", "pid", "noise"):
+        for name in ("features", "xyz", "track", "pid", "noise"):
             np.testing.assert_array_equal(batch[name][start:stop], alone[name])
         shifted = np.where(alone["neighbour"] >= 0, alone["neighbour"] + start, -1)
         np.testing.assert_array_equal(batch["neighbour"][start:stop], shifted)
@@ -188,7 +198,7 @@ def test_neighbours_are_the_same_cached_shortened_or_computed_on_the_fly(tmp_pat
     assert not np.array_equal(other, full)
     np.testing.assert_array_equal(
         other[: cached.lengths[0]],
-        next_neighbours(collate_sequences(cached, [0])["features"], 8, candidates="later_index"),
+        next_neighbours(collate_sequences(cached, [0])["features"], 8, SPHENIX, candidates="later_index"),
     )
     assert "neighbour" not in collate_sequences(cached, range(4), k=0)
 

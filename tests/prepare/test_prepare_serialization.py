@@ -7,22 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM, REGION_EDGES_CM
+from event_tables import PILARNET, SPHENIX
 from tpcfm.errors import DataError
 from tpcfm.prepare.geometry.space_filling import hilbert_code, lattice, morton_code
-from tpcfm.prepare.sequences.features import cylindrical, layer_index, normalised_radius, point_features
+from tpcfm.prepare.sequences.features import cylindrical, level_index, point_features, ranges
 from tpcfm.prepare.sequences.serialization import BinEdges, box_rank, fit_bin_edges, radial_rank, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
+LAYER_RADII_CM, REGION_EDGES_CM = np.array(SPHENIX.layers.radii), np.array(SPHENIX.layers.regions)
 BOX_ORDERS = ["r_phi_eta", "r_eta_phi", "phi_r_eta", "phi_eta_r", "eta_r_phi", "eta_phi_r"]
 
 
-def sample(n=20_000, seed=0, scaling="paper"):
+def sample(n=20_000, seed=0, preset=""):
     rng = np.random.default_rng(seed)
     radius = LAYER_RADII_CM[rng.integers(0, 48, n)]
     phi, eta = rng.uniform(-np.pi, np.pi, n), rng.normal(0, 0.7, n)
     x, y, z = radius * np.cos(phi), radius * np.sin(phi), radius * np.sinh(eta)
-    return point_features(rng.exponential(250, n), x, y, z, scaling)
+    return point_features(SPHENIX, rng.exponential(250, n), np.stack([x, y, z], 1), preset)
 
 
 def test_features_follow_their_definitions():
@@ -31,61 +32,69 @@ def test_features_follow_their_definitions():
     theta = np.arctan2(radius, z)
     np.testing.assert_allclose(eta, -np.log(np.tan(theta / 2)), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(phi, [0, np.pi / 2, np.pi])
-    features = point_features(np.array([253.0982, 0.0, 521.8075]), x, y, z, "paper")
+    features = point_features(SPHENIX, np.array([253.0982, 0.0, 521.8075]), np.stack([x, y, z], 1))
     np.testing.assert_allclose(features[:, 0], [0, -253.0982 / 268.7093, 1], atol=1e-6)
     np.testing.assert_allclose(features[:, 1], (eta + 2) / 4, atol=1e-6)
     np.testing.assert_allclose(features[:, 2], [0.5, 0.75, 1.0], atol=1e-6)
     np.testing.assert_allclose(features[:, 3], [0, 0.5, 0.5], atol=1e-6)
-    released = point_features(np.ones(2), np.array([31.371997833, 75.384933472]), np.zeros(2), np.ones(2), "released")
+    xyz = np.array([[31.371997833, 0, 1], [75.384933472, 0, 1]])
+    released = point_features(SPHENIX, np.ones(2), xyz, "released")
     np.testing.assert_allclose(released[:, 3], [0, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("scaling", ["paper", "released"])
-def test_layers_are_those_with_the_nearest_radius(scaling):
+def normalised_radius(radius, preset):
+    offset, width = ranges(SPHENIX, preset)[2]
+    return (radius - offset) / width
+
+
+@pytest.mark.parametrize("preset", ["", "released"])
+def test_layers_are_those_with_the_nearest_radius(preset):
     rng = np.random.default_rng(1)
     radius = rng.uniform(28, 79, 5000)
     nearest = np.abs(radius[:, None] - LAYER_RADII_CM).argmin(1)
-    np.testing.assert_array_equal(layer_index(normalised_radius(radius, scaling), scaling), nearest)
+    np.testing.assert_array_equal(level_index(normalised_radius(radius, preset), SPHENIX, preset), nearest)
 
 
 def test_edges_divide_the_population_equally_and_respect_the_regions():
     features = sample()
-    edges = fit_bin_edges(features, SerializationConfig(), n_events=20)
+    edges = fit_bin_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=20)
     assert edges.bins == (8, 8, 6)
-    assert edges.eta[0] == edges.phi[0] == 0.0
-    assert edges.eta[-1] == edges.phi[-1] == 1.0
-    for column, axis in ((1, edges.eta), (2, edges.phi)):
+    assert edges.axes["eta"][0] == edges.axes["phi"][0] == 0.0
+    assert edges.axes["eta"][-1] == edges.axes["phi"][-1] == 1.0
+    for column, axis in ((1, edges.axes["eta"]), (2, edges.axes["phi"])):
         np.testing.assert_allclose(np.histogram(features[:, column], axis)[0], len(features) / 8, rtol=0.03)
-    assert (edges.r[0], edges.r[-1]) == (float(features[:, 3].min()), float(features[:, 3].max()))
-    borders = normalised_radius(np.array(REGION_EDGES_CM), "paper")
-    np.testing.assert_allclose([edges.r[2], edges.r[4]], borders)
+    assert (edges.axes["r"][0], edges.axes["r"][-1]) == (float(features[:, 3].min()), float(features[:, 3].max()))
+    borders = normalised_radius(REGION_EDGES_CM, "")
+    np.testing.assert_allclose([edges.axes["r"][2], edges.axes["r"][4]], borders)
     # Uniform layers: two boxes of eight layers in each region, borders midway between layers.
     boxes = box_rank(features, edges, "r_phi_eta") // 64
-    np.testing.assert_array_equal(boxes, layer_index(features[:, 3], "paper") // 8)
+    np.testing.assert_array_equal(boxes, level_index(features[:, 3], SPHENIX) // 8)
+
+
+def made(eta, phi, r):
+    return BinEdges("sphenix", "", {"eta": eta, "phi": phi, "r": r}, SPHENIX.signal_scaling(), 1, 1)
 
 
 def test_bins_are_closed_on_the_right_and_outliers_go_to_the_nearest_box():
-    edges = BinEdges("paper", eta=(0.0, 0.5, 1.0), phi=(0.0, 0.25, 1.0), r=(0.1, 0.4, 0.9), n_events=1, n_points=1)
+    edges = made((0.0, 0.5, 1.0), (0.0, 0.25, 1.0), (0.1, 0.4, 0.9))
     points = np.array([[0, 0.5, 0.25, 0.4], [0, 0.51, 0.26, 0.41], [0, -3, -1, 0], [0, 5, 2, 7]], dtype=np.float32)
     exact = np.array(points, dtype=np.float32)
     exact[0, 3] = np.nextafter(np.float32(0.4), np.float32(0))
     np.testing.assert_array_equal(box_rank(exact, edges), [0, 7, 0, 7])
-    np.testing.assert_array_equal(
-        box_rank(points[:1], BinEdges("paper", (0, 0.5, 1), (0, 0.25, 1), (0, 0.5, 1), 1, 1)), [0]
-    )
+    np.testing.assert_array_equal(box_rank(points[:1], made((0, 0.5, 1), (0, 0.25, 1), (0, 0.5, 1))), [0])
 
 
 @pytest.mark.parametrize("box_order", BOX_ORDERS)
 def test_raster_order_equals_the_two_step_definition(box_order):
     features = sample(3000)
     config = SerializationConfig(box_order=box_order)
-    edges = fit_bin_edges(features, config, n_events=3)
+    edges = fit_bin_edges(features[:, 1:], SPHENIX, config, n_events=3)
     order = serial_order(features, config, edges)
 
     columns = {"eta": 1, "phi": 2, "r": 3}
 
     def box(point, axis):
-        inner = getattr(edges, axis)[1:-1]
+        inner = edges.axes[axis][1:-1]
         return sum(edge < float(point[columns[axis]]) for edge in inner)
 
     by_radius = sorted(range(len(features)), key=lambda i: (*features[i, [3, 2, 1, 0]].tolist(), i))
@@ -106,7 +115,7 @@ def test_the_sequence_does_not_depend_on_the_order_given(seed, n, order, coarse)
     if coarse:  # many ties
         features = np.round(features * 4) / 4
     config = SerializationConfig(order=order)
-    edges = fit_bin_edges(sample(5000, 1), config, n_events=5)
+    edges = fit_bin_edges(sample(5000, 1)[:, 1:], SPHENIX, config, n_events=5)
     shuffled = features[rng.permutation(n)]
     a = features[serial_order(features, config, edges)]
     b = shuffled[serial_order(shuffled, config, edges)]
@@ -151,7 +160,9 @@ def test_space_filling_orders_take_eta_r_phi_on_a_truncated_lattice():
 
 
 def test_edges_survive_a_file_bit_by_bit(tmp_path):
-    edges = fit_bin_edges(sample(scaling="released"), SerializationConfig(scaling="released"), n_events=20)
+    edges = fit_bin_edges(
+        sample(preset="released")[:, 1:], SPHENIX, SerializationConfig(preset="released"), n_events=20
+    )
     edges.save(tmp_path / "edges.json")
     assert BinEdges.load(tmp_path / "edges.json") == edges
     assert BinEdges.load(tmp_path / "edges.json").fingerprint == edges.fingerprint
@@ -160,17 +171,22 @@ def test_edges_survive_a_file_bit_by_bit(tmp_path):
 def test_missing_damaged_or_foreign_edges_are_an_error(tmp_path):
     with pytest.raises(DataError, match="not derived again"):
         BinEdges.load(tmp_path / "edges.json")
-    edges = fit_bin_edges(sample(), SerializationConfig(), n_events=20)
+    edges = fit_bin_edges(sample()[:, 1:], SPHENIX, SerializationConfig(), n_events=20)
     edges.save(tmp_path / "edges.json")
     value = json.loads((tmp_path / "edges.json").read_text())
-    for change in ({"phi": [0, 0.5, 0.5, 1]}, {"format": 7}, {"eta": [0.0]}, {"r": "x"}):
+    for change in ({"phi": [0, 0.5, 0.5, 1]}, {"eta": [0.0]}, {"r": "x"}):
+        with pytest.raises(DataError):
+            BinEdges.from_dict({**value, "axes": {**value["axes"], **change}})
+    for change in ({"format": 7}, {"axes": {"r": [0, 1]}}, {"axes": [1, 2, 3]}, {"signal": {"kind": "log"}}):
         with pytest.raises(DataError):
             BinEdges.from_dict({**value, **change})
-    with pytest.raises(DataError, match="scaling 'paper'"):
-        edges.check(SerializationConfig(scaling="released"))
+    with pytest.raises(DataError, match="preset '', but the settings ask for 'released'"):
+        edges.check(SerializationConfig(preset="released"))
+    with pytest.raises(DataError, match="fitted on events of sphenix"):
+        edges.check(SerializationConfig(), PILARNET)
     with pytest.raises(DataError, match=r"\(4, 8, 6\)"):
         serial_order(sample(10), SerializationConfig(bins=(4, 8, 6)), edges)
     with pytest.raises(DataError, match="edges are missing"):
         serial_order(sample(10), SerializationConfig())
     with pytest.raises(DataError, match="strictly increase"):
-        fit_bin_edges(np.ones((50, 4), np.float32), SerializationConfig(), n_events=1)
+        fit_bin_edges(np.ones((50, 4), np.float32)[:, 1:], SPHENIX, SerializationConfig(), n_events=1)

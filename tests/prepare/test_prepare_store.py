@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from event_tables import SPHENIX
 from tpcfm.errors import DataError
+from tpcfm.events.schema import HEAD
 from tpcfm.prepare import cache
 from tpcfm.prepare.store import PreparedStore, index_folder
 
-SCHEMA = pa.schema([*cache.HEAD, ("x", pa.list_(pa.int16())), ("pid", pa.list_(pa.int8()))])
+SCHEMA = pa.schema([*HEAD, ("x", pa.list_(pa.int16())), ("pid", pa.list_(pa.int8()))])
 SETTINGS = {"radius": 5.0, "max_points": 32}
 
 
@@ -32,7 +34,9 @@ def write_cache(folder, counts=(7, 5), labelled=True, batch_bytes=None, monkeypa
         monkeypatch.setattr(cache, "_BATCH_BYTES", batch_bytes)
     events = []
     for seed, count in enumerate(counts):
-        with cache.part_writer(folder / f"part{seed}.arrow", SCHEMA, kind="groups", settings=SETTINGS) as part:
+        with cache.part_writer(
+            folder / f"part{seed}.arrow", SCHEMA, kind="groups", settings=SETTINGS, detector=SPHENIX
+        ) as part:
             for event in make_events(count, seed, labelled):
                 part.add(event)
                 events.append(event)
@@ -113,7 +117,9 @@ def test_a_store_can_be_sent_to_another_process(tmp_path):
 
 def test_a_failed_part_leaves_nothing(tmp_path):
     def fail():
-        with cache.part_writer(tmp_path / "part.arrow", SCHEMA, kind="groups", settings=SETTINGS) as part:
+        with cache.part_writer(
+            tmp_path / "part.arrow", SCHEMA, kind="groups", settings=SETTINGS, detector=SPHENIX
+        ) as part:
             part.add(next(make_events(1, 0)))
             raise RuntimeError("stop")
 
@@ -124,7 +130,9 @@ def test_a_failed_part_leaves_nothing(tmp_path):
 
 def test_parts_made_with_other_settings_are_named(tmp_path):
     write_cache(tmp_path)
-    with cache.part_writer(tmp_path / "z.arrow", SCHEMA, kind="groups", settings={**SETTINGS, "radius": 2.5}):
+    with cache.part_writer(
+        tmp_path / "z.arrow", SCHEMA, kind="groups", settings={**SETTINGS, "radius": 2.5}, detector=SPHENIX
+    ):
         pass
     with pytest.raises(DataError, match=r"z\.arrow.*radius = 2\.5 \| 5\.0"):
         cache.write_manifest(tmp_path, name="test")

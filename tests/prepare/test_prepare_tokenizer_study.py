@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+import event_tables as tables
 import tokenizer_twins as twins
 from tpcfm.cli.tokenizer_study import command
 from tpcfm.errors import DataError
@@ -17,12 +16,11 @@ from tpcfm.prepare.groups.tokenizer_study import load_events, measure, pareto, s
 
 def write_table(path, counts, seed):
     events = [twins.lattice_event(n, seed + i).astype(np.int16) for i, n in enumerate(counts)]
-    columns = {
-        **{name: pa.array([e[:, axis] for e in events], pa.list_(pa.int16())) for axis, name in enumerate("xyz")},
-        "energy": pa.array([np.ones(len(e), np.float32) for e in events], pa.list_(pa.float32())),
-        "semantic": pa.array([np.ones(len(e), np.int8) for e in events], pa.list_(pa.int8())),
-    }
-    pq.write_table(pa.table(columns), path)
+    rows = [
+        {"event_id": f"a/{seed}/{i}", "split": "train", **dict(zip("xyz", e.T)), "energy": np.ones(len(e))}
+        for i, e in enumerate(events)
+    ]
+    tables.write_table(path, tables.PILARNET, rows)
     return events
 
 

@@ -5,10 +5,13 @@ import io
 import json
 import shutil
 import sys
+import time
 import zipfile
+from email.utils import formatdate
 
 import numpy as np
 import pytest
+from urllib3.exceptions import HTTPError as BrokenOff
 
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.release import http as fetch_http
@@ -83,12 +86,9 @@ def test_a_second_run_continues_the_first(site, tmp_path, monkeypatch):
     data = content(2_000_000)
     site.files["/a"], site.break_after, site.breaks = data, 400_000, 1000
 
-    def give_up(self, error):
-        raise MachineError("cut") from error
-
     with monkeypatch.context() as patched:
-        patched.setattr(fetch_http.Patience, "failed", give_up)
-        with pytest.raises(MachineError, match="cut"):
+        patched.setattr(fetch_http, "patiently", lambda _, attempt: attempt(lambda: None))
+        with pytest.raises(BrokenOff):
             fetch_file(f"{site.url}/a", tmp_path / "a", len(data), sha256(data))
     assert (tmp_path / "a.part").stat().st_size == 400_000
     assert not (tmp_path / "a").exists()
@@ -139,6 +139,17 @@ def test_busy_servers_are_asked_again_and_missing_files_are_not(site, tmp_path):
         fetch_file(f"{site.url}/a", tmp_path / "c", 100, None)
 
 
+@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize("wait", ["1", "date"])
+def test_a_busy_server_that_names_a_time_is_asked_again_then(site, tmp_path, code, wait):
+    site.files["/a"], site.failures, site.failure = content(100), 1, code
+    begun = time.time()
+    site.retry_after = formatdate(begun + 2, usegmt=True) if wait == "date" else wait
+    assert fetch_file(f"{site.url}/a", tmp_path / "a", 100, None)
+    assert 0.9 < time.time() - begun < 3
+    assert len(site.requests) == 2
+
+
 def test_no_network_is_said_plainly(tmp_path):
     with serving() as gone:
         url = gone.url
@@ -162,7 +173,7 @@ def test_single_members_of_a_remote_archive(site, tmp_path, monkeypatch, zip64, 
     listed = list_members(f"{site.url}/TPCpp-10M.zip")
     with zipfile.ZipFile(io.BytesIO(archive)) as local:
         expected = [info for info in local.infolist() if not info.is_dir()]
-    assert [(one.name, one.crc, one.packed, one.size, one.offset) for one in listed] == [
+    assert [(one.filename, one.CRC, one.compress_size, one.file_size, one.header_offset) for one in listed] == [
         (info.filename, info.CRC, info.compress_size, info.file_size, info.header_offset) for info in expected
     ]
     items = tpcpp_items(["train", "test"], None, site.url)
@@ -197,12 +208,12 @@ def test_only_what_was_asked_for_is_transferred(site, tmp_path):
 def test_a_member_that_breaks_off_is_continued_and_a_damaged_one_is_an_error(site, tmp_path):
     archive, members = tpcpp_archive(stored=True)
     site.files["/z"] = archive
-    member = next(one for one in list_members(f"{site.url}/z") if one.name == "labeled/test/spacepoints.npz")
+    member = next(one for one in list_members(f"{site.url}/z") if one.filename == "labeled/test/spacepoints.npz")
     site.break_after, site.breaks = 1500, 4
     assert fetch_member(f"{site.url}/z", member, tmp_path / "a.npz")
-    assert (tmp_path / "a.npz").read_bytes() == members[member.name]
+    assert (tmp_path / "a.npz").read_bytes() == members[member.filename]
     damaged = bytearray(archive)
-    damaged[member.offset + 500] ^= 255
+    damaged[member.header_offset + 500] ^= 255
     site.files["/z"] = bytes(damaged)
     with pytest.raises(DataError, match="does not have the CRC-32"):
         fetch_member(f"{site.url}/z", member, tmp_path / "b.npz")
@@ -214,7 +225,7 @@ def test_a_member_that_breaks_off_is_continued_and_a_damaged_one_is_an_error(sit
     [
         (lambda data: data[:-200], "not a zip archive|central directory"),
         (lambda data: bytes(4000), "not a zip archive"),
-        (lambda data: data.replace(b"PK\x01\x02", b"PK\x01\x03", 3), "damaged central directory"),
+        (lambda data: data.replace(b"PK\x01\x02", b"PK\x01\x03", 3), "central directory is damaged"),
     ],
 )
 def test_damaged_archives_are_named(site, change, text):
@@ -259,6 +270,18 @@ def test_pilarnet_by_split_and_shard(hub, tmp_path):
         fetch(pilarnet_items(["test"], base_url=site.url), tmp_path, nothing, lambda *_: None)
     with pytest.raises(MachineError, match="HTTP 404"):
         pilarnet_items(revision="v9", base_url=site.url)
+
+
+def test_a_listing_of_several_pages_is_read_to_its_end(hub):
+    site, _ = hub
+    first = "/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v2?recursive=true"
+    tree = json.loads(site.files[first])
+    for page in range(3):
+        path = first + (f"&cursor={page}" if page else "")
+        site.files[path] = json.dumps(tree[2 * page : None if page == 2 else 2 * page + 2]).encode()
+        if page < 2:
+            site.pages[path] = f"{first}&cursor={page + 1}"
+    assert len(pilarnet_items(base_url=site.url)) == 5
 
 
 def test_a_server_of_another_kind(site):

@@ -4,14 +4,19 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from tpcfm.config.load import validate
+from tpcfm.plan.pictures import compared_runs
 
+from tpcfm.config.text import read_yaml
+from tpcfm.detectors.registry import load_detector
 from tpcfm.evaluate.intervals import paired_difference
-from tpcfm.evaluate.table import write_metrics
+from tpcfm.plan.table import make_plan
 from tpcfm.report.draw.style import Sheet
 from tpcfm.report.sections.ablations import variants_table
-from tpcfm.report.sections.events import comparison_items
+from tpcfm.report.sections.events import shown_runs, telling_event
 from tpcfm.report.sections.floors import draw_floor, draw_majority
 from tpcfm.report.sections.scaling import scaling_items
 from tpcfm.scaling.power_law import fit_power_law
@@ -117,28 +122,24 @@ def test_floors_are_drawn_where_they_are_known_and_one(tmp_path):
     assert lines(draw_majority, [0.8, 0.9], "majority") == [pytest.approx(0.85)]
 
 
-class Space:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+def test_the_event_shown_for_species_has_most_of_them():
+    frame = pd.DataFrame(
+        [
+            {"event_id": e, "x": t, "truth": np.array(t)}
+            for e, t in (("a", [1] * 6), ("b", [0, 1, 2, 1]), ("c", [1] * 9))
+        ]
+    ).set_index("event_id")
+    frames, detector = {"adapter only": frame, "m1": frame.iloc[::-1]}, load_detector("sphenix")
+    assert telling_event(frames, detector, "pid") == ("b", "with most classes, and of those most points of the rarest")
+    assert telling_event(frames, detector, "track") == ("a", "of median size")
 
-    def run(self, run: str) -> Path:
-        return self.folder / run
 
-
-def test_the_event_shown_for_species_has_most_of_them(tmp_path, monkeypatch):
-    rows = []
-    for event, truth in (("a", [1] * 6), ("b", [0, 1, 2, 1]), ("c", [1] * 9)):
-        xyz = {name: [float(i) for i in range(len(truth))] for name in ("x", "y", "z", "energy")}
-        rows.append({"event_id": event, **xyz, "truth": truth, "prediction": truth})
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        pd.DataFrame(rows).to_parquet(tmp_path / name / "predictions.parquet")
-        write_metrics(tmp_path / name / "metrics.parquet", [])
-    monkeypatch.setattr(
-        "tpcfm.report.sections.events.compared_runs",
-        lambda plan, task: {"adapter only": "one", "m1": "two"} if task != "noise" else {},
-    )
-    plan = type("Plan", (), {"runs": {n: type("Run", (), {"n_labels": 5}) for n in ("one", "two")}})
-    items = {i.name: i for i in comparison_items(plan, Space(tmp_path), tmp_path, Sheet(tmp_path / "figures", "demo"))}
-    assert "event b with most classes, and of those" in items["prediction-pid"].caption
-    assert "event a of median size, 5" in items["prediction-tracks"].caption
+@pytest.mark.parametrize("task", ["tracks", "pid", "noise"])
+def test_runs_shown_beside_each_other_differ_in_the_pretraining_alone(task):
+    plan = make_plan(validate(read_yaml(Path(__file__).resolve().parents[2] / "config.yaml")))
+    found = {key[1]: names for key, names in shown_runs(plan, lambda run: True).items()}
+    assert found[task] == compared_runs(plan, task)
+    control, best = (plan.runs[run] for run in found["segmentation"].values())
+    assert best.pretrained
+    assert not control.pretrained
+    assert (control.n_labels, control.seed, control.config["mode"]) == (best.n_labels, best.seed, best.config["mode"])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tpcfm.detectors.sphenix import HALF_LENGTH_CM, LAYER_RADII_CM, NOISE_MOMENTUM_GEV, PT_PER_RADIUS
 from tpcfm.simulate.collider import species
+from tpcfm.simulate.collider.apparatus import HALF_LENGTH_CM, LAYER_RADII_CM, NOISE_MOMENTUM_GEV, PT_PER_RADIUS
 from tpcfm.simulate.collider.event import Detector, Event
 from tpcfm.simulate.collider.files import simulate_events
 from tpcfm.simulate.collider.settings import DEFAULT

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpcfm.detectors.sphenix import PT_PER_RADIUS
+from tpcfm.simulate.collider.apparatus import PT_PER_RADIUS
 from tpcfm.simulate.collider.helix import advance, kick, next_edge, turning
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
 from tpcfm.simulate.collider import species
+from tpcfm.simulate.collider.apparatus import LAYER_RADII_CM
 from tpcfm.simulate.collider.decays import decay, two_body_momentum
 from tpcfm.simulate.collider.energy_loss import deposit_kev, landau_quantiles, lose_energy, mean_loss
 from tpcfm.simulate.collider.material import GAS_DENSITY, layout

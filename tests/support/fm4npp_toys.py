@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from event_tables import SPHENIX, write_table
 from tpcfm.prepare.cache import write_manifest
 from tpcfm.prepare.sequences.cache import fit_edges, write_part
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
+
+LAYER_RADII_CM = np.array(SPHENIX.layers.radii)  # type: ignore[union-attr]
 
 
 def toy_event(rng: np.random.Generator, tracks: int) -> dict[str, np.ndarray]:
@@ -37,24 +37,14 @@ def toy_event(rng: np.random.Generator, tracks: int) -> dict[str, np.ndarray]:
 
 
 def write_events(path: Path, splits: dict[str, int], seed: int = 0) -> None:
-    """Write an event table in the TPCpp-10M layout."""
+    """Write an event table of the sPHENIX TPC."""
     rng = np.random.default_rng(seed)
     rows = [(split, toy_event(rng, int(rng.integers(4, 9)))) for split, count in splits.items() for _ in range(count)]
-    kinds = {
-        **dict.fromkeys(("x", "y", "z", "energy"), pa.float32()),
-        "track": pa.int32(),
-        "pid": pa.int8(),
-        "noise": pa.int8(),
-    }
-    table = pa.table(
-        {
-            "event_id": pa.array([f"toy/a/{i}" for i in range(len(rows))]),
-            "split": pa.array([split for split, _ in rows]),
-            "n_points": pa.array([len(event["x"]) for _, event in rows], pa.int32()),
-            **{name: pa.array([event[name] for _, event in rows], pa.list_(kind)) for name, kind in kinds.items()},
-        }
+    write_table(
+        path,
+        SPHENIX,
+        [{"event_id": f"toy/a/{i}", "split": split, **event} for i, (split, event) in enumerate(rows)],
     )
-    pq.write_table(table, path)
 
 
 def toy_cache(folder: Path, *, k: int = 30, splits: dict[str, int] | None = None, order: str = "raster") -> Path:

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from event_tables import PILARNET, write_table
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.plan.run import Run
-from tpcfm.prepare.cache import part_writer, write_manifest
+from tpcfm.prepare.cache import write_manifest
 from tpcfm.prepare.groups.batches import Batch
-from tpcfm.prepare.groups.cache import SCHEMA, cache_row
+from tpcfm.prepare.groups.cache import write_part
 from tpcfm.prepare.groups.settings import TokenizerConfig
-from tpcfm.prepare.groups.tokenizer import cut, tokenize
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.train import StepInfo
@@ -48,11 +48,9 @@ def toy_cache(folder: Path, events: int = 24, seed: int = 0) -> PreparedStore:
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     splits = ("train", "validation", "train", "test")
-    settings = TOKENIZER.model_dump(mode="json")
-    with part_writer(folder / "toy.arrow", SCHEMA, kind="groups", settings=settings) as part:
-        for number in range(events):
-            event = cut(toy_event(rng), TOKENIZER.energy_threshold)
-            part.add(cache_row(f"toy/a/{number}", splits[number % 4], event, tokenize(event, TOKENIZER)))
+    made = [{"event_id": f"toy/a/{i}", "split": splits[i % 4], **toy_event(rng)} for i in range(events)]
+    write_table(folder / "toy.parquet", PILARNET, made)
+    write_part(folder / "toy.parquet", folder / "toy.arrow", TOKENIZER)
     write_manifest(folder, name="toy")
     return PreparedStore(folder)
 

@@ -14,7 +14,10 @@ class Site:
         break_after: bytes after which each connection is cut, or None.
         breaks: how many connections are still to be cut.
         ranges: whether byte ranges are honoured.
-        failures: how many requests are still to be answered with 503.
+        failures: how many requests are still to be answered with ``failure``.
+        failure: status of these answers.
+        retry_after: their header of that name, or "".
+        pages: path to the path of the next page.
         requests: path and Range header of each request.
         sent: bytes of content sent.
     """
@@ -25,6 +28,9 @@ class Site:
         self.breaks = 0
         self.ranges = True
         self.failures = 0
+        self.failure = 503
+        self.retry_after = ""
+        self.pages: dict[str, str] = {}
         self.requests: list[tuple[str, str]] = []
         self.sent = 0
         self.url = ""
@@ -44,7 +50,11 @@ def serving() -> Iterator[Site]:
             site.requests.append((self.path, asked))
             if site.failures:
                 site.failures -= 1
-                self.send_error(503)
+                self.send_response(site.failure)
+                if site.retry_after:
+                    self.send_header("Retry-After", site.retry_after)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             content = site.files.get(self.path)
             if content is None:
@@ -61,6 +71,8 @@ def serving() -> Iterator[Site]:
                 self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
             else:
                 self.send_response(200)
+            if self.path in site.pages:
+                self.send_header("Link", f'<{site.url}{site.pages[self.path]}>; rel="next"')
             self.send_header("Content-Length", str(stop - start))
             self.end_headers()
             if site.breaks and site.break_after is not None and stop - start > site.break_after:

@@ -54,7 +54,7 @@ def _tables(*events: Path) -> None:
 
 @app.command()
 def groups(
-    events: Annotated[Path, typer.Argument(help="Event table (Parquet, PILArNet-M layout).")],
+    events: Annotated[Path, typer.Argument(help="Event table (Parquet) of any detector.")],
     out: Annotated[Path, typer.Option(help="Part to write (.arrow).")],
     config: Config = "{}",
     device: Annotated[
@@ -83,11 +83,11 @@ def groups(
 
 @app.command("fit-edges")
 def fit_edges(
-    events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet, TPCpp-10M layout).")],
+    events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet) of one detector.")],
     out: Annotated[Path, typer.Option(help="Bin edges to write (edges.json).")],
     config: Config = "{}",
 ) -> None:
-    """Fit the bin edges of the serialization on the training events of all tables (FM4NPP)."""
+    """Fit the bin edges of the serialization, and an automatic signal scaling, on the training events of all tables (FM4NPP)."""
     from tpcfm.prepare.sequences.settings import SerializationConfig
 
     settings = _block(SerializationConfig, config)
@@ -98,7 +98,9 @@ def fit_edges(
     sequence_cache.fit_edges(events, out, settings)
     edges = BinEdges.load(out)
     boxes = " x ".join(map(str, edges.bins))
-    print(f"{out}: {boxes} boxes in eta, phi, r from {edges.n_events} training events of {len(events)} event table(s)")
+    print(
+        f"{out}: {boxes} boxes in {', '.join(edges.axes)} from {edges.n_events} training events of {len(events)} event table(s)"
+    )
 
 
 @app.command("model-edges")
@@ -120,7 +122,7 @@ def model_edges(
 
 @app.command()
 def sequences(
-    events: Annotated[Path, typer.Argument(help="Event table (Parquet, TPCpp-10M layout).")],
+    events: Annotated[Path, typer.Argument(help="Event table (Parquet) of any detector.")],
     edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
     out: Annotated[Path, typer.Option(help="Part to write (.arrow).")],
     config: Annotated[str, typer.Option(help='JSON text or file: {"serialization": {…}, "targets": {…}}.')] = "{}",

@@ -7,7 +7,9 @@ import typer
 
 
 def command(
-    events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet, TPCpp-10M layout, labelled).")],
+    events: Annotated[
+        list[Path], typer.Argument(help="Event tables (Parquet) of one detector, with labels of instances.")
+    ],
     edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics.parquet.")],
     max_events: Annotated[int, typer.Option(min=1, help="Events to look at.")] = 500,

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import typer
 
-COLOURS = ("energy", "semantic", "fragment", "group", "interaction", "pid", "track", "noise")
-
 
 class PictureKind(StrEnum):
     """What to draw of an event that a trained model has seen."""
@@ -27,11 +25,14 @@ MASKED = "With --picture reconstruction"
 def command(
     file: Path = typer.Argument(
         ...,
-        help="Raw file (.h5, spacepoints*.npz), event table or predictions table (.parquet); with --run also the folder of a cache.",
+        help="Event table or predictions table (.parquet), raw file (with --detector); with --run also the folder of a cache.",
     ),
     event: int = typer.Option(0, help="Row of the event in the file."),
     color: list[str] = typer.Option(
-        [], help=f"{', '.join(COLOURS)}; several become buttons; default: all that are there. Without --run."
+        [], help="Label, signal or x, y, z; several become buttons; default: all labels and signals. Without --run."
+    ),
+    detector: str | None = typer.Option(
+        None, help="Detector of a raw file: a name (`tpcfm detector list`) or a YAML file; tables say theirs."
     ),
     run: list[Path] = typer.Option(
         [],
@@ -64,14 +65,17 @@ def command(
         asked = [n for n, v in (("--picture", picture), ("--layer", layer), ("--head", head)) if v is not None]
         if asked or token:
             raise ConfigError(f"{(asked or ['--token'])[0]} needs a model: give its directory with --run")
-        check_source(file, model=False)
+        check_source(file, model=False, raw=detector is not None)
+        from tpcfm.detectors.registry import load_detector
         from tpcfm.report.show import show_event
 
-        title, points = show_event(file, event, color, out)
+        title, points = show_event(file, event, color, out, load_detector(detector) if detector else None)
         print(f"{out}: {title}, {points} points")
         return
-    if color:
-        raise ConfigError("--color is for events without --run; pictures of a model have colours of their own")
+    if color or detector:
+        raise ConfigError(
+            "--color and --detector are for events without --run: a model has colours of its own and knows its detector"
+        )
     from tpcfm.inference.picture_choice import Choice, choose_picture
 
     choice, wanted = Choice(layer, head, token, mask_ratio, seed), picture.value if picture else ""

@@ -68,7 +68,7 @@ def calibrate_lartpc(
     figure: Annotated[Path | None, typer.Option(help="Figure to write.")] = None,
 ) -> None:
     """Print the liquid-argon simulation beside the published figures of PILArNet-M."""
-    from tpcfm.simulate.calibration.lartpc import calibrate
+    from tpcfm.report.published.calibration.figure import calibrate
 
     print(calibrate(events, seed, real=real, figure=figure))
 
@@ -81,6 +81,6 @@ def calibrate_collider(
     figure: Annotated[Path | None, typer.Option(help="Figure to write.")] = None,
 ) -> None:
     """Print the collider simulation beside the published figures of TPCpp-10M."""
-    from tpcfm.simulate.calibration.collider import calibrate
+    from tpcfm.report.published.calibration.collider import calibrate
 
     print(calibrate(source.value, events, seed, figure))

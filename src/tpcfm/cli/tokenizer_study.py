@@ -7,7 +7,7 @@ import typer
 
 
 def command(
-    events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet, PILArNet-M layout).")],
+    events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet) of one detector.")],
     out: Annotated[Path, typer.Option(help="Folder for study, group_sizes, throughput and metrics (.parquet).")],
     config: Annotated[str, typer.Option(help="Grid as JSON text or a JSON file: events, radii, overlaps.")] = "{}",
 ) -> None:

@@ -17,7 +17,13 @@ Integer = Literal["int8", "int16", "int32", "int64"]
 Number = Literal["int8", "int16", "int32", "int64", "float32", "float64"]
 Floats = npt.NDArray[np.floating[Any]]
 
-RESERVED = ("event_id", "split", "n_points", "x", "y", "z")
+RESERVED = ("event_id", "split", "n_points", "x", "y", "z", "row")
+BATCH_KEYS = ("offsets", "event_key", "xyz", "signal", "features", "neighbour", "token_offsets", "centre", "member",
+    "centre_xyz", "group_offset", "group_size", "n_missed", "n_capped", "n_duplicated", "n_cut",
+    "token_centre", "token_points", "token_valid", "masked", "encoder_factors", "decoder_factors", "diffusion_noise",
+    "noise_level", "point_xyz", "point_event", "nearest", "nearest_weight", "point_features", "edge_source", "edge_bounds",
+    "voxel", "voxel_event", "voxel_features", "point_voxel", "track_inputs")  # fmt: skip
+"""What caches and batches hold beside the labels, which keep their names there."""
 COLOURS = ("#2f6fde", "#e4572e", "#2a9d6f", "#d4a017", "#8e5bd0", "#7b8794", "#c2548a", "#4aa3a2", "#9aa5b1", "#6b4f3a")
 UNITS_CM = {"mm": 0.1, "cm": 1.0, "m": 100.0, "um": 1e-4}
 """Centimetres per unit of length."""
@@ -217,8 +223,9 @@ class ClassLabel(Block):
         return [self.classes[value].name for value in self.values]
 
     def colours(self) -> dict[int, str]:
-        """Colour of every value."""
-        return {v: c.colour or COLOURS[i % len(COLOURS)] for i, (v, c) in enumerate(self.classes.items())}
+        """Colour of every value; grey for an ignored one, unless it has its own."""
+        palette = {v: COLOURS[i % len(COLOURS)] for i, v in enumerate(v for v in self.classes if v not in self.ignored)}
+        return {v: c.colour or palette.get(v, "#c9c9c9") for v, c in self.classes.items()}
 
     def encode(self, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the output number of each value, -1 for ignored, removed and unknown ones."""
@@ -245,8 +252,11 @@ class InstanceLabel(Block):
 
     def encode(self, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the ids with -1 for background."""
-        given = np.asarray(values).astype(np.int64)
-        return np.where(np.isin(given, self.background), -1, given) if self.background else given
+        given = np.array(values, np.int64)
+        for value in self.background:
+            if value != -1:
+                given[np.asarray(values) == value] = -1
+        return given
 
 
 Label = Annotated[ClassLabel | InstanceLabel, Field(discriminator="kind")]
@@ -329,6 +339,8 @@ class Detector(Block):
             if name in seen:
                 raise ValueError(f"the column {name!r} is named twice (reserved: {', '.join(RESERVED)})")
             seen.add(name)
+        if taken := set(self.labels) & set(BATCH_KEYS) or set(self.object_columns) & set(BATCH_KEYS):
+            raise ValueError(f"columns may not be named {', '.join(sorted(taken))}: batches use these names")
         for name, label in self.labels.items():
             within = getattr(label, "constant_in", None)
             if within is not None and not isinstance(self.labels.get(within), InstanceLabel):
@@ -411,10 +423,51 @@ class Detector(Block):
         changed = self.presets[preset] if preset else {}
         return {axis: changed.get(axis, self.ranges.get(axis, value)) for axis, value in found.items()}
 
+    def signal_scaling(self, preset: str = "") -> LogScaling | AffineScaling | Literal["auto"] | None:
+        """Return the scaling of the main signal: the preset's, else its own; None without a signal.
+
+        Raises:
+            KeyError: no such preset.
+        """
+        if self.main_signal is None:
+            return None
+        found = self.presets[preset].get(self.main_signal.name) if preset else None
+        return (
+            self.main_signal.scaling if found is None else AffineScaling(kind="affine", offset=found[0], width=found[1])
+        )
+
+    def with_scaling(self, scaling: LogScaling | AffineScaling | Literal["auto"] | None) -> "Detector":
+        """Return the detector with another scaling of its main signal (None: unchanged), as caches and models hold it."""
+        if self.main_signal is None or scaling is None:
+            return self
+        first = self.main_signal.model_copy(update={"scaling": scaling})
+        return self.model_copy(update={"signal": [first, *self.signal[1:]]})
+
+    def scale_signal(self, signal: npt.ArrayLike) -> Floats:
+        """Map values of the main signal to the network's input; zeros stay for a detector without one.
+
+        Raises:
+            ValueError: its scaling is ``auto``, which only a prepared cache knows.
+        """
+        if self.main_signal is None:
+            return np.zeros_like(np.asarray(signal), dtype=np.float32)
+        if self.main_signal.scaling == "auto":
+            raise ValueError(
+                f"{self.name}: the scaling of {self.main_signal.name} is `auto`; use the detector of a cache"
+            )
+        return self.main_signal.scaling.scale(signal)
+
+    def unscale_signal(self, scaled: npt.ArrayLike) -> Floats:
+        """Inverse of `scale_signal`."""
+        if self.main_signal is None or self.main_signal.scaling == "auto":
+            return np.asarray(scaled)
+        return self.main_signal.scaling.unscale(scaled)
+
     @property
     def pt_per_radius(self) -> float | None:
-        """Transverse momentum in GeV/c per cm of bending radius; None without a field."""
-        return None if self.field_tesla is None else 0.003 * self.field_tesla
+        """Transverse momentum in GeV/c per unit of the bending radius; None without a field or a known unit."""
+        cm = self.coordinates.cm
+        return None if self.field_tesla is None or cm is None else 0.003 * self.field_tesla * cm
 
     @property
     def hash(self) -> str:

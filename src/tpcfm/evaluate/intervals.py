@@ -100,23 +100,9 @@ def bootstrap_sums(
     return bounds[0].reshape(shape), bounds[1].reshape(shape)
 
 
-def bootstrap_mean(
-    values: Sequence[float] | FloatArray, *, draws: int = 1000, level: float = 0.95, seed: int = 0
-) -> Estimate:
-    """Return the mean of one value per event with a percentile interval from a bootstrap over events."""
-    array = np.asarray(values, dtype=np.float64)
-    table = np.stack([array, np.ones_like(array)], axis=1)
-    low, high = bootstrap_sums(table, lambda sums: float(sums[0] / sums[1]), draws=draws, level=level, seed=seed)
-    error = float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else float("nan")
-    return Estimate(float(array.mean()), error, float(low), float(high), len(array))
-
-
 def binomial_interval(passed: int, total: int, level: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a share (efficiency in a bin); NaN without trials."""
     if total == 0:
         return float("nan"), float("nan")
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    share = passed / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
+    found = stats.binomtest(int(passed), int(total)).proportion_ci(level, method="wilson")
+    return float(found.low), float(found.high)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tpcfm.detectors.sphenix import PT_PER_RADIUS
 from tpcfm.errors import DataError
 from tpcfm.evaluate.intervals import binomial_interval
 from tpcfm.evaluate.tracking import Labels, matched_pairs, overlap
@@ -140,10 +139,11 @@ def circle_fit(x: FloatArray, y: FloatArray) -> tuple[float, float, float]:
     return float(centre[0]), float(centre[1]), float(np.sqrt(discriminant) / (2 * abs(a[0])) * size)
 
 
-def helix_proxy(x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[float, float]:
+def helix_proxy(x: FloatArray, y: FloatArray, z: FloatArray, pt_per_radius: float | None) -> tuple[float, float]:
     """Return transverse momentum (GeV) and pseudorapidity of a track from its points, without truth.
 
-    A circle in the transverse plane gives pT = 0.0042 GeV/cm times its radius at 1.4 T; the slope of z against the
+    A circle in the transverse plane gives pT: ``pt_per_radius`` (`Detector.pt_per_radius`; None: no field, pT is NaN) times
+    its radius, 0.0042 GeV/cm at 1.4 T; the slope of z against the
     length along the circle gives eta. Arcs are taken as shorter than half a turn, which holds above pT of about
     0.15 GeV; loopers get a wrong eta. NaN below three points.
     """
@@ -161,16 +161,17 @@ def helix_proxy(x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[float, flo
     length = length - length.mean()
     outward = float(np.sign(length @ (np.hypot(x, y) - np.hypot(x, y).mean()))) or 1.0
     slope = float(length @ (z - z.mean()) / (length @ length)) * outward
-    return PT_PER_RADIUS * radius, float(np.arcsinh(slope))
+    pt = float("nan") if pt_per_radius is None else pt_per_radius * radius
+    return pt, float(np.arcsinh(slope))
 
 
 def fitted_kinematics(
-    track: Labels, x: FloatArray, y: FloatArray, z: FloatArray
+    track: Labels, x: FloatArray, y: FloatArray, z: FloatArray, *, pt_per_radius: float | None
 ) -> tuple[Labels, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the labels (A,) of the tracks of one event and the `helix_proxy` pT and eta of each."""
     track = np.asarray(track)
     order = np.argsort(track, kind="stable")
     ids, starts = np.unique(track[order], return_index=True)
     pieces = np.split(order, starts[1:]) if len(ids) else []
-    fits = np.array([helix_proxy(x[rows], y[rows], z[rows]) for rows in pieces]).reshape(len(ids), 2)
+    fits = np.array([helix_proxy(x[rows], y[rows], z[rows], pt_per_radius) for rows in pieces]).reshape(len(ids), 2)
     return ids, fits[:, 0], fits[:, 1]

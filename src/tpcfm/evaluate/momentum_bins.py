@@ -21,16 +21,23 @@ PREFIXES = {"fit": "efficiency_pt_fit", "truth": "efficiency_pt_truth"}
 
 
 class MomentumTally:
-    """Counts true and matched tracks of at least `MIN_POINTS` points in bins of pT, event by event."""
+    """Counts true and matched tracks of at least `MIN_POINTS` points in bins of pT, event by event.
 
-    def __init__(self) -> None:
+    Args:
+        pt_per_radius: of the detector; None without a field.
+    """
+
+    def __init__(self, pt_per_radius: float | None) -> None:
+        self.pt_per_radius = pt_per_radius
         self._counts = {kind: np.zeros((2, len(PT_EDGES) - 1), np.int64) for kind in PREFIXES}
 
     def update(
         self, truth: Labels, prediction: Labels, xyz: npt.NDArray[np.floating], particles: Particles | None
     ) -> None:
-        """Add one event: labels (N,), points (N, 3) in cm, and its truth particles if there are any."""
-        self._add("fit", track_truth(truth, prediction, *fitted_kinematics(truth, *xyz.T)))
+        """Add one event: labels (N,), points (N, 3), and its truth particles if there are any."""
+        self._add(
+            "fit", track_truth(truth, prediction, *fitted_kinematics(truth, *xyz.T, pt_per_radius=self.pt_per_radius))
+        )
         if particles is not None:
             self._add("truth", track_truth(truth, prediction, particles.track, particles.pt, particles.eta))
 

@@ -58,16 +58,21 @@ def read_particles(folder: Path, event_ids: Iterable[str]) -> dict[str, Particle
 
 
 class SelectedTally:
-    """Counts selected and matched tracks event by event, for each of `NAMES`."""
+    """Counts selected and matched tracks event by event, for each of `NAMES`.
 
-    def __init__(self) -> None:
+    Args:
+        pt_per_radius: of the detector; None without a field.
+    """
+
+    def __init__(self, pt_per_radius: float | None) -> None:
+        self.pt_per_radius = pt_per_radius
         self.matched, self.true = np.zeros(3, np.int64), np.zeros(3, np.int64)
 
     def update(
         self, truth: Labels, prediction: Labels, xyz: npt.NDArray[np.floating], particles: Particles | None
     ) -> None:
-        """Add one event: labels (N,), points (N, 3) in cm, and its truth particles if there are any."""
-        fitted = track_truth(truth, prediction, *fitted_kinematics(truth, *xyz.T))
+        """Add one event: labels (N,), points (N, 3), and its truth particles if there are any."""
+        fitted = track_truth(truth, prediction, *fitted_kinematics(truth, *xyz.T, pt_per_radius=self.pt_per_radius))
         self._count(0, fitted.matched, reference_selection(fitted.pt, fitted.eta, fitted.points))
         if particles is None:
             return

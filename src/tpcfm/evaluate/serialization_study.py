@@ -11,26 +11,36 @@ import pandas as pd
 from tpcfm.errors import DataError
 from tpcfm.evaluate.intervals import bootstrap_sums
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.prepare.sequences.cache import RawEvent, read_events
-from tpcfm.prepare.sequences.coherence import CoherenceCounts, count_orders
+from tpcfm.events.read import read_events
+from tpcfm.prepare.points import detector_of_tables, kept_rows, problem, read_columns
+from tpcfm.prepare.sequences.coherence import CoherenceCounts, LabelledEvent, count_orders
+from tpcfm.prepare.sequences.features import event_features
 from tpcfm.prepare.sequences.serialization import BinEdges
 
 METRICS = ("same_next", "run_length", "return_distance")
 
 
-def labelled_events(tables: Sequence[Path], limit: int, split: str) -> list[RawEvent]:
+def labelled_events(tables: Sequence[Path], edges: BinEdges, limit: int, split: str) -> list[LabelledEvent]:
     """Return the first labelled events with points of a split, at most ``limit``, in the order of the tables.
+
+    Labels are those of the detector's first column of instances.
 
     Raises:
         DataError: there are none.
     """
-    found: list[RawEvent] = []
+    detector = detector_of_tables(tables).with_scaling(edges.signal)
+    label = next(iter(detector.instances()), None)
+    found: list[LabelledEvent] = []
     for path in tables:
-        for event in read_events(path):
+        for event in read_events(path, read_columns(detector)):
             if len(found) == limit:
                 return found
-            if event.split == split and event.n_points and event.labels["track"] is not None:
-                found.append(event)
+            if label is None or event["split"] != split or event[label] is None or problem(event, detector):
+                continue
+            rows = kept_rows(event, detector)
+            if len(rows):
+                features = event_features(detector, event, edges.preset)[rows]
+                found.append(LabelledEvent(event["event_id"], features, event[label][rows]))
     if not found:
         raise DataError(f"serialization study: no labelled {split} events in {len(tables)} tables")
     return found
@@ -50,9 +60,10 @@ def run_study(
     Raises:
         DataError: no labelled events, or missing or damaged edges.
     """
-    chosen = labelled_events(tables, events, split)
+    fitted = BinEdges.load(edges)
+    chosen = labelled_events(tables, fitted, events, split)
     rows, shown = [], []
-    for order, counts in count_orders(chosen, BinEdges.load(edges)).items():
+    for order, counts in count_orders(chosen, fitted).items():
         table = np.array([astuple(one) for one in counts], dtype=np.float64)
         values = _measures(table.sum(0))
         low, high = bootstrap_sums(table, _measures, draws=draws)

@@ -1,36 +1,37 @@
 """What a serialization does to events, as tables for pictures: the path through one event, the boxes over the points."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tpcfm.detectors.sphenix import SCALING
-from tpcfm.prepare.sequences.cache import RawEvent, event_features
+from tpcfm.detectors.model import Detector
 from tpcfm.prepare.sequences.coherence import coherence
 from tpcfm.prepare.sequences.serialization import BinEdges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
 ORDERS = ("raster", "hilbert", "morton", "radial")
 BINS = 120
-AXES = {"eta": "pseudorapidity", "phi": "azimuth (rad)", "r": "radius (cm)"}
-_COLUMN = {"eta": 1, "phi": 2, "r": 3}
 
 
-def event_paths(event: RawEvent, edges: BinEdges) -> pd.DataFrame:
-    """Return the points of an event in each order: ``order x y z track`` (cm), rows in the order of the sequence.
+def event_paths(event: Mapping[str, Any], edges: BinEdges, label: str) -> pd.DataFrame:
+    """Return the points of an event in each order: ``order x y z track``, rows in the order of the sequence.
 
-    Track labels are -1 where there are none. ``attrs["same_next"]`` holds, by order, the share of steps that stay on a track.
+    Args:
+        event: of a sequences cache.
+        edges: box edges of the cache.
+        label: of instances; -1 in the column ``track`` where the event lacks it. ``attrs["same_next"]`` holds, by order,
+            the share of steps that stay on an instance.
     """
-    config = SerializationConfig.model_validate({"scaling": edges.scaling, "bins": edges.bins})
-    features = event_features(event, edges.scaling)
-    track = event.labels["track"]
-    labels = np.full(event.n_points, -1) if track is None else track
+    config = SerializationConfig(preset=edges.preset, bins=edges.bins)
+    features = event["features"].reshape(-1, 4)
+    labels = np.full(event["n_points"], -1) if event[label] is None else event[label]
     parts, same = [], {}
     for name in ORDERS:
         order = serial_order(features, config.model_copy(update={"order": name}), edges)
-        points = {axis: getattr(event, axis)[order] for axis in "xyz"}
+        points = {axis: event[axis][order] for axis in "xyz"}
         parts.append(pd.DataFrame({"order": name, **points, "track": labels[order].astype(np.int32)}))
         same[name] = coherence(labels[order]).values()["same_next"]
     table = pd.concat(parts, ignore_index=True)
@@ -38,23 +39,25 @@ def event_paths(event: RawEvent, edges: BinEdges) -> pd.DataFrame:
     return table
 
 
-def box_distributions(features: Iterable[npt.NDArray[np.floating]], edges: BinEdges) -> pd.DataFrame:
+def box_distributions(
+    features: Iterable[npt.NDArray[np.floating]], edges: BinEdges, detector: Detector
+) -> pd.DataFrame:
     """Return the distributions that the box edges cut, in physical units (arXiv 2508.14087, Fig. 9).
 
     Args:
-        features: (N, 4) normalised energy, eta, phi, r of each event.
-        edges: box edges fitted with the same scaling.
+        features: (N, 4) scaled signal and network coordinates of each event.
+        edges: box edges fitted with the same preset.
+        detector: of the events.
 
     Returns:
-        ``axis kind left right count``: per axis (`AXES`) a histogram (kind ``points``) and the boxes (kind ``box``) with the
+        ``axis kind left right count``: per network coordinate a histogram (kind ``points``) and the boxes (kind ``box``) with the
         points in each; the outermost boxes also take what lies beyond them, as the serialization does.
     """
     points = np.concatenate([np.asarray(f, dtype=np.float64) for f in features])
     rows = []
-    for axis, column in _COLUMN.items():
-        offset, width = SCALING[edges.scaling][axis]
+    for column, (axis, (offset, width)) in enumerate(detector.sequence_ranges(edges.preset).items(), 1):
         values = points[:, column]
-        bounds = np.asarray(getattr(edges, axis), dtype=np.float64)
+        bounds = np.asarray(edges.axes[axis], dtype=np.float64)
         inner = np.searchsorted(bounds[1:-1], values, side="left")
         counts = np.bincount(inner, minlength=len(bounds) - 1)
         low, high = min(bounds[0], values.min()), max(bounds[-1], values.max())

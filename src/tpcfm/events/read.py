@@ -67,3 +67,21 @@ def _unpack(array: pa.Array) -> list[Any]:
     values: npt.NDArray[Any] = array.values.to_numpy(zero_copy_only=False)
     missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.zeros(len(array), bool)
     return [None if gone else values[a:b] for gone, a, b in zip(missing, offsets[:-1], offsets[1:])]
+
+
+def read_event(path: str | Path, row: int) -> dict[str, Any]:
+    """Read one event of any table with a row per event: lists as NumPy arrays; columns that are null there are left out.
+
+    Raises:
+        IndexError: no such row.
+        DataError: not a Parquet file.
+    """
+    with _opened(path, ()) as table:
+        for group in range(table.num_row_groups):
+            rows = table.metadata.row_group(group).num_rows
+            if row < rows:
+                part = table.read_row_group(group).slice(row, 1).combine_chunks()
+                values = {name: _unpack(part.column(name).chunk(0))[0] for name in part.column_names}
+                return {name: value for name, value in values.items() if value is not None}
+            row -= rows
+    raise IndexError(row)

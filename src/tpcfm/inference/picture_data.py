@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tpcfm.detectors.model import ClassLabel
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.evaluate.embeddings import component_colours
 from tpcfm.evaluate.serialized_path import event_paths
 from tpcfm.inference.one_event import prepared_event
 from tpcfm.inference.picture_choice import Choice, choose_picture
-from tpcfm.inference.predict import predict_event
+from tpcfm.inference.predict import LABELS, predict_event
 from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
-from tpcfm.prepare.sequences.cache import RawEvent
 from tpcfm.prepare.sequences.serialization import BinEdges
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
@@ -41,7 +41,7 @@ def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choic
         choice: what to look at.
 
     Returns:
-        ``picture event_id points`` and what the picture needs: ``events task``, ``tokens attention``, ``event``, ``tables`` or ``paths``.
+        ``picture event_id points detector`` and what the picture needs: ``events task``, ``tokens attention``, ``event``, ``tables`` or ``paths``.
 
     Raises:
         ConfigError: a picture that does not exist, or a layer, head, token or mask ratio out of range.
@@ -59,7 +59,8 @@ def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choic
             "order": _order,
         }
         found = makers[picture](store, at, runs, configs, choice)
-        return {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at]), **found}
+        about = {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at])}
+        return {**about, "detector": store.detector, **found}
 
 
 def _prediction(
@@ -71,7 +72,12 @@ def _prediction(
         raise ConfigError(
             f"--run: the runs predict different things ({', '.join(sorted(tasks))}); show them one by one"
         )
-    return {"events": events, "task": tasks.pop()}
+    task = tasks.pop()
+    task = {"segmentation": "semantic", **LABELS}.get(task, task)
+    label = store.detector.labels[task]
+    if isinstance(label, ClassLabel):  # networks number the classes, pictures name the values of the label
+        events = {name: {**event, "prediction": label.decode(event["prediction"])} for name, event in events.items()}
+    return {"events": events, "task": task}
 
 
 def _attention(
@@ -124,7 +130,7 @@ def _features(
         xyz = batch["xyz"]
         features = {"random": equal_mix(new_backbone(model, TargetConfig(), 0), batch)}
         features |= {run.name: equal_mix(load_backbone(run, store), batch) for run in runs}
-        return {"tables": {name: _coloured(xyz, values) for name, values in features.items()}, "layout": "tpcpp"}
+        return {"tables": {name: _coloured(xyz, values) for name, values in features.items()}}
     centre = np.asarray(store.value(row, "centre_xyz")).reshape(-1, 3)
     encoders = {"random": TokenEncoder(pretrained_model_config(runs[0], store))}
     for run in runs:
@@ -132,7 +138,7 @@ def _features(
         load_encoder(encoders[run.name], run)
     rows = np.array([row])
     tables = {name: _coloured(centre, encode(one.eval(), store, rows).features) for name, one in encoders.items()}
-    return {"tables": tables, "layout": "pilarnet"}
+    return {"tables": tables}
 
 
 def _coloured(xyz: np.ndarray, features: np.ndarray) -> pd.DataFrame:
@@ -146,8 +152,6 @@ def _order(
     if not store.manifest.get("edges"):
         raise DataError(f"{store.folder}: holds no box edges, so the raster order cannot be drawn")
     event = store[row]
-    columns = {name: np.asarray(event[name]) for name in ("energy", "x", "y", "z")}
-    raw = RawEvent(event["event_id"], event["split"], row, **columns, labels={"track": event["track"]})
-    table = event_paths(raw, BinEdges.from_dict(store.manifest["edges"], source=str(store.folder)))
+    table = event_paths(event, BinEdges.from_dict(store.manifest["edges"], source=str(store.folder)), "track")
     same = table.attrs["same_next"] if event["track"] is not None else {}
     return {"paths": table.assign(same_next=table["order"].map(same).astype(float))}

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tpcfm.models.fm4npp.adapters import TRACK, TrackSet
+from tpcfm.nn.queries import TRACK, TrackSet
 
 if TYPE_CHECKING:
     from tpcfm.losses.objective import StepInfo

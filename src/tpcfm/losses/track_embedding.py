@@ -8,14 +8,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tpcfm.losses.metric_learning import contrastive, hinge_embedding
-from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
 
 
-class EggNetLoss:
-    """EggNet: hinge loss of the embeddings, averaged over the iterations and over points."""
+class EmbeddingLoss:
+    """Objective of the first stage of Exa.TrkX: hinge loss of the embedding, averaged over points.
 
-    def __init__(self, config: EggNetConfig) -> None:
-        self.config = config
+    Args:
+        margin: of the hinge.
+        hard_negatives: nearest points of other tracks that count extra.
+    """
+
+    def __init__(self, margin: float, hard_negatives: int) -> None:
+        self.margin, self.hard = margin, hard_negatives
         self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -23,35 +27,29 @@ class EggNetLoss:
         points = float(batch["offsets"][-1])
         return {"pull": points, "push": points}
 
+    def embeddings(self, model: Any, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Return the embeddings to pull together and to push apart."""
+        return [model(batch["track_inputs"])]
+
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
-        """Return the sums over points."""
-        found = model.embeddings(batch["track_inputs"], batch["offsets"])
-        margin, hard = self.config.margin, self.config.hard_negatives
-        pairs = [hinge_embedding(e, batch["track"], batch["offsets"], margin=margin, hard=hard) for e in found]
+        """Return the sums over points, the mean over the embeddings."""
+        found = self.embeddings(model, batch)
+        pairs = [
+            hinge_embedding(e, batch["track"], batch["offsets"], margin=self.margin, hard=self.hard) for e in found
+        ]
         return {
             "pull": torch.stack([pull for pull, _ in pairs]).mean(),
             "push": torch.stack([push for _, push in pairs]).mean(),
         }
 
 
-class EmbeddingLoss:
-    """Objective of the first stage of Exa.TrkX: hinge loss, averaged over points."""
+class EggNetLoss(EmbeddingLoss):
+    """Objective of EggNet: the same of the embeddings of all iterations."""
 
-    def __init__(self, config: ExaTrkxConfig) -> None:
-        self.config = config
-        self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
-
-    def counts(self, batch: Any, info: Any) -> dict[str, float]:
-        """Return the numbers of points."""
-        points = float(batch["offsets"][-1])
-        return {"pull": points, "push": points}
-
-    def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
-        """Return the sums over points."""
-        margin, hard = self.config.margin, self.config.hard_negatives
-        embedding = model(batch["track_inputs"])
-        pull, push = hinge_embedding(embedding, batch["track"], batch["offsets"], margin=margin, hard=hard)
-        return {"pull": pull, "push": push}
+    def embeddings(self, model: Any, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Return the embedding of every iteration."""
+        found: list[Tensor] = model.embeddings(batch["track_inputs"], batch["offsets"])
+        return found
 
 
 class EdgeLoss:
@@ -98,8 +96,8 @@ class EdgeLoss:
 class HeptLoss:
     """HEPT: contrastive loss, averaged over points."""
 
-    def __init__(self, config: HeptConfig) -> None:
-        self.config = config
+    def __init__(self, negatives: int, temperature: float, sigma: float) -> None:
+        self.negatives, self.temperature, self.sigma = negatives, temperature, sigma
         self.weights: Mapping[str, float] = {"contrastive": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -108,9 +106,8 @@ class HeptLoss:
 
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
         """Return the sum over points."""
-        c = self.config
         loss = contrastive(
             model(batch), batch["track"], batch["offsets"],
-            negatives=c.negatives, temperature=c.temperature, sigma=c.sigma,
+            negatives=self.negatives, temperature=self.temperature, sigma=self.sigma,
         )  # fmt: skip
         return {"contrastive": loss}

@@ -30,16 +30,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from tpcfm.models.fm4npp.settings import Fm4nppModel
-
-ROLES = ("embedding", "matrix", "state_in", "state_out", "state_gain", "vector", "head")
-
-
-def ratios(config: Fm4nppModel) -> tuple[float, float]:
-    """Return m and s: width and state size relative to the base model."""
-    m = config.width / config.base_width
-    return m, m  # the state grows with the width, state = width / divisor
-
 
 def role(name: str) -> str:
     """Return what a parameter is, from its name in the backbone: a key of :func:`multipliers`."""
@@ -58,11 +48,9 @@ def role(name: str) -> str:
     return "vector"
 
 
-def multipliers(config: Fm4nppModel) -> dict[str, float]:
-    """Return the learning-rate multiplier of each role."""
-    if config.parameterization == "standard":
-        return dict.fromkeys(ROLES, 1.0)
-    m, s = ratios(config)
+def multipliers(m: float) -> dict[str, float]:
+    """Return the learning-rate multiplier of each role at a width of ``m`` base widths; all are 1 at ``m`` = 1."""
+    s = m  # the state grows with the width
     return {
         "embedding": 1.0,
         "matrix": 1 / m,
@@ -75,29 +63,34 @@ def multipliers(config: Fm4nppModel) -> dict[str, float]:
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, config: Fm4nppModel) -> None:
-    """Draw the weights whose initial size the parameterization sets; the others keep their defaults, which scale rightly."""
-    state = config.width // config.state_divisor
+def initialise(model: nn.Module, width: int, state: int, m: float) -> None:
+    """Draw the weights whose initial size the parameterization sets; the others keep their defaults, which scale rightly.
+
+    Args:
+        model: the backbone.
+        width, state: its sizes.
+        m: its width relative to the base model.
+    """
     for name, parameter in model.named_parameters():
         kind = role(name)
         if kind == "state_in":
-            parameter.normal_(0.0, math.sqrt(state / config.width))
+            parameter.normal_(0.0, math.sqrt(state / width))
         elif kind == "state_out":
-            parameter.normal_(0.0, 1 / math.sqrt(state * config.width))
+            parameter.normal_(0.0, 1 / math.sqrt(state * width))
         elif kind == "state_gain":
-            parameter.fill_(1 / ratios(config)[1])
+            parameter.fill_(1 / m)
         elif kind == "head":
             parameter.zero_()
         elif name == "head.bias":
             parameter.fill_(0.5)
 
 
-def parameter_groups(model: nn.Module, config: Fm4nppModel, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, m: float, weight_decay: float) -> list[dict[str, Any]]:
     """Return optimiser groups by role, with ``lr_scale`` and a decay that is the same per step at every width.
 
     AdamW multiplies the decay by the group's rate, so the decay of a group is divided by its multiplier.
     """
-    scale = multipliers(config)
+    scale = multipliers(m)
     groups: dict[str, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -14,16 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
+from tpcfm.events.schema import KEY, detector_in
 from tpcfm.files import atomic, read_json, sha256, short_hash, write_json
+from tpcfm.prepare.signal_scaling import fit_scaling
 from tpcfm.prepare.store import SPLITS, PreparedStore, index_folder
-
-HEAD = [
-    pa.field("event_id", pa.string(), nullable=False),
-    pa.field("split", pa.string(), nullable=False),
-    pa.field("n_points", pa.int32(), nullable=False),
-]
-"""Fields that every cache starts with."""
 
 _BATCH_BYTES, _BATCH_EVENTS = 8 << 20, 4096  # a record batch ends at either: bounded memory, few batches per file
 
@@ -75,16 +71,20 @@ class PartWriter:
 
 
 @contextmanager
-def part_writer(path: str | Path, schema: pa.Schema, *, kind: str, settings: Mapping[str, Any]) -> Iterator[PartWriter]:
+def part_writer(
+    path: str | Path, schema: pa.Schema, *, kind: str, settings: Mapping[str, Any], detector: Detector
+) -> Iterator[PartWriter]:
     """Write one part atomically: yields a `PartWriter`; nothing is left behind if the block fails.
 
     Args:
         path: the ``.arrow`` file.
-        schema: `HEAD` and the columns of the cache.
+        schema: ``event_id split n_points`` and the columns of the cache.
         kind: "groups" or "sequences".
         settings: plain JSON values; every part of a cache must carry the same ones.
+        detector: of the events; one per cache.
     """
-    metadata = {"kind": kind, "settings": json.dumps(settings, sort_keys=True)}
+    metadata = {b"kind": kind, b"settings": json.dumps(settings, sort_keys=True)}
+    metadata[KEY] = detector.model_dump_json(exclude_defaults=True)
     described = schema.with_metadata(metadata)
     with (
         atomic(path) as temporary,
@@ -109,7 +109,7 @@ def write_rejected(part: str | Path, rows: list[dict[str, Any]]) -> None:
 
 
 def part_header(path: str | Path) -> dict[str, Any]:
-    """Return ``kind`` and ``settings`` of one part.
+    """Return ``kind``, ``settings`` and ``detector`` of one part.
 
     Raises:
         DataError: the file is not a part of a prepared cache.
@@ -117,9 +117,10 @@ def part_header(path: str | Path) -> dict[str, Any]:
     try:
         with pa.memory_map(str(path)) as source:
             metadata = pa.ipc.open_file(source).schema.metadata or {}
-        return {"kind": metadata[b"kind"].decode(), "settings": json.loads(metadata[b"settings"])}
+        found = {"kind": metadata[b"kind"].decode(), "settings": json.loads(metadata[b"settings"])}
     except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
         raise DataError(f"{path}: not a part of a prepared cache: {error}") from error
+    return {**found, "detector": detector_in(metadata, path)}
 
 
 def _describe_part(path: Path) -> dict[str, Any]:
@@ -152,6 +153,7 @@ def write_manifest(
     *,
     name: str,
     settings: Mapping[str, Any] | None = None,
+    detector: Detector | None = None,
     edges: str | Path | None = None,
     statistics: Mapping[str, Callable[[PreparedStore], dict[str, Any]]] | None = None,
 ) -> dict[str, Any]:
@@ -161,20 +163,28 @@ def write_manifest(
         folder: holds ``*.arrow``; parts are taken in the order of their names.
         name: name of the cache.
         settings: what the parts must have been made with; taken from the parts unless given.
+        detector: with the signal scaling to use (of a trained model); that of the parts unless given, where ``auto`` becomes
+            mean and spread of the training events (of all, if none is for training).
         edges: bin edges that the parts were made with (sequences): copied beside them and into the manifest; the
             ``edges.json`` of the folder unless given.
         statistics: for each kind of cache, what computes its statistics from the store.
 
     Raises:
-        DataError: no parts, parts made with different settings, damaged parts.
+        DataError: no parts, parts made with different settings or of different detectors, damaged parts.
     """
     folder = Path(folder)
     paths = sorted(path for path in folder.glob("*.arrow") if not path.name.startswith("."))
     if not paths:
         raise DataError(f"{folder}: no *.arrow parts to join; `tpcfm prepare groups` or `sequences` makes them")
     headers = [part_header(path) for path in paths]
+    made_of = headers[0]["detector"]
     expected = {"kind": headers[0]["kind"], "settings": headers[0]["settings"] if settings is None else dict(settings)}
     for path, header in zip(paths, headers):
+        own = header.pop("detector")
+        if own.hash != made_of.hash:
+            raise DataError(
+                f"{path}: events of {own.name} ({own.hash}), those of {paths[0].name} are of {made_of.name} ({made_of.hash})"
+            )
         if header != expected:
             raise DataError(
                 f"{path}: made as {header['kind']} with {_difference(header['settings'], expected['settings'])}"
@@ -196,15 +206,34 @@ def write_manifest(
         write_json(beside, read_json(edges))
     if expected["kind"] == "sequences" and beside.is_file():
         manifest["edges"] = read_json(beside)
-    manifest["fingerprint"] = short_hash({**expected, "parts": [part["sha256"] for part in parts]}, 64)
+    sums = [part["sha256"] for part in parts]
+    detector = made_of if detector is None else detector
+    manifest |= {"detector": _plain(detector), "fingerprint": short_hash({**expected, "parts": sums}, 64)}
     target = folder / "manifest.json"
     write_json(target, manifest)
+    if detector.signal_scaling() == "auto":
+        detector = detector.with_scaling(fit_scaling(_signals(PreparedStore(folder), detector)))
+        manifest["detector"] = _plain(detector)
+        write_json(target, manifest)
     store = PreparedStore(folder)
     _write_index(store)
     if statistics is not None and manifest["kind"] in statistics:
         manifest["statistics"] = statistics[manifest["kind"]](store)
         write_json(target, manifest)
     return manifest
+
+
+def _plain(detector: Detector) -> dict[str, Any]:
+    return detector.model_dump(mode="json", exclude_defaults=True)
+
+
+def _signals(store: PreparedStore, detector: Detector) -> Iterator[npt.NDArray[Any]]:
+    """Yield the main signal of the training events, batch by batch; of all events, if there are none."""
+    name = detector.signal[0].name
+    trained = store.manifest["splits"]["train"] > 0
+    for batch in store.record_batches(("split", name)):
+        lists = batch[name].filter(pc.equal(batch["split"], "train")) if trained else batch[name]
+        yield lists.flatten().to_numpy()
 
 
 def _write_index(store: PreparedStore) -> None:

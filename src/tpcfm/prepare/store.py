@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
 from tpcfm.files import read_json, sha256
 
@@ -121,6 +123,18 @@ class PreparedStore:
         self._parts: list[_Part | None] = [None] * len(self._names)
         self._index: dict[str, npt.NDArray[Any]] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The detector of the events, with a fixed scaling of its signal.
+
+        Raises:
+            DataError: the manifest does not say it, or not in a way that this version understands.
+        """
+        try:
+            return Detector.model_validate(self.manifest["detector"])
+        except (KeyError, ValueError) as error:
+            raise DataError(f"{self.folder}: no detector in its manifest; prepare the cache again: {error}") from error
 
     def __reduce__(self) -> tuple[type["PreparedStore"], tuple[Path]]:
         return PreparedStore, (self.folder,)

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from tpcfm.detectors.pilarnet import EDGE
+from tpcfm.kernels import njit
 
 BAD_COORDINATE = 1
 BAD_ENERGY = 2

@@ -1,15 +1,15 @@
 """Fetch the public datasets: PILArNet-M from Hugging Face, TPCpp-10M from Zenodo, whole or in part."""
 
-import json
 import re
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from tpcfm.errors import ConfigError, DataError
-from tpcfm.release.http import Progress, fetch_file, read_url, require_space
-from tpcfm.release.remote_zip import Member, fetch_member, list_members
+from tpcfm.release.http import Progress, fetch_file, read_json, require_space
+from tpcfm.release.remote_zip import fetch_member, list_members
 
 HUGGING_FACE = "https://huggingface.co"
 PILARNET = "DeepLearnPhysics/PILArNet-M"
@@ -77,7 +77,7 @@ def pilarnet_items(
     commit = quote(MINI_REVISIONS.get(revision, revision) if mini else revision, safe="")
     base = base_url.rstrip("/")
     wanted = _known(splits or PILARNET_FOLDERS, PILARNET_FOLDERS)
-    listed = _json(f"{base}/api/datasets/{repository}/tree/{commit}?recursive=true")
+    listed = _listing(f"{base}/api/datasets/{repository}/tree/{commit}?recursive=true")
     items: list[Item] = []
     for split in wanted:
         folder = PILARNET_FOLDERS[split]
@@ -115,14 +115,14 @@ def tpcpp_items(
     wanted = _known(splits or LABELLED, TPCPP_FOLDERS)
     items = []
     for member in list_members(url):
-        path = PurePosixPath(member.name)
+        path = PurePosixPath(member.filename)
         named = _TPCPP_NAME.fullmatch(path.name)
         for split in wanted:
             folder = TPCPP_FOLDERS[split]
             if named and str(path.parent).endswith(folder) and ".." not in path.parts:
                 place = f"{folder}/{path.name}"
                 get = _member(url, member)
-                items.append(Item(place, split, int(named.group(2) or 0), member.packed, member.size, get))
+                items.append(Item(place, split, int(named.group(2) or 0), member.compress_size, member.file_size, get))
     if not items:
         raise DataError(f"{url}: holds no files of {', '.join(wanted)}")
     return _of_shards(sorted(items, key=lambda item: item.path), shards)
@@ -205,7 +205,7 @@ def _whole_file(url: str, size: int, sha256: str | None) -> Callable[[Path, Prog
     return lambda target, progress: fetch_file(url, target, size, sha256, progress)
 
 
-def _member(url: str, member: Member) -> Callable[[Path, Progress], bool]:
+def _member(url: str, member: zipfile.ZipInfo) -> Callable[[Path, Progress], bool]:
     return lambda target, progress: fetch_member(url, member, target, progress)
 
 
@@ -225,14 +225,16 @@ def _of_shards(items: list[Item], shards: Sequence[int] | None) -> list[Item]:
     return [item for item in items if item.shard in set(shards)]
 
 
-def _json(url: str) -> list[dict[str, object]]:
-    try:
-        listed = json.loads(read_url(url))
-    except ValueError as error:
-        raise DataError(f"{url}: the answer is not JSON; is this a server of the right kind?") from error
-    if not isinstance(listed, list):
-        raise DataError(f"{url}: the answer is no list of files; is this a server of the right kind?")
-    return listed
+def _listing(url: str) -> list[dict[str, object]]:
+    """Return the entries of all pages of a listing."""
+    entries: list[dict[str, object]] = []
+    page: str | None = url
+    while page:
+        listed, page = read_json(page)
+        if not isinstance(listed, list):
+            raise DataError(f"{url}: the answer is no list of files; is this a server of the right kind?")
+        entries += listed
+    return entries
 
 
 def _in_folder(entry: dict[str, object], folder: str) -> bool:

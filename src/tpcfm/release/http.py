@@ -1,117 +1,129 @@
-"""Downloads over HTTP with the standard library: resumed after a break, checked for size and checksum."""
+"""Downloads over HTTP with requests: resumed after a break, patient with busy servers, checked for size and checksum."""
 
 import hashlib
-import http.client
 import shutil
-import socket
-import ssl
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from urllib3.exceptions import HTTPError as BrokenOff
+from urllib3.exceptions import MaxRetryError, NameResolutionError
+from urllib3.util import Retry
 
 from tpcfm import __version__
 from tpcfm.errors import ConfigError, DataError, MachineError
 
 ATTEMPTS = 6  # in a row without a new byte
-WAIT_S = 1.0  # before the first repetition; doubled each time
+WAIT_S = 1.0  # before a repetition; doubled each time. A server that names a time (Retry-After) is asked again then
 TIMEOUT_S = 60.0
 _BLOCK = 1 << 20
-_BREAKS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+_BUSY = (408, 429)
+_HINTS = {
+    401: "it asks for a login",
+    403: "access is refused",
+    404: "no such file there; is the revision, split or mirror right?",
+}
 
 Progress = Callable[[int], Any]
+T = TypeVar("T")
 
 
 def nothing(_: int) -> None:
     """Progress that shows nothing."""
 
 
-class Patience:
-    """Counts attempts without progress and waits between them."""
+class _Refused(Exception):
+    """The server answers with an error."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._failed = 0
+    def __init__(self, answer: requests.Response) -> None:
+        super().__init__(f"HTTP {answer.status_code}")
+        self.answer = answer
 
-    def progress(self) -> None:
-        """Something arrived: begin to count anew."""
-        self._failed = 0
 
-    def failed(self, error: Exception) -> None:
-        """Wait before the next attempt.
+def patiently(url: str, attempt: Callable[[Callable[[], None]], T]) -> T:
+    """Return what ``attempt`` returns, repeated while connections break and servers are busy.
 
-        Raises:
-            MachineError: no more attempts, or one that would fail the same way.
-        """
-        host = urlsplit(self.url).netloc
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-            if error.code not in (408, 429) and error.code < 500:
-                hint = {
-                    401: "it asks for a login",
-                    403: "access is refused",
-                    404: "no such file there; is the revision, split or mirror right?",
-                }.get(error.code, error.reason)
-                raise MachineError(f"{self.url}: HTTP {error.code}: {hint}") from error
-        self._failed += 1
-        reason = getattr(error, "reason", None) or error
-        unknown = isinstance(reason, socket.gaierror)  # no such name, or no name server: waiting seldom helps
-        if self._failed >= (min(2, ATTEMPTS) if unknown else ATTEMPTS):
+    Args:
+        url: for messages.
+        attempt: called with a function that says that something arrived: attempts are counted anew from there.
+
+    Raises:
+        MachineError: no more attempts, or an answer that would be the same again.
+    """
+    policy = retry = Retry(total=ATTEMPTS - 1, backoff_factor=WAIT_S, respect_retry_after_header=True)
+
+    def progress() -> None:
+        nonlocal retry
+        retry = policy
+
+    while True:
+        answer: urllib3.BaseHTTPResponse | None = None
+        reason: Exception
+        try:
+            return attempt(progress)
+        except _Refused as error:
+            reason, code, answer = error, error.answer.status_code, error.answer.raw
+            if code not in _BUSY and code < 500:
+                raise MachineError(f"{url}: HTTP {code}: {_HINTS.get(code, error.answer.reason)}") from error
+        except (requests.RequestException, BrokenOff) as error:
+            reason = getattr(error.args[0], "reason", error) if error.args else error
+            if isinstance(reason, NameResolutionError):  # waiting seldom helps
+                retry = retry.new(total=min(retry.total or 0, 1))
+        try:
+            retry = retry.increment("GET", url, response=answer)
+        except MaxRetryError as error:
             raise MachineError(
-                f"no connection to {host} after {self._failed} attempts ({reason}). Is there a network here? What arrived is "
-                "kept: run the same command again to continue, or name a mirror with --base-url, or copy the files here"
+                f"no connection to {urlsplit(url).netloc} after {len(retry.history) + 1} attempts ({reason}). Is there a network"
+                " here? What arrived is kept: run the same command again to continue, or name a mirror with --base-url, or copy the"
+                " files here"
             ) from error
-        time.sleep(WAIT_S * 2 ** (self._failed - 1))
+        retry.sleep(answer)
 
 
-def _open(url: str, start: int | None = None, stop: int | None = None) -> Any:
-    """Open a URL, with ``start`` from that byte on, up to (not including) ``stop``."""
+@contextmanager
+def _answer(url: str, start: int | None = None, stop: int | None = None) -> Iterator[requests.Response]:
+    """Ask for a URL, with ``start`` from that byte on, up to (not including) ``stop``."""
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url}: allowed are addresses that begin with http:// or https://")
     headers = {"User-Agent": f"tpcfm/{__version__}", "Accept-Encoding": "identity"}
     if start is not None:
         headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+    with requests.get(url, headers=headers, timeout=TIMEOUT_S, stream=True) as response:
+        if response.status_code >= 400:
+            raise _Refused(response)
+        yield response
 
 
-def read_url(url: str) -> bytes:
-    """Return the (small) content of a URL.
+def _blocks(response: requests.Response) -> Iterator[bytes]:
+    """Yield what arrives as it arrives, so that nothing of it is lost when the connection breaks."""
+    raw: urllib3.BaseHTTPResponse = response.raw
+    while block := raw.read1(_BLOCK):
+        yield block
+
+
+def read_json(url: str) -> tuple[Any, str | None]:
+    """Return the content of a URL and the URL of its next page, if the server names one.
 
     Raises:
+        DataError: not JSON.
         MachineError: no connection, or the server refuses.
     """
-    patience = Patience(url)
-    while True:
-        try:
-            with _open(url) as response:
-                content: bytes = response.read()
-                return content
-        except _BREAKS as error:
-            patience.failed(error)
 
+    def attempt(_: Callable[[], None]) -> tuple[Any, str | None]:
+        with _answer(url) as response:
+            content = response.content
+            try:
+                following = response.links.get("next", {}).get("url")
+                return response.json(), urljoin(url, following) if following else None
+            except requests.JSONDecodeError as error:
+                kind = f"the answer ({len(content)} bytes) is not JSON"
+                raise DataError(f"{url}: {kind}; is this a server of the right kind?") from error
 
-def read_range(url: str, start: int, stop: int) -> bytes:
-    """Return the bytes ``start`` to ``stop`` (excluded) of a remote file.
-
-    Raises:
-        MachineError: no connection, or the server cannot send parts of a file.
-    """
-    patience, content = Patience(url), b""
-    while len(content) < stop - start:
-        try:
-            with _open(url, start + len(content), stop) as response:
-                _require_range(response, url, start + len(content))
-                while block := response.read(_BLOCK):
-                    content += block
-                    patience.progress()
-            if len(content) < stop - start:
-                raise ConnectionError("connection broken off")
-        except _BREAKS as error:
-            patience.failed(error)
-    return content[: stop - start]
+    return patiently(url, attempt)
 
 
 def remote_size(url: str) -> int:
@@ -120,22 +132,42 @@ def remote_size(url: str) -> int:
     Raises:
         MachineError: no connection, or the server cannot send parts of a file.
     """
-    patience = Patience(url)
-    while True:
-        try:
-            with _open(url, 0, 1) as response:
-                _require_range(response, url, 0)
-                total = response.headers.get("Content-Range", "").rpartition("/")[2]
-                if not total.isdigit():
-                    raise MachineError(f"{url}: the server does not tell the size of the file")
-                return int(total)
-        except _BREAKS as error:
-            patience.failed(error)
+
+    def attempt(_: Callable[[], None]) -> int:
+        with _answer(url, 0, 1) as response:
+            _require_range(response, url, 0)
+            total = response.headers["Content-Range"].rpartition("/")[2]
+            if not total.isdigit():
+                raise MachineError(f"{url}: the server does not tell the size of the file")
+            return int(total)
+
+    return patiently(url, attempt)
 
 
-def _require_range(response: Any, url: str, start: int) -> None:
+def read_range(url: str, start: int, stop: int) -> bytes:
+    """Return the bytes ``start`` to ``stop`` (excluded) of a remote file.
+
+    Raises:
+        MachineError: no connection, or the server cannot send parts of a file.
+    """
+    content = bytearray()
+
+    def attempt(progress: Callable[[], None]) -> bytes:
+        with _answer(url, start + len(content), stop) as response:
+            _require_range(response, url, start + len(content))
+            for block in _blocks(response):
+                content.extend(block)
+                progress()
+        if len(content) < stop - start:
+            raise BrokenOff("connection broken off")
+        return bytes(content[: stop - start])
+
+    return patiently(url, attempt) if stop > start else b""
+
+
+def _require_range(response: requests.Response, url: str, start: int) -> None:
     given = response.headers.get("Content-Range", "")
-    if response.status != 206 or not given.startswith(f"bytes {start}-"):
+    if response.status_code != 206 or not given.startswith(f"bytes {start}-"):
         raise MachineError(
             f"{url}: the server does not send parts of a file (HTTP range requests); name another mirror"
         )
@@ -154,55 +186,41 @@ def download(url: str, target: Path, size: int, offset: int = 0, progress: Progr
     Raises:
         MachineError: no connection, or the disk is full.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    have = target.stat().st_size if target.is_file() else 0
-    if have > size:
-        target.unlink()
-        have = 0
-    progress(have)
-    patience = Patience(url)
-    while have < size:
-        try:
-            with _open(url, offset + have, offset + size) as response:
-                if response.status == 200 and offset == 0 and have:
-                    target.unlink()  # a server without range requests sends the file from the start
-                    progress(-have)
-                    have = 0
-                elif response.status != 200 or offset:
-                    _require_range(response, url, offset + have)
-                have = _append(response, target, have, size, patience, progress)
-            if have < size:
-                raise ConnectionError("connection broken off")
-        except _BREAKS as error:
-            have = target.stat().st_size if target.is_file() else 0
-            patience.failed(error)
-
-
-def _append(response: Any, target: Path, have: int, size: int, patience: Patience, progress: Progress) -> int:
     try:
-        stream = open(target, "ab")  # noqa: SIM115 (closed below; opening is apart because its errors are others)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "ab") as stream:
+            if stream.tell() > size:
+                stream.truncate(0)
+            progress(stream.tell())
+
+            def attempt(arrived: Callable[[], None]) -> None:
+                have = stream.tell()
+                with _answer(url, offset + have, offset + size) as response:
+                    if response.status_code == 200 and offset == 0 and have:
+                        stream.truncate(0)  # a server without range requests sends the file from the start
+                        progress(-have)
+                    elif response.status_code != 200 or offset:
+                        _require_range(response, url, offset + have)
+                    for block in _blocks(response):
+                        block = block[: size - stream.tell()]
+                        stream.write(block)
+                        stream.flush()
+                        arrived()
+                        progress(len(block))
+                        if stream.tell() == size:
+                            return
+                raise BrokenOff("connection broken off")
+
+            if stream.tell() < size:
+                patiently(url, attempt)
     except OSError as error:
-        raise MachineError(f"{target}: cannot write here: {error.strerror}") from error
-    with stream:
-        while have < size and (block := response.read(min(_BLOCK, size - have))):
-            try:
-                stream.write(block)
-                stream.flush()
-            except OSError as error:
-                raise MachineError(f"{target}: writing failed: {error.strerror}") from error
-            have += len(block)
-            patience.progress()
-            progress(len(block))
-    return have
+        raise MachineError(f"{target}: writing failed: {error.strerror or error}") from error
 
 
-def check_digest(path: Path, algorithm: str, expected: str) -> bool:
-    """Return whether a file has the given checksum (``sha256``, ``md5`` ...)."""
-    digest = hashlib.new(algorithm)
+def has_sha256(path: Path, expected: str) -> bool:
+    """Return whether a file has the given checksum."""
     with open(path, "rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest() == expected
+        return hashlib.file_digest(stream, "sha256").hexdigest() == expected
 
 
 def fetch_file(url: str, target: Path, size: int, sha256: str | None, progress: Progress = nothing) -> bool:
@@ -222,16 +240,12 @@ def fetch_file(url: str, target: Path, size: int, sha256: str | None, progress: 
         DataError: what arrived has another checksum (it is removed).
         MachineError: no connection, or the disk is full.
     """
-    if (
-        target.is_file()
-        and target.stat().st_size == size
-        and (sha256 is None or check_digest(target, "sha256", sha256))
-    ):
+    if target.is_file() and target.stat().st_size == size and (sha256 is None or has_sha256(target, sha256)):
         progress(size)
         return False
     part = target.with_name(f"{target.name}.part")
     download(url, part, size, progress=progress)
-    if sha256 is not None and not check_digest(part, "sha256", sha256):
+    if sha256 is not None and not has_sha256(part, sha256):
         part.unlink()
         raise DataError(
             f"{target.name}: what arrived from {url} does not have the SHA-256 {sha256}; removed, fetch it again"

@@ -18,7 +18,7 @@ SYSTEMS = {
     "kalman": "Kalman filter",
 }
 TASKS = {"tracks": "Track finding", "pid": "Particle identification", "noise": "Noise tagging"}
-"""Downstream tasks of the collider TPC."""
+"""Titles of tasks on labels of tracks and their points."""
 MODES = {"peft": "frozen", "full": "fine-tuned"}
 TOKENIZERS = {
     "cnms": "C-NMS + ball query",

@@ -1,5 +1,6 @@
 """The report: one HTML file that opens without a network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +9,16 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from tpcfm import __version__
 from tpcfm.files import write_text
+from tpcfm.plan.pictures import fm4npp_pictures, polar_mae_pictures
 from tpcfm.plan.table import Plan
+from tpcfm.report.detectors import detector_of_dataset
 from tpcfm.report.draw.embed import MARK, SCRIPT
 from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.names import SYSTEMS
 from tpcfm.report.sections.ablations import ablation_items
 from tpcfm.report.sections.comparison import comparison_tables
 from tpcfm.report.sections.data import data_items
-from tpcfm.report.sections.events import comparison_items, event_items, segmentation_pictures
+from tpcfm.report.sections.events import event_items, pair_items, prediction_items
 from tpcfm.report.sections.features import feature_items
 from tpcfm.report.sections.labels import adapter_items
 from tpcfm.report.sections.momentum import momentum_items, tracking_metrics
@@ -33,7 +36,7 @@ SCALE_NOTES = {
     "tiny": "This is the test scale: a handful of events and steps. Its numbers mean nothing.",
     "demo": "This is the demo: real code on a few hundred simulated events and tens of steps. It shows that everything runs; "
     "it supports no claim about the methods.",
-    "study": "Simulated events, two cores. Claims hold for this simulation only, not for PILArNet-M or TPCpp-10M.",
+    "study": "Simulated events, two cores. Claims hold for this simulation only, not for the public data.",
     "h200": "Simulated events, half an hour of one GPU. Claims hold for this simulation only.",
     "paper": "The papers' settings.",
 }
@@ -52,6 +55,10 @@ class Section:
 def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
     """Return every section that has something to show."""
     studies = workspace.root / "studies"
+    masked, serialized = polar_mae_pictures(plan), fm4npp_pictures(plan)
+    voxels = detector_of_dataset(plan, plan.caches[masked.cache].dataset) if masked else None
+    tracks = detector_of_dataset(plan, serialized.dataset) if serialized else None
+    tracks_folder = workspace.pictures("fm4npp")
     found = [
         Section(
             "data",
@@ -67,7 +74,7 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "serialization",
             "Serialization",
             "How an event becomes a sequence.",
-            serialization_items(workspace.pictures("fm4npp"), studies / "serialization", sheet),
+            serialization_items(tracks_folder, studies / "serialization", tracks, sheet),
         ),
         Section(
             "pretraining",
@@ -81,7 +88,7 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "Features, attention and completed events of the frozen networks.",
             [
                 *token_items(plan, workspace, sheet),
-                *attention_items(workspace.pictures("polar_mae"), sheet),
+                *(attention_items(workspace.pictures("polar_mae"), voxels, sheet) if voxels else []),
                 *reconstruction_items(plan, workspace, sheet),
             ],
         ),
@@ -89,7 +96,7 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "features",
             "What FM4NPP has learned",
             "Features of points before and after the adapters' linear maps.",
-            feature_items(workspace.pictures("fm4npp"), sheet),
+            feature_items(tracks_folder, tracks, sheet) if tracks else [],
         ),
         Section(
             "scaling",
@@ -106,13 +113,13 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
         Section(
             "segmentation",
             "Few labels: segmentation",
-            "Liquid argon.",
+            "One class for every point.",
             [*segmentation_items(plan, sheet), *confusion_items(plan, sheet)],
         ),
         Section(
             "adapters",
             "Few labels: adapters and comparison systems",
-            "Collider TPC.",
+            "Tracks, species and noise.",
             [*adapter_items(plan, sheet), *comparison_tables(plan), *momentum_items(tracking_metrics(plan), sheet)],
         ),
         Section(
@@ -126,8 +133,8 @@ def sections(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Section]:
             "Predictions",
             "Held-out events: drag one view and the others turn with it.",
             [
-                *segmentation_pictures(plan, workspace, sheet),
-                *comparison_items(plan, workspace, workspace.pictures("fm4npp"), sheet),
+                *prediction_items(plan, workspace, sheet),
+                *(pair_items(tracks_folder / "pairs.parquet", tracks, sheet) if tracks else []),
             ],
         ),
     ]
@@ -186,21 +193,33 @@ def left_out(plan: Plan) -> list[str]:
 def write_report(plan: Plan, out: Path) -> list[Section]:
     """Write the page and, beside it, ``figures/*.png`` and ``*.svg``; return the sections."""
     workspace = Workspace(Path(plan.config["results"]))
+    parts = sections(plan, workspace, Sheet(out.parent / "figures", plan.config["scale"]))
+    write_page(plan, parts, out, len(plan.runs), left_out(plan))
+    return parts
+
+
+def write_page(plan: Plan, parts: list[Section], out: Path, runs: int, missing: Sequence[str] = ()) -> None:
+    """Write sections as one HTML file.
+
+    Args:
+        plan: says the scale.
+        parts: what to show.
+        out: the page.
+        runs: how many stand behind it.
+        missing: what the scale leaves out.
+    """
     scale = plan.config["scale"]
-    sheet = Sheet(out.parent / "figures", scale)
-    parts = sections(plan, workspace, sheet)
     environment = Environment(loader=PackageLoader("tpcfm.report"), autoescape=select_autoescape(["html"]))
     has_displays = any(MARK in item.html for section in parts for item in section.items)
     page = environment.get_template("page.html").render(
         sections=parts,
         scale=scale,
         note=SCALE_NOTES[scale],
-        left_out=left_out(plan),
+        left_out=missing,
         version=__version__,
         plan=plan.hash,
-        runs=len(plan.runs),
+        runs=runs,
         plotly=plotly.offline.get_plotlyjs() if has_displays else "",
         displays=SCRIPT if has_displays else "",
     )
     write_text(out, page)
-    return parts

@@ -5,9 +5,7 @@ from pathlib import Path
 from tpcfm.errors import ConfigError, DataError
 
 STILLS = (".png", ".svg", ".pdf")
-FORMATS = (
-    "a PILArNet-M file (.h5), a TPCpp-10M file (spacepoints*.npz), an event table or a predictions table (.parquet)"
-)
+NEEDED = "an event table or a predictions table (.parquet), or a raw file with --detector"
 
 
 def check_output(out: Path) -> None:
@@ -22,12 +20,17 @@ def check_output(out: Path) -> None:
         )
 
 
-def check_source(file: Path, *, model: bool) -> None:
-    """Make sure that there is a file of events to draw; with a ``model``, the folder of a prepared cache is one too.
+def check_source(file: Path, *, model: bool, raw: bool = False) -> None:
+    """Make sure that there is a file of events to draw.
+
+    Args:
+        file: given by the user.
+        model: a trained model says how the file is read, and the folder of a prepared cache will do.
+        raw: a detector was named, so that a raw file will do.
 
     Raises:
         DataError: no such file, a folder where a file is needed (the message says what the folder is and what to give), or
-            another format.
+            a raw file of which nobody says the detector.
     """
     if not file.exists():
         raise DataError(f"{file}: no such file")
@@ -35,8 +38,11 @@ def check_source(file: Path, *, model: bool) -> None:
         if model and any(file.glob("*.arrow")):
             return
         raise DataError(f"{file}: a folder; {_instead(file, model)}")
-    if file.suffix not in (".h5", ".npz", ".parquet"):
-        raise DataError(f"{file}: expected {FORMATS}" + (" or the folder of a prepared cache" if model else ""))
+    if file.suffix != ".parquet" and not (model or raw):
+        raise DataError(
+            f"{file}: a raw file does not say its detector: give --detector NAME or --detector mine.yaml "
+            "(`tpcfm detector list` shows the names)"
+        )
 
 
 def _instead(folder: Path, model: bool) -> str:
@@ -49,11 +55,9 @@ def _instead(folder: Path, model: bool) -> str:
         return (
             "it holds a prepared cache, which is drawn with --run only; without, give the raw file or the event table"
         )
-    events = sorted(
-        p
-        for p in (*folder.glob("*.h5"), *folder.glob("spacepoints*.npz"), *folder.glob("*.parquet"))
-        if not p.name.endswith(".rejected.parquet")
+    files = sorted(
+        p for p in folder.iterdir() if p.is_file() and not p.name.endswith((".rejected.parquet", ".json", ".yaml"))
     )
-    if events:
-        return f"give one of its {len(events)} files, such as {events[0]}"
-    return f"needed is {FORMATS}" + (" or the folder of a prepared cache" if model else "")
+    if files:
+        return f"give one of its {len(files)} files, such as {files[0]}"
+    return f"needed is {NEEDED}" + (" or the folder of a prepared cache" if model else "")

@@ -5,26 +5,23 @@ One path for all, so that events, label subsets, choice of weights and clocks ar
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import nn
 
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import DataError
 from tpcfm.events.splits import label_order
-from tpcfm.files import atomic
 from tpcfm.models.fm4npp.settings import AdapterConfig
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.settings import PointBaselineConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
+from tpcfm.tasks.predictions import point_columns
 from tpcfm.tasks.support import choose_device, evaluation_batches, events_of, identity, packed_source, spread
 from tpcfm.train import FitResult, Objective, StepInfo, evaluate_objective, fit
 from tpcfm.workspace import Workspace
@@ -176,21 +173,10 @@ def shown_events(
 ) -> list[dict[str, Any]]:
     """Return at most ``room`` events of a batch as rows of the predictions table."""
     out = []
+    columns = point_columns(store.detector)
     for row, start, stop in zip(rows[:room], batch["offsets"][:-1], batch["offsets"][1:]):
         event = store[int(row)]
-        points = {name: np.asarray(event[name]) for name in ("x", "y", "z", "energy")}
+        points = {name: np.asarray(event[name]) for name in columns}
         labels = {"truth": truth[start:stop], "prediction": prediction[start:stop]}
         out.append({"event_id": event["event_id"], **points, **labels})
     return out
-
-
-def write_predictions(path: Path, events: list[dict[str, Any]]) -> None:
-    """Write per event ``event_id`` and lists ``x y z energy truth prediction`` (cm, ADC, labels)."""
-    kinds = {
-        **dict.fromkeys(("x", "y", "z", "energy"), pa.float32()),
-        **dict.fromkeys(("truth", "prediction"), pa.int32()),
-    }
-    columns = {"event_id": pa.array([event["event_id"] for event in events], pa.string())}
-    columns |= {name: pa.array([event[name] for event in events], pa.list_(kind)) for name, kind in kinds.items()}
-    with atomic(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")

@@ -1,4 +1,4 @@
-"""What recipes share: choosing events, batches for training and evaluation, identity; model card and prediction table of PoLAr-MAE."""
+"""What recipes share: choosing events, batches for training and evaluation, identity; model card of PoLAr-MAE."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import nn
 
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import CheckpointError, DataError
-from tpcfm.files import atomic, sha256
+from tpcfm.files import sha256
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch
@@ -132,14 +130,3 @@ Method: Young, Jwa, Terao, arXiv 2502.02558.
 `config.json` holds the architecture and the tokenizer settings, `model.safetensors` the weights; `run.json` says with
 which versions, machine and data they were made.
 """
-
-
-def write_predictions(path: Path, events: list[dict[str, Any]]) -> None:
-    """Write per event ``event_id`` and lists ``x y z energy truth prediction`` (voxel, MeV, classes)."""
-    kinds = {"x": pa.int16(), "y": pa.int16(), "z": pa.int16(), "energy": pa.float32()}
-    kinds |= {"truth": pa.int8(), "prediction": pa.int8()}
-    fields = [pa.field("event_id", pa.string()), *(pa.field(name, pa.list_(kind)) for name, kind in kinds.items())]
-    columns = [pa.array([e["event_id"] for e in events], pa.string())]
-    columns += [pa.array([np.asarray(e[n]) for e in events], pa.list_(kind)) for n, kind in kinds.items()]
-    with atomic(path) as temporary:
-        pq.write_table(pa.table(columns, schema=pa.schema(fields)), temporary, compression="zstd")

@@ -33,7 +33,9 @@ class TrackScores:
         self.store = store
         self.event_ids: list[str] = []
         self.calibrated = TrackingTally()
-        self.tally, self.selected, self.momentum = TrackingTally(), SelectedTally(), MomentumTally()
+        self.tally = TrackingTally()
+        bend = store.detector.pt_per_radius
+        self.selected, self.momentum = SelectedTally(bend), MomentumTally(bend)
         self.particles = read_particles(workspace.events(dataset), store.event_ids(rows))
 
     def update(

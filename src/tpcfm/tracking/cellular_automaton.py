@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from tpcfm.kernels import njit
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]

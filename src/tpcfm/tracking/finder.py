@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from tpcfm.detectors.sphenix import HALF_LENGTH_CM, LAYER_RADII_CM
 from tpcfm.errors import DataError
+from tpcfm.kernels import njit
 from tpcfm.tracking.cellular_automaton import chains
 from tpcfm.tracking.helix_state import reverse
 from tpcfm.tracking.kalman import fit, follow, start_state

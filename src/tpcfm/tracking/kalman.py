@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tpcfm.kernels import njit
 from tpcfm.tracking.helix_state import crossings, to_radius, transport, wrap
 
 Array = npt.NDArray[np.float64]

@@ -74,7 +74,7 @@ def test_graphs_equal_brute_force(workspace):
     radius, phi = np.hypot(x, y), np.arctan2(y, x)
     layer = np.abs(radius[:, None] - LAYER_RADII_CM).argmin(1)
     place = np.stack([np.arctanh(z / np.sqrt(radius**2 + z**2)) / 1.96, np.cos(phi), np.sin(phi), layer / 48], 1)
-    assert np.allclose(batch["point_features"], np.column_stack([batch["energy"], place]), atol=1e-5)
+    assert np.allclose(batch["point_features"], np.column_stack([batch["features"][:, 0], place]), atol=1e-5)
     event = np.repeat(np.arange(3), np.diff(batch["offsets"]))
     location = batch["point_features"][:, 1:].astype(np.float64)
     checked = 0

@@ -12,13 +12,13 @@ from tpcfm.config.text import merge, read_yaml
 from tpcfm.errors import ConfigError, MachineError
 from tpcfm.files import read_json
 from tpcfm.inference.predict import load_adapter
+from tpcfm.models.fm4npp import parameters
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.scaling import parameters
 from tpcfm.systems.fm4npp import classify_points
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache

@@ -11,12 +11,13 @@ from tpcfm.systems.fm4npp.released import import_released
 from tpcfm.systems.fm4npp.released_weights import to_released
 from tpcfm.systems.fm4npp.support import load_backbone
 
+AXES = {"eta": [i / 8 for i in range(9)], "phi": [i / 8 for i in range(9)], "r": [i / 6 for i in range(7)]}
 EDGES = {
-    "format": 1,
-    "scaling": "released",
-    "eta": [i / 8 for i in range(9)],
-    "phi": [i / 8 for i in range(9)],
-    "r": [i / 6 for i in range(7)],
+    "format": 2,
+    "detector": "sphenix",
+    "preset": "released",
+    "axes": AXES,
+    "signal": {"kind": "affine", "offset": 253.0982, "width": 268.7093},
     "n_events": 1,
     "n_points": 1,
 }
@@ -39,7 +40,7 @@ def test_import_gives_the_same_answers(published):
     features, offsets = torch.rand(100, 4), torch.tensor([0, 30, 100])
     assert torch.equal(loaded(features, offsets), model(features, offsets))
     config = read_json(folder / "out" / "config.json")
-    assert config["serialization"]["scaling"] == "released"
+    assert config["serialization"]["preset"] == "released"
     assert config["targets"]["candidates"] == "later_index"
     assert config["edges"] == EDGES
 
@@ -67,8 +68,8 @@ def test_a_file_that_would_run_code_is_refused(published):
     ("edges", "said"),
     [
         ({"architecture": "fm4npp"}, "not an edges file"),
-        (EDGES | {"scaling": "paper"}, "fitted with scaling 'paper', but the settings ask for 'released'"),
-        (EDGES | {"r": [0, 1]}, r"holds \(8, 8, 1\) boxes"),
+        (EDGES | {"preset": ""}, "fitted with preset '', but the settings ask for 'released'"),
+        (EDGES | {"axes": AXES | {"r": [0, 1]}}, r"holds \(8, 8, 1\) boxes"),
     ],
 )
 def test_edges_of_something_else_are_refused(published, edges, said):

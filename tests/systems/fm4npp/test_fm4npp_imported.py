@@ -99,7 +99,7 @@ def test_events_prepared_with_other_edges_are_refused(workspace: Workspace) -> N
     other = workspace.run("Other")
     other.mkdir()
     (other / "model.safetensors").write_bytes((workspace.run("Released") / "model.safetensors").read_bytes())
-    config["edges"]["eta"][1] += 1e-6
+    config["edges"]["axes"]["eta"][1] += 1e-6
     (other / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="other box edges"):
         find_tracks.run(entry().model_copy(update={"pretrained": "Other"}), workspace, device="cpu")

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from event_tables import SPHENIX
 from fm4npp_toys import toy_cache, toy_event
 from tpcfm.errors import CheckpointError, DataError, Interrupted
 from tpcfm.evaluate.event_scores import read_event_scores
@@ -251,8 +252,8 @@ def test_the_order_of_the_raw_points_does_not_matter(workspace, pretrained):
     event = toy_event(rng, 6)
     answers = []
     for shuffle in (np.arange(len(event["x"])), rng.permutation(len(event["x"]))):
-        columns = [event[name][shuffle].astype(np.float32) for name in ("energy", "x", "y", "z")]
-        features = point_features(*columns, "paper")
+        signal, *xyz = (event[name][shuffle].astype(np.float32) for name in ("energy", "x", "y", "z"))
+        features = point_features(SPHENIX, signal, np.stack(xyz, 1))
         order = serial_order(features, SerializationConfig(), edges)
         with torch.no_grad():
             out = model(torch.from_numpy(features[order]), torch.tensor([0, len(order)]))

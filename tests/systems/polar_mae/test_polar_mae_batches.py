@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from event_tables import PILARNET
 from polar_mae_toys import toy_batch, toy_cache
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import draw_mask, labelled_subset, nearest_tokens, uniform_rotation
@@ -102,7 +103,7 @@ def test_interpolation_takes_the_nearest_five_and_is_exact_on_a_centre() -> None
     rng = np.random.default_rng(0)
     xyz, centre = rng.uniform(0, 99, (40, 3)).astype(np.float32), rng.uniform(0, 99, (12, 3)).astype(np.float32)
     xyz[0] = centre[3]
-    found = nearest_tokens(xyz, np.array([0, 40]), centre, np.array([0, 12]))
+    found = nearest_tokens(xyz, np.array([0, 40]), centre, np.array([0, 12]), PILARNET.half_diagonal)
     square = ((xyz[:, None] - centre[None]) ** 2).sum(-1)
     np.testing.assert_array_equal(found["nearest"], np.argsort(square, axis=1)[:, :5])
     np.testing.assert_allclose(found["nearest_weight"].sum(1), 1, rtol=1e-5)
@@ -113,7 +114,7 @@ def test_interpolation_takes_the_nearest_five_and_is_exact_on_a_centre() -> None
 def test_interpolation_with_fewer_than_five_tokens_uses_those_there_are() -> None:
     rng = np.random.default_rng(0)
     xyz, centre = rng.uniform(0, 9, (14, 3)).astype(np.float32), rng.uniform(0, 9, (5, 3)).astype(np.float32)
-    found = nearest_tokens(xyz, np.array([0, 4, 14]), centre, np.array([0, 1, 5]))
+    found = nearest_tokens(xyz, np.array([0, 4, 14]), centre, np.array([0, 1, 5]), PILARNET.half_diagonal)
     assert (found["nearest"][:4] == 0).all()
     assert (found["nearest"][4:] >= 1).all()
     np.testing.assert_array_equal(found["nearest_weight"][:4], [[1, 0, 0, 0, 0]] * 4)

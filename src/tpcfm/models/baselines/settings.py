@@ -1,12 +1,8 @@
 """Networks of the comparison systems of point classification (arXiv 2508.14087, Sec. 5 and App. C)."""
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
-
-GraphLayer = Literal["sage", "graph_conv", "gcn", "gat"]
 
 
 class GraphNetConfig(Block):

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tpcfm.nn.norms import PackedBatchNorm
-from tpcfm.nn.sparse.convolution import Pairs, SparseConv, pyramid
+from tpcfm.nn.sparse.convolution import SparseConv
+from tpcfm.nn.sparse.pairs import Pairs, pyramid
 
 _SLOPE = 0.33  # of the leaky ReLU below zero
 

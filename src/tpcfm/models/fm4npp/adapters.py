@@ -1,6 +1,5 @@
 """Task heads on frozen backbone features, or on raw points (arXiv 2508.14087, Sec. 4.3, App. C)."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,11 +8,11 @@ from torch import Tensor, nn
 from tpcfm.models.fm4npp.settings import AdapterConfig
 from tpcfm.models.fm4npp.track_decision import PUBLISHED, TrackDecision, decide
 from tpcfm.nn.nerf_embedding import NerfEmbedding
+from tpcfm.nn.queries import TRACK, TrackSet
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.set_attention import Attention, FeedForward, Head
 
 CLASSES = {"pid": 5, "noise": 2}
-TRACK = 1  # class of a query that stands for a track
 SOFT_MASK_FLOOR = 1e-6
 
 
@@ -47,14 +46,6 @@ class AdapterInput(nn.Module):
         for share, layer in zip(shares[1:], inputs[1:], strict=True):
             mixed = torch.addcmul(mixed, layer.float(), share)
         return self.linear(self.norm(self.gain(mixed)))
-
-
-@dataclass(frozen=True)
-class TrackSet:
-    """One set of predictions: ``classes`` (B, Q, 2) logits, ``masks`` per event (Q, n) logits."""
-
-    classes: Tensor
-    masks: list[Tensor]
 
 
 class DecoderLayer(nn.Module):

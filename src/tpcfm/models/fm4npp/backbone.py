@@ -30,6 +30,11 @@ def new_mixer(config: Fm4nppModel) -> nn.Module:
     return kinds[config.mixer](config.width, state, config.expand, config.head_size)
 
 
+def width_ratio(config: Fm4nppModel) -> float:
+    """Return the width relative to the base model of the parameterization; 1 with the standard one."""
+    return 1.0 if config.parameterization == "standard" else config.width / config.base_width
+
+
 class Block(nn.Module):
     """Norm and mixer: one residual branch."""
 
@@ -61,7 +66,7 @@ class Fm4npp(nn.Module):
         self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, 3 * slots)
         if config.parameterization == "mup":
-            mup.initialise(self, config)
+            mup.initialise(self, config.width, config.width // config.state_divisor, width_ratio(config))
 
     def forward(self, features: Tensor, offsets: Tensor) -> Tensor:
         """Predict, at every point, the normalised (eta, phi, r) of ``slots`` points.
@@ -111,7 +116,7 @@ class Fm4npp(nn.Module):
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return the optimiser's groups with the learning-rate multipliers of the parameterization."""
-        return mup.parameter_groups(self, self.config, weight_decay)
+        return mup.parameter_groups(self, width_ratio(self.config), weight_decay)
 
 
 def slots_of(targets: TargetConfig) -> int:

@@ -4,13 +4,14 @@ All arrays are C-contiguous and of one floating type. ``bounds`` (E+1,) are firs
 [first, last), so that several threads can share a stream.
 """
 
-import numba
 import numpy as np
+
+from tpcfm.kernels import njit
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (vectors); infinities and NaN keep their meaning
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def convolve(mixed, column, weight, bias, bounds, first, last, out):
     """Causal depthwise convolution of columns of ``mixed``; weight (4, C), its last row acts on the row itself."""
     channels = weight.shape[1]
@@ -34,7 +35,7 @@ def convolve(mixed, column, weight, bias, bounds, first, last, out):
                         row[i] += weight[3 - lag, i] * mixed[t - lag, column + i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def convolve_backward(mixed, column, weight, bounds, first, last, grad, grad_mixed, grad_weight):
     """Gradients of :func:`convolve`; ``grad_weight`` (E, 4, C) holds one sum per event."""
     channels = weight.shape[1]
@@ -65,7 +66,7 @@ def convolve_backward(mixed, column, weight, bounds, first, last, grad, grad_mix
                         grad_weight[e, 3 - lag, i] += grad[t + lag, i] * m[i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def scan(xbc, dt, decay, d, size, state, bounds, slots, chunk, first, last, y, states):
     """Recurrence over (x, B, C) rows; keeps the state before every ``chunk``-th row in ``states`` unless that is empty."""
     heads = dt.shape[1]
@@ -96,7 +97,7 @@ def scan(xbc, dt, decay, d, size, state, bounds, slots, chunk, first, last, y, s
                     y[t, at + p] = sums[p]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def scan_backward(
     xbc,
     dt,
@@ -174,7 +175,7 @@ def scan_backward(
                     grad_d[e, h] += to_d
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def gated_norm(y, gate, weight, eps, first, last, out, scale):
     """Root-mean-square norm of ``y * gate`` times ``weight`` for rows [first, last); keeps 1/rms in ``scale``."""
     width = y.shape[1]
@@ -190,7 +191,7 @@ def gated_norm(y, gate, weight, eps, first, last, out, scale):
             out[t, i] *= r * weight[i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def gated_norm_backward(y, gate, weight, scale, grad, first, last, grad_y, grad_gate, grad_weight):
     """Gradients of :func:`gated_norm`; ``grad_weight`` (C,) is added to."""
     width = y.shape[1]

@@ -49,7 +49,7 @@ class Mamba2(HeadedMixer):
 
     def forward(self, u: Tensor, where: Segments) -> Tensor:
         """Map (K Q, D) rows to (K Q, D); ``where`` tells the events apart."""
-        return self.run(u, where, scan_backend(u.device.type))
+        return self.run(u, where, scan_backend(Mamba2, u.device.type))
 
     def run(self, u: Tensor, where: Segments, backend: str) -> Tensor:
         """Do the same on a given backend, checked or not."""
@@ -83,15 +83,6 @@ def initial_dt_bias(channels: int) -> Tensor:
     low, high = (math.log(v) for v in DT_RANGE)
     dt = torch.empty(channels).uniform_(low, high).exp().clamp(min=DT_FLOOR)
     return dt + torch.log(-torch.expm1(-dt))  # inverse of softplus
-
-
-def to_fused(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Convert one mixer's state dict to the layout of ``mamba_ssm.Mamba2``: B and C rows inside ``in_proj``."""
-    inner, heads = state["norm.weight"].shape[0], state["A_log"].shape[0]
-    zx, dt = state["in_proj.weight"].split([2 * inner, heads])
-    fused = {name: value for name, value in state.items() if not name.startswith(("lin_B", "lin_C", "in_proj"))}
-    fused["in_proj.weight"] = torch.cat([zx, state["lin_B.weight"], state["lin_C.weight"], dt])
-    return fused
 
 
 def from_fused(state: dict[str, Tensor]) -> dict[str, Tensor]:

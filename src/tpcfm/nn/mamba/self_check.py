@@ -4,7 +4,9 @@ A wrong backend would load every weight, run, and quietly give a worse model; a 
 maps did. The numbers below were computed in float64 by the row-by-row recurrence, outside this code.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from tpcfm import backends
 from tpcfm.errors import MachineError
 from tpcfm.nn.segments import segments
 
+Mixer = Callable[[int, int, int, int], Any]  # from width, state, expansion, head size to a module with ``run``
 LENGTHS = (7, 4)
 WIDTH, STATE, EXPAND, HEAD = 8, 3, 2, 8
 ANSWERS: dict[str, tuple[float, ...]] = {
@@ -62,10 +65,11 @@ ANSWERS: dict[str, tuple[float, ...]] = {
 TOLERANCE = {"torch": 1e-4, "numba": 1e-4, "mamba_ssm": 3e-2}  # the fused kernels multiply in TF32
 
 
-def scan_backend(device: str, operator: str = "mamba_scan") -> str:
+def scan_backend(mixer: Mixer, device: str, operator: str = "mamba_scan") -> str:
     """Return the backend of the Mamba-2 scan on a device type, after it has reproduced the known answers.
 
     Args:
+        mixer: the class ``Mamba2``.
         device: "cpu" or "cuda".
         operator: which use of the scan, a key of :data:`tpcfm.backends.PREFERENCE`.
 
@@ -73,14 +77,14 @@ def scan_backend(device: str, operator: str = "mamba_scan") -> str:
         MachineError: it did not.
     """
     name = backends.choose(operator, device)
-    _verified(name, backends.choose("short_convolution", device), device)
+    _verified(mixer, name, backends.choose("short_convolution", device), device)
     return name
 
 
 @lru_cache
-def _verified(name: str, convolution: str, device: str) -> None:
+def _verified(mixer: Mixer, name: str, convolution: str, device: str) -> None:
     with torch.autocast(device, enabled=False):
-        found = answers(name, device)
+        found = answers(mixer, name, device)
     for key, expected in ANSWERS.items():
         difference = (found[key].double().cpu() - torch.tensor(expected, dtype=torch.float64)).abs().max().item()
         if not difference < TOLERANCE[name]:
@@ -91,22 +95,20 @@ def _verified(name: str, convolution: str, device: str) -> None:
             )
 
 
-def answers(name: str, device: str, kind: torch.dtype = torch.float32) -> dict[str, Tensor]:
+def answers(mixer: Mixer, name: str, device: str, kind: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """Return what a backend computes for the fixed weights and inputs: some outputs and some gradients."""
-    from tpcfm.nn.mamba.mamba2 import Mamba2
-
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
-        mixer = Mamba2(WIDTH, STATE, EXPAND, HEAD).to(device, kind)
+        made = mixer(WIDTH, STATE, EXPAND, HEAD).to(device, kind)
         with torch.no_grad():
-            for i, parameter in enumerate(mixer.parameters()):
+            for i, parameter in enumerate(made.parameters()):
                 parameter.copy_(_waves(parameter.shape, i, device, kind))
         offsets = torch.tensor([0, LENGTHS[0], sum(LENGTHS)], device=device)
         where = segments(offsets, sum(LENGTHS), 4)
         u = torch.zeros(where.n_filled, WIDTH, device=device, dtype=kind)
         u[: where.n_rows] = _waves((where.n_rows, WIDTH), 99, device, kind)
         u.requires_grad_()
-        y = mixer.run(u, where, name)[: where.n_rows]
-        names, values = zip(*mixer.named_parameters(), strict=True)
+        y = made.run(u, where, name)[: where.n_rows]
+        names, values = zip(*made.named_parameters(), strict=True)
         loss = (y * _waves(y.shape, 77, device, kind)).sum()
         grads = torch.autograd.grad(loss, (u, *values), allow_unused=True, materialize_grads=True)
     by_name = dict(zip(names, grads[1:], strict=True))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tpcfm import backends
 from tpcfm.errors import MachineError
+from tpcfm.nn.sparse.pairs import gather_product, neighbour_pairs
 
 TOLERANCE = 1e-2  # the kernels may multiply in TF32; another order of weights or pairs is off by the size of the output
 
@@ -31,7 +32,7 @@ def sparse_backend(device: str) -> str:
 def spconv_product(
     x: Tensor, weight: Tensor, source: Tensor, target: Tensor, counts: tuple[int, ...], outputs: int
 ) -> Tensor:
-    """Return the convolution by spconv: arguments and result of ``sparse_conv.gather_product``."""
+    """Return the convolution by spconv: arguments and result of ``gather_product``."""
     functional = importlib.import_module("spconv.pytorch.functional")
     algorithm = importlib.import_module("spconv.pytorch").ConvAlgo.Native
     number = torch.tensor(counts, dtype=torch.int32, device=x.device)
@@ -49,8 +50,6 @@ def spconv_product(
 @lru_cache
 def _verify(device: str) -> None:
     """Compare output and both gradients on a small random grid."""
-    from tpcfm.nn.sparse.convolution import gather_product, neighbour_pairs
-
     generator = torch.Generator().manual_seed(0)
     cells = torch.randperm(6**3, generator=generator)[:90]
     xyz = torch.stack([cells // 36, cells // 6 % 6, cells % 6], dim=1).to(device)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from tpcfm.errors import DataError
+from tpcfm.kernels import njit
 
 Ints = npt.NDArray[np.int64]
 Coordinates = npt.NDArray[Any]

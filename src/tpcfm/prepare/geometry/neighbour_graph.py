@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from tpcfm.errors import DataError
+from tpcfm.kernels import njit
 
 _LEAF = 48  # points per leaf at most (benchmarks/neighbours.py)
 

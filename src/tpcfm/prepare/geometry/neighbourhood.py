@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tpcfm.kernels import njit
 from tpcfm.prepare.geometry.cells import (
     CellList,
     as_coordinates,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tpcfm.kernels import njit
 from tpcfm.prepare.geometry.cells import as_coordinates, canonical_order, cells_of_about
 
 Ranks = npt.NDArray[np.int32]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from tpcfm.kernels import njit
 
 BITS = 16
 PER_UNIT = 10_000  # lattice steps per unit of a normalised coordinate

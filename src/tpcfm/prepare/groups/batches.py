@@ -1,34 +1,26 @@
 """Packed batches of prepared events: points one after another plus offsets, never padded."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from numba import njit
 
 from tpcfm.errors import DataError
 from tpcfm.files import key64
+from tpcfm.kernels import njit
+from tpcfm.prepare.packing import Batch, coordinates, encoded_labels, join_offsets
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
 
 __all__ = ["Batch", "collate_groups", "collate_sequences", "join_offsets"]
-
-Batch = dict[str, npt.NDArray[Any]]
-
-
-def join_offsets(lengths: Iterable[int]) -> npt.NDArray[np.int64]:
-    """Return (B + 1,) int64 offsets of consecutive runs of the given lengths."""
-    return np.concatenate([[0], np.cumsum(list(lengths), dtype=np.int64)]).astype(np.int64)
 
 
 def collate_groups(store: PreparedStore, rows: Iterable[int]) -> Batch:
     """Join some events of a groups cache into one packed batch.
 
     Returns:
-        ``offsets`` (B+1,), ``event_key`` (B,) uint64, ``xyz`` (N, 3) float32 voxel, ``energy`` (N,) float32 MeV,
-        ``semantic`` (N,) int64, ``token_offsets`` (B+1,), ``centre`` (T, 3) float32 voxel,
-        ``member`` (T, K) int64: row of a member in this batch, −1 for an empty slot; K is the tokenizer's cap.
+        ``offsets`` (B+1,), ``event_key`` (B,) uint64, ``xyz`` (N, 3) float32 and ``signal`` (N,) float32 (zeros without
+        one) in the detector's units, ``token_offsets`` (B+1,), ``centre`` (T, 3) float32, ``member`` (T, K) int64: row of a
+        member in this batch, −1 for an empty slot (K is the tokenizer's cap); and the labels (see `encoded_labels`).
 
     Raises:
         DataError: the cache does not hold groups.
@@ -41,21 +33,20 @@ def collate_groups(store: PreparedStore, rows: Iterable[int]) -> Batch:
         raise DataError(f"{store.folder}: a batch needs at least one event")
     offsets = join_offsets(event["n_points"] for event in events)
     token_offsets = join_offsets(len(event["group_offset"]) - 1 for event in events)
-    xyz = np.empty((offsets[-1], 3), np.float32)
-    for axis, name in enumerate("xyz"):
-        np.concatenate([event[name] for event in events], out=xyz[:, axis], casting="same_kind")
     member = np.empty((token_offsets[-1], slots), np.int64)
     for event, first, token in zip(events, offsets, token_offsets):
         _fill_slots(event["group_offset"], event["member"], first, member[token:])
+    main = store.detector.main_signal
+    signal = np.zeros(offsets[-1], np.float32) if main is None else np.concatenate([e[main.name] for e in events])
     return {
         "offsets": offsets,
         "event_key": np.array([key64(event["event_id"]) for event in events], np.uint64),
-        "xyz": xyz,
-        "energy": np.concatenate([event["energy"] for event in events]),
-        "semantic": np.concatenate([event["semantic"] for event in events]).astype(np.int64),
+        "xyz": coordinates(events),
+        "signal": signal,
         "token_offsets": token_offsets,
         "centre": np.concatenate([event["centre_xyz"] for event in events]).reshape(-1, 3),
         "member": member,
+        **encoded_labels(store.detector, events),
     }
 
 

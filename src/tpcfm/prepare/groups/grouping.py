@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -62,22 +63,24 @@ class Groups:
         return int(((self.kept if capped else self.covered) >= 2).sum())
 
 
-def group(xyz: npt.ArrayLike, config: TokenizerConfig, energy: npt.NDArray[Any] | None = None) -> Groups:
+def group(
+    xyz: npt.ArrayLike, config: TokenizerConfig, signal: npt.NDArray[Any] | None = None, *, pitch: float = 1.0
+) -> Groups:
     """Divide the points of one event into groups.
 
     The result depends on the points only, not on the order in which they are stored (rows follow the points); it is
     unchanged by a translation of lattice points.
 
     Args:
-        xyz: (N, 3) points; integer voxels are compared exactly, floats in double precision. ``config.radius`` is in the
-            same unit.
+        xyz: (N, 3) points; integer voxels are compared exactly, floats in double precision.
         config: method and parameters.
-        energy: (N,) needed where groups are reduced by energy (``reduction: energy``).
+        signal: (N,) needed where groups are reduced by it (``reduction: energy``).
+        pitch: what ``config.radius`` is a multiple of, in the unit of the points.
 
     Raises:
-        ConfigError: reduction by energy without energies.
+        ConfigError: reduction by energy without a signal.
     """
-    if config.reduction == "energy" and energy is None:
+    if config.reduction == "energy" and signal is None:
         raise ConfigError("tokenizer.reduction: energy needs the energies of the points; found none")
     points = as_coordinates(xyz)
     order = canonical_order(points)
@@ -87,8 +90,9 @@ def group(xyz: npt.ArrayLike, config: TokenizerConfig, energy: npt.NDArray[Any] 
         none = np.zeros(0, np.int32)
         return Groups(none, np.zeros(1, np.int32), none, none, none, none, 0)
     integer = bool(np.issubdtype(points.dtype, np.integer))
-    ball = squared_limit(exact(config.radius), integer)
-    cells, centres = _centres(points, config, integer, ball)
+    radius = exact(config.radius) * exact(pitch)
+    ball = squared_limit(radius, integer)
+    cells, centres = _centres(points, config, radius, integer, ball)
     n_cut = 0
     if config.max_tokens and len(centres) > config.max_tokens:
         n_cut = len(centres) - config.max_tokens
@@ -102,8 +106,8 @@ def group(xyz: npt.ArrayLike, config: TokenizerConfig, energy: npt.NDArray[Any] 
         offset, member = full_offset, full
         if config.ball_cap:
             offset, member = truncate_groups(centres, offset, member, config.ball_cap)
-        if config.reduction == "energy" and energy is not None:
-            offset, member = largest_members(np.asarray(energy)[order], offset, member, config.max_points)
+        if config.reduction == "energy" and signal is not None:
+            offset, member = largest_members(np.asarray(signal)[order], offset, member, config.max_points)
         else:
             offset, member = reduce_groups(points, centres, offset, member, config.max_points)
     covered, kept = np.empty(n, np.int32), np.empty(n, np.int32)
@@ -113,13 +117,13 @@ def group(xyz: npt.ArrayLike, config: TokenizerConfig, energy: npt.NDArray[Any] 
 
 
 def _centres(
-    points: npt.NDArray[Any], config: TokenizerConfig, integer: bool, ball: int | float
+    points: npt.NDArray[Any], config: TokenizerConfig, radius: Fraction, integer: bool, ball: int | float
 ) -> tuple[CellList, Rows]:
     """Return a cell list that reaches the ball radius, and the ranks of the centres."""
     reach = reach_of(ball, integer)
     if config.method in ("fps_ball", "fps_knn"):
         return build_cells(points, reach), farthest_sorted(points, math.ceil(len(points) * config.centres_per_point))
-    limit = squared_limit(2 * exact(config.overlap) * exact(config.radius), integer)
+    limit = squared_limit(2 * exact(config.overlap) * radius, integer)
     if config.method == "fps_cnms":
         seeds = np.sort(farthest_sorted(points, config.seeds))
         centres = seeds[

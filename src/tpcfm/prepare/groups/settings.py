@@ -13,16 +13,18 @@ class TokenizerConfig(Block):
     method: Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"] = Field(
         "cnms", description="how centres and members are chosen"
     )
-    radius: float = Field(5.0, gt=0, description="group radius r, voxels")
+    radius: float = Field(5.0, gt=0, description="group radius r, in units of the detector's pitch (voxels)")
     overlap: float = Field(0.73, gt=0, le=2, description="factor f: centres closer than 2 f r are suppressed")
     max_points: int = Field(32, gt=0, description="points kept per group K (by farthest point sampling)")
     seeds: int = Field(2048, gt=0, description="farthest-point seeds (fps_cnms)")
     centres_per_point: float = Field(1 / 16, gt=0, le=1, description="centres / points (fps_ball, fps_knn)")
     max_tokens: int = Field(0, ge=0, description="tokens kept per event, by centrality; 0 keeps all")
     reduction: Literal["fps", "energy"] = Field(
-        "fps", description="which members a group keeps: spread out, or those of largest energy"
+        "fps", description="which members a group keeps: spread out, or those of largest signal"
     )
     neighbour_cap: int = Field(0, ge=0, description="neighbours that C-NMS counts and removes; 0 all (released: 256)")
     ball_cap: int = Field(0, ge=0, description="members before the reduction; 0 all (released: 256)")
-    energy_threshold: float = Field(0.13, ge=0, description="MeV; points at or below are dropped")
+    energy_threshold: float | None = Field(
+        None, ge=0, description="points whose signal is at or below are dropped; null: the detector's own threshold"
+    )
     min_points: int = Field(1, ge=1, description="events with fewer points after the cuts are rejected (paper: 1024)")

@@ -10,8 +10,8 @@ neither guarantee holds in dense places. Its lists follow storage order, ours th
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tpcfm.kernels import njit
 from tpcfm.prepare.geometry.cells import (
     CellList,
     as_coordinates,

@@ -1,38 +1,42 @@
 """From one event of a table to what PoLAr-MAE sees: cuts, then groups (arXiv 2502.02558, Sec. III and App. A)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tpcfm.detectors import pilarnet
+from tpcfm.detectors.model import Detector
 from tpcfm.prepare.groups.grouping import Groups, group
 from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.points import Event, Rows, kept_rows
 
 
 @dataclass(frozen=True)
 class CutEvent:
-    """Points of one event after the cuts: ``xyz`` (N, 3) voxel, ``energy`` (N,) MeV, ``semantic`` (N,) int8."""
+    """Points of one event after the cuts: ``xyz`` (N, 3), main ``signal`` (N,) or None, ``rows`` (N,) of the event table."""
 
     xyz: npt.NDArray[Any]
-    energy: npt.NDArray[np.float32]
-    semantic: npt.NDArray[np.int8]
+    signal: npt.NDArray[np.float32] | None
+    rows: Rows
 
 
-def cut(event: Mapping[str, npt.NDArray[Any]], energy_threshold: float) -> CutEvent:
-    """Drop low-energy deposits (by label) and points at or below the threshold; the others stay in order.
+def cut(event: Event, detector: Detector, threshold: float | None = None) -> CutEvent:
+    """Drop points of the classes that the detector removes and points at or below a threshold; the others stay in order.
 
     Args:
-        event: ``x y z`` voxel, ``energy`` MeV, ``semantic``, each (n,).
-        energy_threshold: MeV; strictly above is kept.
+        event: ``x y z``, signals, and labels where there are any, each (n,).
+        detector: of the event.
+        threshold: of the main signal, strictly above is kept; the detector's own if not given.
     """
-    keep = (event["semantic"] != pilarnet.LOW_ENERGY) & (event["energy"] > energy_threshold)
-    xyz = np.stack([event[axis][keep] for axis in "xyz"], axis=1)
-    return CutEvent(xyz, event["energy"][keep].astype(np.float32), event["semantic"][keep].astype(np.int8))
+    main = detector.main_signal
+    if threshold is None and main is not None:
+        threshold = main.threshold
+    rows = kept_rows(event, detector, threshold)
+    xyz = np.stack([event[axis][rows] for axis in "xyz"], axis=1)
+    return CutEvent(xyz, None if main is None else event[main.name][rows].astype(np.float32), rows)
 
 
-def tokenize(event: CutEvent, config: TokenizerConfig) -> Groups:
-    """Divide an event that passed the cuts into groups."""
-    return group(event.xyz, config, event.energy)
+def tokenize(event: CutEvent, config: TokenizerConfig, pitch: float = 1.0) -> Groups:
+    """Divide an event that passed the cuts into groups; ``config.radius`` is in units of ``pitch``."""
+    return group(event.xyz, config, event.signal, pitch=pitch)

@@ -21,6 +21,7 @@ from tpcfm.prepare.groups.grouping import group
 from tpcfm.prepare.groups.settings import TokenizerConfig
 from tpcfm.prepare.groups.tokenizer import cut
 from tpcfm.prepare.groups.tokenizer_throughput import throughput
+from tpcfm.prepare.points import detector_of_tables, read_columns
 
 CENTRES_PER_POINT = (1 / 4, 1 / 6, 1 / 8, 1 / 12, 1 / 16, 1 / 24, 1 / 32)
 """Centres as a fraction of the points, for the two methods without suppression."""
@@ -29,7 +30,7 @@ SHARES = ("missed_before_cap", "missed", "duplicated_before_cap", "duplicated")
 _COUNTS = (*SHARES, "grouped_before_cap", "grouped", "points")
 _RESAMPLES = 500
 
-Voxels = npt.NDArray[np.int16]
+Points = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -42,25 +43,23 @@ class Measured:
     tokens: npt.NDArray[np.int64]
 
 
-def load_events(tables: Sequence[Path], count: int, energy_threshold: float = 0.13) -> list[Voxels]:
-    """Return the voxels (n, 3) after the cuts of ``count`` events, in equal shares from the tables as far as they last.
+def load_events(tables: Sequence[Path], count: int) -> list[Points]:
+    """Return the points (n, 3) after the detector's cuts of ``count`` events, in equal shares from the tables as far as they last.
 
     Raises:
-        DataError: no table, an unreadable one, or no event with points.
+        DataError: no table, an unreadable one, tables of different detectors, or no event with points.
     """
-    if not tables:
-        raise DataError("tokenizer study: no event table given")
-    columns = ("x", "y", "z", "energy", "semantic")
+    detector = detector_of_tables(tables)
     share = -(-count // len(tables))
-    events: list[Voxels] = []
+    events: list[Points] = []
     for path in tables:
         taken = 0
-        for raw in read_events(path, columns, batch=16):
+        for raw in read_events(path, read_columns(detector), batch=16):
             if taken == share or len(events) == count:
                 break
-            voxels = cut(raw, energy_threshold).xyz
-            if len(voxels):
-                events.append(voxels)
+            points = cut(raw, detector).xyz
+            if len(points):
+                events.append(points)
                 taken += 1
     if not events:
         raise DataError(f"tokenizer study: no event with points after the cuts in {', '.join(map(str, tables))}")
@@ -79,16 +78,16 @@ def grid(radii: Iterable[float], overlaps: Sequence[float], fractions: Sequence[
                 yield TokenizerConfig(method="fps_knn", radius=radius, centres_per_point=fraction)
 
 
-def measure(events: Iterable[Voxels], config: TokenizerConfig) -> Measured:
+def measure(events: Iterable[Points], config: TokenizerConfig, pitch: float = 1.0) -> Measured:
     """Tokenize all events and count."""
     counts: dict[str, list[int]] = {name: [] for name in _COUNTS}
     sizes, kept_sizes, tokens = [], [], []
-    for voxels in events:
-        groups = group(voxels, config)
+    for points in events:
+        groups = group(points, config, pitch=pitch)
         grouped = int((groups.covered > 0).sum())
         kept = int((groups.kept > 0).sum())
-        row = (len(voxels) - grouped, len(voxels) - kept, groups.duplicated(False), groups.duplicated(True))
-        for name, value in zip(_COUNTS, (*row, grouped, kept, len(voxels)), strict=True):
+        row = (len(points) - grouped, len(points) - kept, groups.duplicated(False), groups.duplicated(True))
+        for name, value in zip(_COUNTS, (*row, grouped, kept, len(points)), strict=True):
             counts[name].append(value)
         sizes.append(groups.size)
         kept_sizes.append(np.diff(groups.offset))
@@ -163,21 +162,21 @@ def run_study(
     """Run the study and write ``study``, ``group_sizes`` and ``throughput`` (``.parquet``) below ``out``.
 
     Args:
-        tables: event tables in the PILArNet-M layout.
+        tables: event tables of one detector.
         out: folder.
         events: events to tokenize.
-        radii: group radii, voxels.
+        radii: group radii, in units of its pitch.
         overlaps: factors f of the sweep.
 
     Returns:
         The study table. ``pareto_before_cap`` and ``pareto`` flag the tokenizers that none of the others beats in
         missed and duplicated points together; ``total`` is their sum, which the best f minimises.
     """
-    loaded = load_events(tables, events)
+    loaded, pitch = load_events(tables, events), detector_of_tables(tables).pitch
     rows: list[dict[str, Any]] = []
     sizes: list[dict[str, Any]] = []
     for config in grid(radii, overlaps, CENTRES_PER_POINT):
-        measured = measure(loaded, config)
+        measured = measure(loaded, config, pitch)
         rows.append(study_row(config, measured))
         sizes.extend(size_rows(config, measured))
     study = pd.DataFrame(rows)
@@ -188,7 +187,7 @@ def run_study(
     for name, frame in (
         ("study", study),
         ("group_sizes", pd.DataFrame(sizes)),
-        ("throughput", pd.DataFrame(throughput(loaded, radii[0] if 5.0 not in radii else 5.0))),
+        ("throughput", pd.DataFrame(throughput(loaded, radii[0] if 5.0 not in radii else 5.0, pitch))),
     ):
         with atomic(out / f"{name}.parquet") as temporary:
             frame.to_parquet(temporary, index=False)

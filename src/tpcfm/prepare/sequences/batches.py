@@ -1,19 +1,15 @@
 """Packed batches of serialised events (contract: docs/reference/contracts.md)."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tpcfm.errors import DataError
 from tpcfm.files import key64
+from tpcfm.prepare.packing import Batch, coordinates, encoded_labels, join_offsets
 from tpcfm.prepare.sequences.next_neighbours import Candidates, next_neighbours
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
-
-Batch = dict[str, npt.NDArray[Any]]
-_LABELS = ("track", "pid", "noise")
 
 
 def collate_sequences(
@@ -37,9 +33,9 @@ def collate_sequences(
         wrap: azimuth across the seam; the cache's own if not given.
 
     Returns:
-        ``offsets`` (B+1,) int64, ``event_key`` (B,) uint64, ``energy`` (N,) and ``features`` (N, 4) float32 (normalised
-        energy, eta, phi, r), ``xyz`` (N, 3) float32 cm, ``neighbour`` (N, k) int64 (row in this batch, -1: none), and
-        ``track``, ``pid``, ``noise`` (N,) int64 if all events of the batch carry them.
+        ``offsets`` (B+1,) int64, ``event_key`` (B,) uint64, ``features`` (N, 4) float32 (scaled signal, network coordinates),
+        ``xyz`` (N, 3) float32 in the detector's unit, ``neighbour`` (N, k) int64 (row in this batch, -1: none), and the
+        labels (see `encoded_labels`).
 
     Raises:
         DataError: the cache does not hold sequences, or there are no rows.
@@ -51,37 +47,26 @@ def collate_sequences(
     candidates = cached.candidates if candidates is None else candidates
     wrap = cached.wrap if wrap is None else wrap
     same = candidates == cached.candidates and wrap == cached.wrap and k <= cached.k
-    scaling = store.settings["serialization"]["scaling"]
-
     events = [store[row] for row in rows]
     if not events:
         raise DataError(f"{store.folder}: a batch needs at least one event")
-    offsets = np.zeros(len(events) + 1, np.int64)
-    np.cumsum([event["n_points"] for event in events], out=offsets[1:])
-    features = np.empty((offsets[-1], 4), np.float32)
-    for column, name in enumerate(("feature_energy", "eta", "phi", "r")):
-        np.concatenate([event[name] for event in events], out=features[:, column])
-    xyz = np.empty((offsets[-1], 3), np.float32)
-    for axis, name in enumerate("xyz"):
-        np.concatenate([event[name] for event in events], out=xyz[:, axis])
+    offsets = join_offsets(event["n_points"] for event in events)
+    features = np.concatenate([event["features"] for event in events]).reshape(-1, 4)
     batch: Batch = {
         "offsets": offsets,
         "event_key": np.array([key64(event["event_id"]) for event in events], np.uint64),
-        "energy": features[:, 0].copy(),
         "features": features,
-        "xyz": xyz,
+        "xyz": coordinates(events),
+        **encoded_labels(store.detector, events),
     }
     if k:
+        how = {"preset": store.settings["serialization"]["preset"], "candidates": candidates, "wrap": wrap}
         neighbour = np.empty((offsets[-1], k), np.int64)
         for event, start, stop in zip(events, offsets[:-1], offsets[1:], strict=True):
             if same and event["neighbour"] is not None:
                 found = event["neighbour"].reshape(-1, cached.k)[:, :k]
             else:
-                found = next_neighbours(features[start:stop], k, scaling=scaling, candidates=candidates, wrap=wrap)
+                found = next_neighbours(features[start:stop], k, store.detector, **how)
             neighbour[start:stop] = np.where(found >= 0, found + start, -1)
         batch["neighbour"] = neighbour
-    for name in _LABELS:
-        values = [event[name] for event in events]
-        if all(value is not None for value in values):
-            batch[name] = np.concatenate(values).astype(np.int64)
     return batch

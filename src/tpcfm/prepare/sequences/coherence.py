@@ -4,9 +4,10 @@ For a sequence of points, ``same_next`` is the share of consecutive pairs on the
 of consecutive points of one track, ``return_distance`` the mean number of steps from a point to the next one of its track.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, get_args
+from itertools import permutations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ import pandas as pd
 
 from tpcfm.errors import DataError
 from tpcfm.files import key64
-from tpcfm.prepare.sequences.cache import RawEvent, event_features
 from tpcfm.prepare.sequences.serialization import BinEdges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig
 from tpcfm.prepare.store import PreparedStore
@@ -79,48 +79,45 @@ def coherence(track: npt.NDArray[np.integer]) -> CoherenceCounts:
     )
 
 
-def orders_to_compare(config: SerializationConfig | None = None) -> dict[str, SerializationConfig]:
+@dataclass(frozen=True)
+class LabelledEvent:
+    """An event whose orders are compared: id, ``features`` (N, 4) and ``instance`` (N,), the objects of its points."""
+
+    event_id: str
+    features: npt.NDArray[np.float32]
+    instance: npt.NDArray[np.integer] | None
+
+
+def orders_to_compare(edges: BinEdges) -> dict[str, SerializationConfig]:
     """Return every order by name: the six nestings of the raster boxes, Hilbert, Morton, radial."""
-    base = config or SerializationConfig()
-    nestings = get_args(SerializationConfig.model_fields["box_order"].annotation)
+    base = SerializationConfig(preset=edges.preset, bins=edges.bins)
+    nestings = ["_".join(names) for names in permutations(list(edges.axes)[::-1])]
     named = {f"raster {nesting}": {"order": "raster", "box_order": nesting} for nesting in nestings}
     named |= {order: {"order": order} for order in ("hilbert", "morton", "radial")}
     return {name: base.model_copy(update=change) for name, change in named.items()}
 
 
-def count_orders(
-    events: Iterable[RawEvent], edges: BinEdges, orders: Mapping[str, SerializationConfig] | None = None
-) -> dict[str, list[CoherenceCounts]]:
-    """Return the counts of each event under several orders, and under a random one (``random``) as the floor.
-
-    Args:
-        events: labelled events.
-        edges: box edges for the raster orders.
-        orders: by name; `orders_to_compare` with the scaling of the edges if not given.
+def count_orders(events: Iterable[LabelledEvent], edges: BinEdges) -> dict[str, list[CoherenceCounts]]:
+    """Return the counts of each event under `orders_to_compare`, and under a random one (``random``) as the floor.
 
     Raises:
-        DataError: an event without track labels, or no events.
+        DataError: an event without labels, or no events.
     """
-    if orders is None:
-        scaling = SerializationConfig.model_validate({"scaling": edges.scaling, "bins": edges.bins})
-        orders = orders_to_compare(scaling)
+    orders = orders_to_compare(edges)
     counts: dict[str, list[CoherenceCounts]] = {name: [] for name in [*orders, "random"]}
     for event in events:
-        track = event.labels["track"]
-        if track is None:
-            raise DataError(f"event {event.event_id}: coherence needs track labels, this event has none")
+        if event.instance is None:
+            raise DataError(f"event {event.event_id}: coherence needs labels of instances, this event has none")
         for name, config in orders.items():
-            order = serial_order(event_features(event, config.scaling), config, edges)
-            counts[name].append(coherence(track[order]))
-        counts["random"].append(coherence(np.random.default_rng(key64(event.event_id)).permutation(track)))
+            counts[name].append(coherence(event.instance[serial_order(event.features, config, edges)]))
+        drawn = np.random.default_rng(key64(event.event_id)).permutation(event.instance)
+        counts["random"].append(coherence(drawn))
     if not counts["random"]:
         raise DataError("coherence: no events to compare orders on")
     return counts
 
 
-def compare_orders(
-    events: Iterable[RawEvent], edges: BinEdges, orders: Mapping[str, SerializationConfig] | None = None
-) -> pd.DataFrame:
+def compare_orders(events: Iterable[LabelledEvent], edges: BinEdges) -> pd.DataFrame:
     """Return the coherence of several orders over the same events.
 
     Arguments and errors are those of `count_orders`.
@@ -129,18 +126,21 @@ def compare_orders(
         One row per order: ``order same_next run_length return_distance random_same_next events points``.
     """
     rows = []
-    for name, counts in count_orders(events, edges, orders).items():
+    for name, counts in count_orders(events, edges).items():
         total = sum(counts, CoherenceCounts())
         rows.append({"order": name, **total.values(), "events": len(counts), "points": total.points})
     return pd.DataFrame(rows)
 
 
 def sequence_statistics(store: PreparedStore) -> dict[str, Any]:
-    """Return statistics of a sequences cache for its manifest: points per event, coherence, share of empty slots."""
+    """Return statistics of a sequences cache for its manifest: points per event, share of empty slots, and coherence by the
+    first label of instances that the detector has."""
     lengths = np.asarray(store.lengths)
     total, labelled, slots, filled = CoherenceCounts(), 0, 0, 0
+    label = next(iter(store.detector.instances()), None)
     for row in range(min(len(store), MAX_EVENTS)):
-        track, neighbour = store.value(row, "track"), store.value(row, "neighbour")
+        track = None if label is None else store.value(row, label)
+        neighbour = store.value(row, "neighbour")
         if track is not None:
             total, labelled = total + coherence(track), labelled + 1
         if neighbour is not None:

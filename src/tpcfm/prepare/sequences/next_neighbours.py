@@ -4,9 +4,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from tpcfm.prepare.sequences.features import layer_index
+from tpcfm.detectors.model import Detector
+from tpcfm.kernels import njit
+from tpcfm.prepare.sequences.features import check_wrap, level_index
 
 Candidates = Literal["outer_radius", "later_index"]
 
@@ -17,32 +18,37 @@ _PER_COLUMN = 80  # points per column of the grid that searches fastest (benchma
 def next_neighbours(
     features: npt.NDArray[np.float32],
     k: int,
+    detector: Detector,
     *,
-    scaling: str = "paper",
+    preset: str = "",
     candidates: Candidates = "outer_radius",
     wrap: bool = False,
 ) -> npt.NDArray[np.int32]:
     """Return the k nearest points further out, for each point of one event.
 
-    The distance is Euclidean in normalised (eta, phi, r). Neighbours come by increasing distance, ties by row; slots
+    The distance is Euclidean in the network coordinates (cylinder: eta, phi, r). Neighbours come by increasing distance, ties by row; slots
     without a candidate hold -1. The result does not depend on the serialization, except through the row numbers.
 
     Args:
-        features: (N, 4) normalised energy, eta, phi, r.
+        features: (N, 4) scaled signal and network coordinates (`features.point_features`).
         k: neighbours per point.
-        scaling: preset of the features; needed to find the layers.
-        candidates: ``outer_radius``: points in a strictly outer layer (nearest of the 48 radii, since the radii of one
-            layer differ by rounding and small corrections only). ``later_index``: points later in the radius-sorted
-            order, which includes later ones of the same layer (what the published code does).
+        detector, preset: of the features; needed to find the levels.
+        candidates: ``outer_radius``: points in a strictly outer level (see `features.level_index`). ``later_index``: points
+            later in the order outwards, which includes later ones of the same level (what the published code does).
         wrap: measure azimuth across the -pi/pi seam.
 
     Returns:
         (N, k) int32 rows.
+
+    Raises:
+        ConfigError: ``wrap`` for a box.
     """
+    if wrap:
+        check_wrap(detector, preset)
     coordinates = np.ascontiguousarray(features[:, 1:4], dtype=np.float32)
     outward = np.lexsort(tuple(features.T))
     if candidates == "outer_radius":
-        key = layer_index(features[:, 3], scaling)
+        key = level_index(features[:, 3], detector, preset)
     else:
         key = np.empty(len(features), dtype=np.int32)
         key[outward] = np.arange(len(features), dtype=np.int32)

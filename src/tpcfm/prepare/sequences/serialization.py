@@ -1,48 +1,55 @@
-"""Order of the points of a collider event: hierarchical raster scan and alternatives (arXiv 2508.14087, Sec. 3.1)."""
+"""Order of the points of an event: hierarchical raster scan and alternatives (arXiv 2508.14087, Sec. 3.1)."""
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
-from tpcfm.detectors.sphenix import LAYER_RADII_CM, REGION_EDGES_CM
+from tpcfm.detectors.model import AffineScaling, Detector, LogScaling, Scaling
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.files import read_json, short_hash, write_json
 from tpcfm.prepare.geometry.space_filling import BITS, hilbert_code, lattice, morton_code
-from tpcfm.prepare.sequences.features import layer_index, normalised_radius
+from tpcfm.prepare.sequences.features import level_index, level_places, ranges
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
-FORMAT = 1
-_ETA, _PHI, _R = 1, 2, 3  # columns of the features
-_KEYS = {"eta": _ETA, "phi": _PHI, "r": _R}
+FORMAT = 2
+_SCALING: TypeAdapter[LogScaling | AffineScaling | None] = TypeAdapter(Scaling | None)
 
 
 @dataclass(frozen=True)
 class BinEdges:
-    """Edges of the boxes in normalised eta, phi and r, and what they were fitted on."""
+    """Edges of the boxes in network coordinates, the signal scaling that goes with them, and what they were fitted on."""
 
-    scaling: str
-    eta: tuple[float, ...]
-    phi: tuple[float, ...]
-    r: tuple[float, ...]
+    detector: str
+    preset: str
+    axes: dict[str, tuple[float, ...]]  # by name, in the order of `Detector.axes`
+    signal: LogScaling | AffineScaling | None
     n_events: int
     n_points: int
 
     @property
     def bins(self) -> tuple[int, int, int]:
-        """Number of boxes in eta, phi, r."""
-        return len(self.eta) - 1, len(self.phi) - 1, len(self.r) - 1
+        """Number of boxes along each axis."""
+        first, second, third = (len(edges) - 1 for edges in self.axes.values())
+        return first, second, third
 
     @property
     def fingerprint(self) -> str:
-        """Short hash of the edges: two models with the same one see points in the same order."""
-        return short_hash([self.scaling, self.eta, self.phi, self.r])
+        """Short hash of the edges: two models with the same one see points in the same order and scale."""
+        return short_hash({k: v for k, v in self.plain().items() if not k.startswith("n_")})
+
+    def plain(self) -> dict[str, Any]:
+        """Return the edges as JSON values."""
+        signal = None if self.signal is None else self.signal.model_dump(mode="json")
+        return {**asdict(self), "axes": {k: list(v) for k, v in self.axes.items()}, "signal": signal}
 
     def save(self, path: str | Path) -> None:
         """Write the edges as JSON, atomically."""
-        write_json(path, {"format": FORMAT, "fingerprint": self.fingerprint, **asdict(self)})
+        write_json(path, {"format": FORMAT, "fingerprint": self.fingerprint, **self.plain()})
 
     @classmethod
     def load(cls, path: str | Path) -> "BinEdges":
@@ -69,61 +76,75 @@ class BinEdges:
         try:
             if value["format"] != FORMAT:
                 raise DataError(f"{source}: edges of format {value['format']!r}; this version reads {FORMAT}")
-            axes = {axis: tuple(float(edge) for edge in value[axis]) for axis in ("eta", "phi", "r")}
-            edges = cls(str(value["scaling"]), **axes, n_events=int(value["n_events"]), n_points=int(value["n_points"]))
-        except (KeyError, TypeError, ValueError) as error:
+            axes = {str(axis): tuple(map(float, edges)) for axis, edges in value["axes"].items()}
+            signal = _SCALING.validate_python(value["signal"])
+            counts = {name: int(value[name]) for name in ("n_events", "n_points")}
+            edges = cls(str(value["detector"]), str(value["preset"]), axes, signal, **counts)
+            if len(axes) != 3:
+                raise ValueError(f"{len(axes)} axes")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"{source}: not an edges file (format, scaling, eta, phi, r, n_events, n_points): {error!r}"
+                f"{source}: not an edges file (format, detector, preset, axes, signal, n_events, n_points): {error!r}"
             ) from error
         for axis, values in axes.items():
             if len(values) < 2 or not np.all(np.isfinite(values)) or np.any(np.diff(values) <= 0):
                 raise DataError(f"{source}: edges of {axis} must be finite and strictly increase; found {list(values)}")
         return edges
 
-    def check(self, config: SerializationConfig, source: str = "edges") -> None:
-        """Make sure that the edges were fitted for these settings.
+    def check(self, config: SerializationConfig, detector: Detector | None = None, source: str = "edges") -> None:
+        """Make sure that the edges were fitted for these settings, and for this detector if given.
 
         Raises:
-            DataError: they hold another scaling or another number of boxes.
+            DataError: they hold another preset, another number of boxes, or belong to another detector.
         """
-        if self.scaling != config.scaling:
-            raise DataError(
-                f"{source}: fitted with scaling {self.scaling!r}, but the settings ask for {config.scaling!r}"
-            )
+        if self.preset != config.preset:
+            raise DataError(f"{source}: fitted with preset {self.preset!r}, but the settings ask for {config.preset!r}")
         if self.bins != tuple(config.bins):
+            axes = ", ".join(self.axes)
             raise DataError(
-                f"{source}: holds {self.bins} boxes (eta, phi, r), but the settings ask for {tuple(config.bins)}"
+                f"{source}: holds {self.bins} boxes ({axes}), but the settings ask for {tuple(config.bins)}"
+            )
+        if detector is not None and (self.detector, tuple(self.axes)) != (detector.name, detector.axes):
+            raise DataError(
+                f"{source}: fitted on events of {self.detector} ({', '.join(self.axes)}), but these are of"
+                f" {detector.name} ({', '.join(detector.axes)})"
             )
 
 
-def fit_bin_edges(features: npt.NDArray[np.floating], config: SerializationConfig, *, n_events: int) -> BinEdges:
+def fit_bin_edges(
+    places: npt.NDArray[np.floating], detector: Detector, config: SerializationConfig, *, n_events: int
+) -> BinEdges:
     """Fit the box edges on the points of many events.
 
-    Eta and phi: equal-population quantiles with the outermost edges at 0 and 1. Radius: the readout regions (borders
-    midway between their layers), each divided into ``bins[2] / 3`` parts of equal population, with the smallest and
-    largest radius of the sample outermost. Borders inside a region are set midway between the two layers where the
-    population divides best, so that no layer is cut by rounding. A number of radial boxes that is no multiple of three
-    ignores the regions.
+    First and second axis: equal-population quantiles with the outermost edges at 0 and 1. Third axis: the readout regions of
+    the layers (borders midway between their layers), each divided into parts of equal population, with the smallest and
+    largest value of the sample outermost. Borders inside a region are set midway between the two layers (steps of the
+    pitch, without layers) where the population divides best, so that no layer is cut by rounding. A number of boxes that is
+    no multiple of the regions ignores them.
 
     Args:
-        features: (N, 4) normalised energy, eta, phi, r.
+        places: (N, 3) network coordinates.
+        detector: of the events; with a fixed scaling of its signal.
+        config: preset of the coordinates, number of boxes.
+        n_events: events that the points come from.
 
     Raises:
         DataError: the sample is too small or too uniform for that many boxes.
     """
-    points = np.asarray(features, dtype=np.float64)
+    points = np.asarray(places, dtype=np.float64)
     if len(points) == 0 or not np.isfinite(points).all():
         raise DataError(f"bin edges: need finite points to fit on; found {len(points)} points")
-    n_eta, n_phi, n_r = config.bins
-    edges = BinEdges(
-        scaling=config.scaling,
-        eta=_quantile_edges(points[:, _ETA], n_eta),
-        phi=_quantile_edges(points[:, _PHI], n_phi),
-        r=_radial_edges(points[:, _R], n_r, config.scaling),
-        n_events=n_events,
-        n_points=len(points),
+    first, second, third = config.bins
+    edges = (
+        _quantile_edges(points[:, 0], first),
+        _quantile_edges(points[:, 1], second),
+        _level_edges(points[:, 2], third, detector, config.preset),
     )
-    return BinEdges.from_dict({"format": FORMAT, **asdict(edges)}, source=f"edges fitted on {len(points)} points")
+    scaling = detector.signal_scaling()
+    if scaling == "auto":
+        raise DataError("bin edges: the scaling of the signal must be fixed before")
+    made = BinEdges(detector.name, config.preset, dict(zip(detector.axes, edges)), scaling, n_events, len(points))
+    return BinEdges.from_dict({"format": FORMAT, **made.plain()}, source=f"edges fitted on {len(points)} points")
 
 
 def _quantile_edges(values: npt.NDArray[np.float64], n: int) -> tuple[float, ...]:
@@ -131,41 +152,51 @@ def _quantile_edges(values: npt.NDArray[np.float64], n: int) -> tuple[float, ...
     return (0.0, *(float(edge) for edge in inner), 1.0)
 
 
-def _radial_edges(radius: npt.NDArray[np.float64], n: int, scaling: str) -> tuple[float, ...]:
-    borders = [float(edge) for edge in normalised_radius(np.array(REGION_EDGES_CM), scaling)]
-    layers = layer_index(radius, scaling)
-    centres = normalised_radius(LAYER_RADII_CM, scaling)
-    if n % 3:
-        inner, regions = [], [(0, len(centres))]
-        parts = n
+def _level_edges(values: npt.NDArray[np.float64], n: int, detector: Detector, preset: str) -> tuple[float, ...]:
+    levels = level_index(values, detector, preset)
+    if detector.layers is None:
+        found = np.arange(levels.min(), levels.max() + 1)
     else:
-        inner = list(borders)
-        first = np.searchsorted(centres, borders)
-        regions = [(0, int(first[0])), (int(first[0]), int(first[1])), (int(first[1]), len(centres))]
-        parts = n // 3
-    population = np.bincount(layers, minlength=len(centres))
-    for start, stop in regions:
-        below = np.cumsum(population[start:stop])[:-1]  # points up to and including each layer but the last
+        found = np.arange(len(detector.layers.radii))
+    centres = level_places(found, detector, preset)
+    offset, width = ranges(detector, preset)[2]
+    borders = [(border - offset) / width for border in (detector.layers.regions if detector.layers else [])]
+    if n % (len(borders) + 1):
+        borders = []
+    parts = n // (len(borders) + 1)
+    bounds = [0, *np.searchsorted(centres, borders).tolist(), len(centres)]
+    population = np.bincount(levels - found[0], minlength=len(centres))
+    inner = list(borders)
+    for start, stop in pairwise(bounds):
+        below = np.cumsum(population[start:stop])[:-1]  # points up to and including each level but the last
         if parts > stop - start:
-            raise DataError(f"bin edges: {parts} radial boxes in a region of {stop - start} layers")
+            raise DataError(f"bin edges: {parts} boxes along {detector.axes[2]} in a region of {stop - start} levels")
+        best = -1
         for part in range(1, parts):
-            best = int(np.argmin(np.abs(below - population[start:stop].sum() * part / parts))) + start
-            inner.append(float((centres[best] + centres[best + 1]) / 2))
-    return (float(radius.min()), *sorted(inner), float(radius.max()))
+            distance = np.abs(below - population[start:stop].sum() * part / parts)
+            free = slice(best + 1, len(below) - (parts - 1 - part))  # every part gets a level of its own
+            best = int(np.argmin(distance[free])) + best + 1
+            inner.append(float((centres[start + best] + centres[start + best + 1]) / 2))
+    return (float(values.min()), *sorted(inner), float(values.max()))
 
 
-def box_rank(features: npt.NDArray[np.float32], edges: BinEdges, box_order: str = "r_phi_eta") -> npt.NDArray[np.int64]:
+def box_rank(features: npt.NDArray[np.float32], edges: BinEdges, box_order: str = "") -> npt.NDArray[np.int64]:
     """Return the rank of each point's box, lexicographic with the first key of ``box_order`` outermost.
 
     Bins are closed on the right: bin i holds edge[i] < value <= edge[i + 1]. Values outside go to the nearest box.
+
+    Raises:
+        ConfigError: ``box_order`` does not name every axis once.
     """
-    names = box_order.split("_")
-    if sorted(names) != sorted(_KEYS):
-        raise ConfigError(f"box_order: {box_order!r} is not a permutation of r, phi, eta joined by underscores")
+    columns = {axis: column for column, axis in enumerate(edges.axes, 1)}
+    names = box_order.split("_") if box_order else list(columns)[::-1]
+    if sorted(names) != sorted(columns):
+        axes = ", ".join(columns)
+        raise ConfigError(f"box_order: {box_order!r} is not a permutation of {axes} joined by underscores")
     rank = np.zeros(len(features), dtype=np.int64)
     for name in names:
-        inner = np.asarray(getattr(edges, name)[1:-1], dtype=np.float64)
-        box = np.searchsorted(inner, features[:, _KEYS[name]].astype(np.float64), side="left")
+        inner = np.asarray(edges.axes[name][1:-1], dtype=np.float64)
+        box = np.searchsorted(inner, features[:, columns[name]].astype(np.float64), side="left")
         rank = rank * (len(inner) + 1) + box
     return rank
 
@@ -175,18 +206,18 @@ def serial_order(
 ) -> npt.NDArray[np.int64]:
     """Return the order (N,) in which the points of one event are read: ``features[order]`` is the sequence.
 
-    Ties are resolved by r, phi, eta, energy and at last by row, so the sequence does not depend on the order given.
+    Ties are resolved by third, second and first coordinate, signal and at last by row, so the sequence does not depend on
+    the order given.
 
     Args:
-        features: (N, 4) normalised energy, eta, phi, r.
-        config: the order: ``raster`` (boxes, then r inside a box), ``hilbert``, ``morton``, ``radial``.
+        features: (N, 4) scaled signal and network coordinates.
+        config: the order: ``raster`` (boxes, then outwards inside a box), ``hilbert``, ``morton``, ``radial`` (outwards).
         edges: box edges; needed for ``raster`` only.
 
     Raises:
         DataError: ``raster`` without edges, or with edges of another setting.
     """
-    energy, eta, phi, radius = features.T
-    within = (energy, eta, phi, radius)  # np.lexsort: the last key is the most significant
+    within = tuple(features.T)  # np.lexsort: the last key is the most significant
     if config.order == "radial":
         return np.lexsort(within)
     if config.order == "raster":
@@ -196,13 +227,13 @@ def serial_order(
             )
         edges.check(config)
         return np.lexsort((*within, box_rank(features, edges, config.box_order)))
-    cells = lattice(features[:, [_ETA, _R, _PHI]])
+    cells = lattice(features[:, [1, 3, 2]])
     code = hilbert_code(cells, BITS) if config.order == "hilbert" else morton_code(cells, BITS)
     return np.lexsort((*within, code))
 
 
 def radial_rank(features: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-    """Return each point's place (N,) in the radius-sorted order, with the same ties as :func:`serial_order`."""
+    """Return each point's place (N,) in the order outwards, with the same ties as :func:`serial_order`."""
     rank = np.empty(len(features), dtype=np.int32)
     rank[np.lexsort(tuple(features.T))] = np.arange(len(features), dtype=np.int32)
     return rank

@@ -11,15 +11,17 @@ class SerializationConfig(Block):
     """Order of the points of an event, and feature scaling."""
 
     order: Literal["raster", "hilbert", "morton", "radial"] = "raster"
-    box_order: Literal["r_phi_eta", "r_eta_phi", "phi_r_eta", "phi_eta_r", "eta_r_phi", "eta_phi_r"] = Field(
-        "r_phi_eta", description="outermost to innermost key of the boxes (raster)"
+    box_order: str = Field(
+        "",
+        description="outermost to innermost key of the boxes (raster), names of the network coordinates joined by _;"
+        " empty: from the third to the first (cylinder: r_phi_eta)",
     )
-    bins: tuple[int, int, int] = Field((8, 8, 6), description="boxes in eta, phi, r")
-    scaling: Literal["paper", "released"] = "paper"
+    bins: tuple[int, int, int] = Field((8, 8, 6), description="boxes in eta, phi, r (cylinder) or x, y, z (box)")
+    preset: str = Field("", description="named ranges of the detector that features are scaled with; empty: its own")
     max_points: int = Field(0, ge=0, description="events above are cut out and counted; 0 keeps all (released: 3200)")
 
 
-RELEASED_SERIALIZATION = SerializationConfig(scaling="released", max_points=3200)
+RELEASED_SERIALIZATION = SerializationConfig(preset="released", max_points=3200)
 """How the events of the published weights were prepared; ``max_points`` is a cut on events, not on how a point is seen."""
 
 
@@ -29,7 +31,7 @@ class TargetConfig(Block):
     objective: Literal["next_neighbours", "next_token"] = "next_neighbours"
     k: int = Field(30, gt=0)
     candidates: Literal["outer_radius", "later_index"] = Field(
-        "outer_radius", description="strictly larger layer, or later in radius order"
+        "outer_radius", description="strictly further out (layer, or step of the pitch), or later in the order outwards"
     )
-    wrap: bool = Field(False, description="measure azimuth across the -pi/pi seam")
+    wrap: bool = Field(False, description="measure azimuth across the -pi/pi seam (cylinders only)")
     rescale: Literal["none", "difficulty", "inverse_difficulty"] = "none"

@@ -1,5 +1,8 @@
 """Reference numbers of the two papers, for tables that show them beside ours. Ours come from other data unless said so."""
 
+DATA_2502, DATA_2508 = "PILArNet-M", "TPCpp-10M"
+"""Events that the numbers of arXiv 2502.02558 and 2508.14087 belong to."""
+
 # arXiv 2502.02558, Table 1: SVM F1 on frozen tokens (mean, track, shower, delta, Michel).
 PROBE = {
     "Point-MAE, 100k steps": {"mean": 0.680, "track": 0.990, "shower": 0.970, "delta": 0.436, "Michel": 0.325},

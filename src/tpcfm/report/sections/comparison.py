@@ -49,7 +49,7 @@ Reference = Mapping[str, Mapping[str, Any]]
 
 
 def comparison_tables(plan: Plan) -> list[Item]:
-    """Return the tables of every collider task that the plan has."""
+    """Return the tables of every task that the plan has."""
     frame = collect_studies(plan, ["finetune", "baselines"])
     frame = frame[frame["split"].isin(["test", ""])].replace({"point": SYSTEMS})
     items: list[Item] = []
@@ -132,7 +132,7 @@ def _scores(
         body.append([f"{other} (paper)", "", "", *paper_cells, *[None] * len(alone)])
     caption = (
         "Ours: mean over seeds with a 95 % t-interval, on the events named above, the same label subsets, seeds and selection for all "
-        "systems. Paper: arXiv 2508.14087, 70,000 labelled events of TPCpp-10M, other data than ours unless said so."
+        f"systems. Paper: arXiv 2508.14087, 70,000 labelled events of {published.DATA_2508}, other data than ours unless said so."
     )
     if floor is not None:
         caption += " The paper's majority class follows from the recalls and precisions of its Tables 4 and 5."

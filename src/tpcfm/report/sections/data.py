@@ -1,12 +1,14 @@
-"""Section "Data": what was ingested, beside the published aggregates."""
+"""Section "Data": what was ingested, beside the published aggregates of its detector."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tpcfm.detectors import pilarnet, sphenix
+from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.files import read_json
 from tpcfm.plan.table import Plan
+from tpcfm.report.detectors import detector_of_dataset
 from tpcfm.report.draw.style import Item, Sheet, colour, legend, log_axes
 from tpcfm.report.tables import table
 from tpcfm.workspace import Workspace
@@ -18,100 +20,103 @@ def manifests(plan: Plan, workspace: Workspace) -> dict[str, dict[str, Any]]:
     return {name: read_json(path) for name, path in paths.items() if path.exists()}
 
 
-def _published(layout: str) -> dict[str, float]:
-    if layout == "pilarnet":
-        voxels = np.array(pilarnet.PUBLISHED_VOXELS, dtype=float)
-        kept = voxels[:4] / voxels[:4].sum()
-        values = {f"share of {name}": share for name, share in zip(pilarnet.SEGMENTATION_CLASSES, kept, strict=True)}
-        values["share of low-energy deposits, all points"] = voxels[4] / voxels.sum()
-        values["points per event"] = voxels.sum() / pilarnet.PUBLISHED_EVENTS
-        values["trajectories per event"] = pilarnet.PUBLISHED_TRAJECTORIES / pilarnet.PUBLISHED_EVENTS
-        return values
-    values = {f"share of {sphenix.PID[i]}": share for i, share in enumerate(sphenix.PUBLISHED_PID_SHARES)}
-    values["share of noise"] = sphenix.PUBLISHED_NOISE_SHARE
-    values["points per event"] = sphenix.PUBLISHED_POINTS_PER_EVENT
-    values["tracks per event"] = sphenix.PUBLISHED_TRACKS_PER_EVENT
-    values["energy mean (ADC)"], values["energy standard deviation (ADC)"] = sphenix.PUBLISHED_ENERGY_MEAN_STD
+def published_values(detector: Detector) -> dict[str, float]:
+    """Return the published aggregates of a detector by what they are; `measured_values` names the same things alike."""
+    given = detector.published
+    events = given.get("events")
+    values: dict[str, float] = {}
+    for name, label in detector.classes().items():
+        counts = given.get("points", {}).get(name) or given.get("shares", {}).get(name)
+        if counts:
+            values |= _shares(name, label, dict(zip(label.classes, counts, strict=True)))
+    if events and given.get("points"):
+        values["points per event"] = sum(next(iter(given["points"].values()))) / events
+    for key, value in given.items():
+        if key.endswith("_per_event"):
+            values[key.replace("_", " ")] = value
+        elif key.endswith("_mean_std"):
+            title = _titled(key.removesuffix("_mean_std"), detector)
+            values[f"{title}: mean"], values[f"{title}: standard deviation"] = value
+        elif events and key.removesuffix("s") in detector.labels:
+            values[f"{key} per event"] = value / events
     return values
 
 
-def _ours(manifest: dict[str, Any]) -> dict[str, float]:
-    statistics = manifest["statistics"]
-    histograms, shares = statistics["histograms"], statistics["shares"]
-    values: dict[str, Any] = {"points per event": histograms["points_per_event"].get("mean")}
-    if manifest["layout"] == "pilarnet":
-        semantic = {int(k): v or 0.0 for k, v in shares["semantic"].items()}
-        kept = sum(semantic[i] for i in range(4)) or 1.0
-        for index, name in enumerate(pilarnet.SEGMENTATION_CLASSES):
-            values[f"share of {name}"] = semantic[index] / kept
-        values["share of low-energy deposits, all points"] = semantic[pilarnet.LOW_ENERGY]
-        values["trajectories per event"] = histograms["clusters_per_event"].get("mean")
-        return values
-    for key, share in shares["pid"].items():
-        values[f"share of {sphenix.PID[int(key)]}"] = share
-    values["share of noise"] = shares["noise"]["1"]
-    values["tracks per event"] = histograms["tracks_per_event"].get("mean")
-    values["energy mean (ADC)"] = histograms["energy"].get("mean")
-    values["energy standard deviation (ADC)"] = histograms["energy"].get("std")
+def measured_values(statistics: Mapping[str, Any], detector: Detector) -> dict[str, float]:
+    """Return what the statistics of a dataset say of the same things."""
+    values: dict[str, float] = {}
+    for name, label in detector.classes().items():
+        found = statistics["shares"].get(name)
+        if found:
+            values |= _shares(name, label, {value: found.get(str(value)) or 0.0 for value in label.classes})
+    for key, histogram in statistics["histograms"].items():
+        title = _titled(key, detector)
+        if key in [signal.name for signal in detector.signal]:
+            values |= {f"{title}: mean": histogram.get("mean"), f"{title}: standard deviation": histogram.get("std")}
+        elif key.endswith("_per_event"):
+            values[title] = histogram.get("mean")
     return values
 
 
-def _histogram(axes: Any, histogram: dict[str, Any], label: str, log: bool) -> None:
-    edges, counts = np.array(histogram["edges"]), np.array(histogram["counts"], dtype=float)
-    filled = np.flatnonzero(counts)
-    if not len(filled):
-        axes.text(0.5, 0.5, "no entries", transform=axes.transAxes, ha="center")
-        return
-    first, last = filled[0], filled[-1] + 1
-    group = max(1, (last - first) // 40)
-    starts = np.arange(first, last, group)
-    summed = np.add.reduceat(counts[first:last], starts - first)
-    bounds = np.append(edges[starts], edges[last])
-    axes.stairs(summed / counts.sum(), bounds, fill=True, color=colour(0), alpha=0.75)
-    axes.set_xlabel(label)
-    axes.set_ylabel("share")
-    if log:
-        log_axes(axes)
+def _shares(name: str, label: ClassLabel, weights: Mapping[int, float]) -> dict[str, float]:
+    """Share of each class among the points that are kept, and of what is removed or ignored among all."""
+    kept, every = sum(weights[v] for v in label.values), sum(weights.values())
+    if not every:
+        return {}
+    return {
+        f"{name}: share of {c.name}" + ("" if v in label.values else ", all points"): weights[v] / (kept if v in label.values else every)
+        for v, c in label.classes.items()
+        if weights[v] or v in label.values
+    }  # fmt: skip
+
+
+def _titled(key: str, detector: Detector) -> str:
+    units = {s.name: s.unit for s in detector.signal} | {"radius": detector.coordinates.unit}
+    return key.replace("_", " ") + (f" ({units[key]})" if units.get(key, "1") != "1" else "")
 
 
 def data_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
     """Return table and distributions of every dataset."""
     items = []
-    for name, manifest in sorted(manifests(plan, workspace).items(), key=lambda item: item[1]["layout"]):
-        layout = manifest["layout"]
-        published, ours = _published(layout), _ours(manifest)
+    for name, manifest in manifests(plan, workspace).items():
+        detector, statistics = detector_of_dataset(plan, name), manifest["statistics"]
+        published, ours = published_values(detector), measured_values(statistics, detector)
         origin = "simulated" if plan.datasets[name].source["simulate"] else "given files"
-        rows = [[key, ours.get(key), value] for key, value in published.items()]
-        release = "PILArNet-M" if layout == "pilarnet" else "TPCpp-10M"
         splits = ", ".join(f"{k} {v}" for k, v in manifest["splits"].items())
         caption = (
             f"{manifest['events']} events, {manifest['points']:,} points in {len(manifest['parts'])} files ({origin}); {splits}; "
-            f"{manifest['rejected']} rejected. Right: aggregates published for {release}."
+            f"{manifest['rejected']} rejected."
         )
-        items.append(
-            table(
-                f"data-{name}", f"{release} layout: {manifest['dataset']}", ["quantity", "here", release], rows, caption
-            )
-        )
-        wanted = {
-            "pilarnet": [
-                ("points_per_event", "points per event", True),
-                ("clusters_per_event", "particle fragments per event", False),
-                ("points_per_cluster", "points per fragment", True),
-                ("energy", "energy per voxel (MeV)", True),
-            ],
-            "tpcpp": [
-                ("points_per_event", "spacepoints per event", True),
-                ("tracks_per_event", "tracks per event", False),
-                ("points_per_track", "points per track", True),
-                ("energy", "ionisation (ADC)", True),
-            ],
-        }[layout]
-        figure, grid = sheet.axes(2, 2, width=3.1, height=2.2)
-        for axes, (key, label, log) in zip(grid.flat, wanted, strict=True):
-            _histogram(axes, manifest["statistics"]["histograms"][key], label, log)
-        items.append(sheet.finish(figure, f"data-{name}", f"Distributions: {manifest['dataset']}"))
+        keys = [*(key for key in published if key in ours), *(key for key in ours if key not in published)]
+        rows = [[key, ours.get(key), *([published.get(key)] if published else [])] for key in keys]
+        head = ["quantity", "here", *(["published"] if published else [])]
+        title = f"{manifest['dataset']}: {detector.title or detector.name}"
+        items.append(table(f"data-{name}", title, head, rows, caption))
+        items.append(_distributions(name, manifest, detector, sheet))
     return items + _group_items(plan, workspace, sheet)
+
+
+def _distributions(name: str, manifest: Mapping[str, Any], detector: Detector, sheet: Sheet) -> Item:
+    histograms = {k: h for k, h in manifest["statistics"]["histograms"].items() if any(h["counts"])}
+    columns = 2 if len(histograms) <= 4 else 3
+    rows = max(1, -(-len(histograms) // columns))
+    figure, grid = sheet.axes(columns, rows, width=6.4 / columns, height=2.1, squeeze=False)
+    for axes in grid.flat[len(histograms) :]:
+        axes.axis("off")
+    for axes, (key, histogram) in zip(grid.flat, histograms.items(), strict=False):
+        edges, counts = np.array(histogram["edges"]), np.array(histogram["counts"], dtype=float)
+        filled = np.flatnonzero(counts)
+        first, last = filled[0], filled[-1] + 1
+        starts = np.arange(first, last, max(1, (last - first) // 40))
+        summed = np.add.reduceat(counts[first:last], starts - first)
+        axes.stairs(
+            summed / counts.sum(), np.append(edges[starts], edges[last]), fill=True, color=colour(0), alpha=0.75
+        )
+        axes.set_xlabel(_titled(key, detector))
+        axes.set_ylabel("share")
+        if len(edges) > 2 and edges[first] > 0 and not np.allclose(np.diff(edges), edges[1] - edges[0]):
+            log_axes(axes)
+    return sheet.finish(figure, f"data-{name}", f"Distributions: {manifest['dataset']}")
 
 
 def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
@@ -122,25 +127,27 @@ def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
             continue
         manifest = read_json(path)
         statistics = manifest["statistics"]
+        sizes, tokens = statistics["group_size"], statistics["tokens_per_event"]
         figure, (left, right) = sheet.axes(2, width=3.1, height=2.5)
-        sizes = np.array(statistics["group_size"]["histogram"])
+        counts = np.array(sizes["histogram"])
         left.stairs(
-            sizes / max(sizes.sum(), 1), np.arange(len(sizes) + 1) - 0.5, fill=True, color=colour(0), alpha=0.75
+            counts / max(counts.sum(), 1), np.arange(len(counts) + 1) - 0.5, fill=True, color=colour(0), alpha=0.75
         )
-        left.set_xlim(0, min(len(sizes), 160))
-        left.axvline(16, color=colour(1), linestyle="--", label="published peak, about 16")
+        left.set_xlim(0, min(len(counts), 160))
         left.set_xlabel("points within r of a centre")
         left.set_ylabel("share of groups")
-        legend(left)
-        tokens = statistics["tokens_per_event"]
         counts = np.array(tokens["histogram"])
         right.stairs(counts, np.arange(len(counts) + 1) * tokens["bin_width"], fill=True, color=colour(0), alpha=0.75)
-        right.axvline(400, color=colour(1), linestyle="--", label="published, about 400")
         right.set_xlabel("groups per event")
         right.set_ylabel("events")
-        legend(right)
+        published = detector_of_dataset(plan, cache.dataset).published.get("tokens", {})
+        for axes, key in ((left, "points"), (right, "per_event")):
+            if key in published:
+                label = f"published, about {published[key]}"
+                axes.axvline(published[key], color=colour(1), linestyle="--", label=label)
+            legend(axes)
         caption = (
-            f"C-NMS groups: {tokens['mean']:.0f} per event, {statistics['group_size']['mean']:.1f} points each before the cap. "
+            f"C-NMS groups: {tokens['mean']:.0f} per event, {sizes['mean']:.1f} points each before the cap. "
             f"Of all points {100 * statistics['missed_share']:.1f} % lie in no group, {100 * statistics['capped_share']:.1f} % are "
             f"lost to the cap of {manifest['settings']['max_points']}, {100 * statistics['duplicated_share']:.1f} % lie in several groups."
         )

@@ -1,5 +1,6 @@
 """Section "Events": displays of ingested events and of predictions."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,38 +8,23 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from tpcfm.plan.pictures import compared_runs
+from tpcfm.detectors.model import ClassLabel, Detector
+from tpcfm.events.read import read_event
+from tpcfm.events.schema import detector_of
+from tpcfm.plan.run import Run
 from tpcfm.plan.table import Plan
-from tpcfm.report.draw.displays import event_figure
-from tpcfm.report.draw.embed import show_figure, show_picture
-from tpcfm.report.draw.pictures_fm4npp import comparison_picture, pair_picture
-from tpcfm.report.draw.pictures_polar_mae import segmentation_picture
-from tpcfm.report.draw.stills import still_figure
+from tpcfm.report.draw.colouring import colour_columns, event_picture
+from tpcfm.report.draw.embed import show_picture
+from tpcfm.report.draw.predictions import pair_picture, prediction_picture
 from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.names import TASKS
+from tpcfm.tasks.predictions import described
 from tpcfm.workspace import Workspace
 
-COLLIDER_NOTES = {
-    "tracks": "A predicted track has the colour of the true track it shares most points with. Efficiency, purity: double majority.",
-    "pid": "Above: points predicted of each species, recall and precision.",
-    "noise": "Above: points predicted of each kind, recall and precision.",
-}
-COLUMNS = {
-    "pilarnet": ("semantic", "energy", "fragment", "group", "interaction", "pid"),
-    "tpcpp": ("track", "energy", "pid", "noise"),
-}
-
-
-def read_event(table: Path, row: int) -> dict[str, np.ndarray]:
-    """Read one event of an event table: list columns as arrays, ``event_id`` under its name; null columns are left out."""
-    file = pq.ParquetFile(table)
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
-        if row < rows:
-            record = file.read_row_group(group).slice(row, 1).to_pylist()[0]
-            return {k: np.asarray(v) for k, v in record.items() if v is not None}
-        row -= rows
-    raise IndexError(row)
+CLASSES_NOTE = "Above: points predicted of each class, recall and precision."
+OBJECTS_NOTE = (
+    "A predicted object has the colour of the true one it shares most points with. Efficiency, purity: double majority."
+)
 
 
 def typical_event(table: Path) -> int:
@@ -48,130 +34,121 @@ def typical_event(table: Path) -> int:
 
 
 def event_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
-    """Return one typical event of every dataset with all its labels."""
+    """Return one typical event of every dataset in all its colourings."""
     items = []
-    for name, dataset in sorted(plan.datasets.items(), key=lambda item: item[1].layout):
+    for name, dataset in plan.datasets.items():
         table = workspace.events(name) / f"{next(iter(dataset.parts))}.parquet"
-        if not table.exists() or not pq.ParquetFile(table).metadata.num_rows:
+        if not table.exists() or not pq.read_metadata(table).num_rows:
             continue
+        detector = detector_of(pq.read_schema(table), table)
         event = read_event(table, typical_event(table))
-        columns = [c for c in COLUMNS[dataset.layout] if c in event]
         title = f"{dataset.name}: event {event['event_id']}"
         caption = f"{len(event['x'])} points. Drag to rotate, scroll to zoom, click a legend entry to hide it; buttons choose the colour."
-        figure = event_figure(event, columns, dataset.layout)
-        picture = still_figure([(c, event, c) for c in columns[:3]], dataset.layout)
-        items.append(show_figure(sheet, figure, picture, f"event-{name}", title, caption))
+        picture = event_picture(event, colour_columns(detector, event), detector)
+        items.append(show_picture(sheet, picture, f"event-{name}", title, caption, height=560))
     return items
 
 
-def segmentation_pictures(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
-    """Return truth, prediction and difference of liquid-argon events, for the best-provided pretrained run."""
-    runs = [
-        plan.runs[r]
-        for r in plan.of_stage("finetune")
-        if plan.runs[r].task == "segmentation" and plan.runs[r].pretrained and _predictions(workspace, r).exists()
-    ]
-    if not runs:
-        return []
-    # Of equals the first start of the study: PoLAr-MAE.
-    names = {
-        point.run: point.value for name in plan.studies for point in plan.studies[name].points if name == "segmentation"
-    }
-    starts = list(dict.fromkeys(names.values()))
-    best = max(
-        runs,
-        key=lambda run: (
-            run.n_labels or 0,
-            run.config.get("mode") == "full",
-            -starts.index(names[run.id]) if run.id in names else -len(starts),
-            -run.seed,
-        ),
-    )
-    frame = pd.read_parquet(_predictions(workspace, best.id))
-    items = []
-    for number, event in enumerate(_typical(frame, 2)):
-        system = f"{names.get(best.id, best.id)}, {best.n_labels} labels"
-        caption = f"Run {best.id}, held-out event {event['event_id']}."
-        title = "Segmentation: truth, prediction and difference"
-        picture = segmentation_picture({system: event})
-        items.append(show_picture(sheet, picture, f"prediction-segmentation-{number}", title, caption))
-    return items
+def shown_runs(plan: Plan, finished: Callable[[str], bool]) -> dict[tuple[str, str], dict[str, str]]:
+    """Return by dataset and task the runs whose predictions are drawn beside each other, by name: a control, and the best provided.
 
-
-def comparison_items(plan: Plan, workspace: Workspace, pictures: Path, sheet: Sheet) -> list[Item]:
-    """Return truth, adapter only and FM4NPP side by side for every task, and tracks that one merges and the other separates.
-
-    Args:
-        plan, workspace: where the predictions are.
-        pictures: folder of `tpcfm pictures --system fm4npp`.
-        sheet: keeps the stills.
+    The best provided run starts from pretrained weights and has most labels; of equals the one that trains the whole network, has
+    the widest backbone, comes first in its study and has the smallest seed. The control has no pretrained weights, and the same
+    events, labels and seed.
     """
-    items = []
-    for task, title in TASKS.items():
-        runs = {name: run for name, run in compared_runs(plan, task).items() if _predictions(workspace, run).exists()}
-        if not runs:
+    found = {}
+    for study in plan.studies.values():
+        if study.experiment != "finetune":
             continue
-        frames = {
-            name: pd.read_parquet(_predictions(workspace, run)).set_index("event_id") for name, run in runs.items()
-        }
-        common = set.intersection(*(set(frame.index) for frame in frames.values()))
-        first = next(iter(frames.values()))
-        shared = first[first.index.isin(common)].reset_index()
-        size = "of median size"
-        if task != "tracks":  # a class that is hardly there shows nothing
-            shown = shared["truth"].map(lambda truth: np.unique(truth, return_counts=True)[1])
-            rank = [(len(counts), counts.min()) for counts in shown]
-            shared, size = (
-                shared.iloc[[rank.index(max(rank))]],
-                "with most classes, and of those most points of the rarest",
-            )
-        chosen = _typical(shared, 1)[0]["event_id"]
+        names = {point.run: point.value for point in study.points}
+        groups: dict[tuple[str, str], list[Run]] = {}
+        for run in (plan.runs[name] for name in study.runs if finished(name)):
+            groups.setdefault((run.dataset, run.task), []).append(run)
+        place = {value: -number for number, value in enumerate(dict.fromkeys(names.values()))}
+
+        def rank(run: Run, names: dict[str, str] = names, place: dict[str, int] = place) -> tuple[float, ...]:
+            width = (run.config.get("model") or {}).get("width", 0)
+            full = run.config.get("mode") == "full"
+            return (run.n_labels or 0, full, width, place[names[run.id]], -run.seed)
+
+        for key, runs in groups.items():
+            pretrained = [run for run in runs if run.pretrained in plan.runs]
+            if not pretrained:
+                continue
+            best = max(pretrained, key=rank)
+            given = (best.cache, best.n_labels, best.seed, best.config.get("mode"))
+            controls = [
+                r for r in runs if not r.pretrained and (r.cache, r.n_labels, r.seed, r.config.get("mode")) == given
+            ]
+            controls.sort(key=lambda run: (run.config.get("start") == "random", -rank(run)[3]))
+            found[key] = {names[run.id]: run.id for run in (*controls[:1], best)}
+    return found
+
+
+def prediction_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
+    """Return truth and predictions of a held-out event side by side for every labelled task."""
+    chosen = shown_runs(plan, lambda run: _predictions(workspace, run).exists())
+    several = len({dataset for dataset, _ in chosen}) > 1
+    items = []
+    for (dataset, task), runs in chosen.items():
+        first = _predictions(workspace, next(iter(runs.values())))
+        detector, label = described(pq.read_schema(first), first)
+        frames = {n: pd.read_parquet(_predictions(workspace, run)).set_index("event_id") for n, run in runs.items()}
+        shown, size = telling_event(frames, detector, label)
+        events = {n: {str(k): v for k, v in frame.loc[shown].items()} for n, frame in frames.items()}
         labels = plan.runs[next(iter(runs.values()))].n_labels
-        caption = (
-            f"Held-out event {chosen} {size}, {labels} labelled events: {', '.join(runs.values())}. "
-            + COLLIDER_NOTES[task]
+        note = CLASSES_NOTE if label in detector.classes() else OBJECTS_NOTE
+        caption = f"Held-out event {shown} {size}, {labels} labelled events: {', '.join(runs.values())}. {note}"
+        picture = prediction_picture(events, detector, label)
+        title = TASKS.get(task, task.replace("_", " ").capitalize()) + (
+            f" ({plan.datasets[dataset].name})" if several else ""
         )
-        picture = comparison_picture({name: frame.loc[chosen].to_dict() for name, frame in frames.items()}, task)
-        items.append(show_picture(sheet, picture, f"prediction-{task}", f"{title}: side by side", caption))
-    return [*items, *_pair_items(pictures / "pairs.parquet", sheet)]
+        items.append(show_picture(sheet, picture, f"prediction-{task}-{dataset}", f"{title}: side by side", caption))
+    return items
 
 
-def _pair_items(path: Path, sheet: Sheet) -> list[Item]:
+def telling_event(frames: dict[str, pd.DataFrame], detector: Detector, label: str) -> tuple[str, str]:
+    """Return an event that all systems have predicted, and what it was chosen for: a class that is hardly there shows nothing."""
+    first, *others = frames.values()
+    shared = first[first.index.isin(set(first.index).intersection(*(frame.index for frame in others)))]
+    kind = detector.labels[label]
+    if isinstance(kind, ClassLabel):
+        counts = [np.bincount(n[n >= 0]) for n in map(kind.encode, shared["truth"])]
+        rank = [(int((c > 0).sum()), int(c[c > 0].min(initial=1 << 40))) for c in counts]
+        return str(shared.index[rank.index(max(rank))]), "with most classes, and of those most points of the rarest"
+    order = np.argsort(shared["x"].map(len).to_numpy(), kind="stable")
+    return str(shared.index[order[len(order) // 2]]), "of median size"
+
+
+def pair_items(path: Path, detector: Detector, sheet: Sheet) -> list[Item]:
+    """Return pairs of tracks that one system merges and another separates, if they were searched for."""
     if not path.exists():
         return []
     frame = pd.read_parquet(path)
     title = "Close-by tracks that one system merges and another separates"
     if frame.empty:
         text = (
-            "<p>There is no such pair in the held-out events searched: two true tracks, closer than 10 cm on average, that one "
-            "system puts into one predicted track and the other finds both.</p>"
+            "<p>There is no such pair in the held-out events searched: two close-by true tracks that one system puts into one predicted "
+            "track, while the other finds both.</p>"
         )
         return [Item("pairs", title, text)]
     items = []
-    for number, pair in enumerate(_records(frame)):
-        event = {name: pair[name] for name in ("x", "y", "z", "truth")}
+    unit = detector.coordinates.unit
+    for number, pair in enumerate(frame.to_dict("records")):
+        event: dict[str, Any] = {name: pair[name] for name in ("x", "y", "z", "truth")}
         events = {
             f"{pair[kind]} ({word})": {**event, "prediction": pair[f"{kind}_prediction"]}
             for kind, word in (("merging", "merges"), ("separating", "separates"))
         }
         caption = (
             f"Found by rule among {pair['searched']} held-out events: {pair['event_id']}, true tracks {pair['track_a']} and "
-            f"{pair['track_b']}, {pair['distance']:.1f} cm apart on average, {pair['closest']:.1f} cm at the closest. "
+            f"{pair['track_b']}, {pair['distance']:.1f} {unit} apart on average, {pair['closest']:.1f} {unit} at the closest. "
             "Merged: one predicted track holds most points of both; separated: both are found by double majority."
         )
-        items.append(show_picture(sheet, pair_picture(events, pair), f"pair-{number}", title, caption))
+        picture = pair_picture(events, {str(k): v for k, v in pair.items()}, detector)
+        items.append(show_picture(sheet, picture, f"pair-{number}", title, caption))
     return items
 
 
 def _predictions(workspace: Workspace, run: str) -> Path:
     return workspace.run(run) / "predictions.parquet"
-
-
-def _typical(frame: pd.DataFrame, count: int) -> list[dict[str, Any]]:
-    """Return the events of median size and above."""
-    order = np.argsort(frame["x"].map(len).to_numpy(), kind="stable")
-    return _records(frame.iloc[order[len(order) // 2 :][:count]])
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tpcfm.detectors.sphenix import NOISE, PID, PID_COLOURS
-from tpcfm.report.draw.displays import PALETTE
+from tpcfm.detectors.model import ClassLabel, Detector
+from tpcfm.report.draw.colouring import palette
 from tpcfm.report.draw.embed import show_picture
 from tpcfm.report.draw.panels import Cloud, Panel, Picture
 from tpcfm.report.draw.style import Item, Sheet, colour, legend
 from tpcfm.report.tables import table
 
-LABELS = {"track": "tracks", "pid": "species", "noise": "noise"}
-TASKS = {"track": "tracks", "pid": "pid", "noise": "noise"}
+TASKS = {"track": "tracks"}
+"""Source of the features of a label, if it is not the name of the label."""
 METHODS = {"pca": "principal components", "tsne": "t-SNE", "umap": "UMAP"}
 STAGES = {
     "input": "raw points (E, η, φ, r)",
@@ -24,11 +24,12 @@ STAGES = {
 }
 
 
-def feature_items(folder: Path, sheet: Sheet) -> list[Item]:
+def feature_items(folder: Path, detector: Detector, sheet: Sheet) -> list[Item]:
     """Return projections of features with numbers beside them, t-SNE dimensions, and the table of all numbers.
 
     Args:
         folder: of the tables of `tpcfm pictures --system fm4npp`; without them there are no items.
+        detector: of the events.
         sheet: makes the figures.
     """
     if not (folder / "features.parquet").exists():
@@ -36,13 +37,14 @@ def feature_items(folder: Path, sheet: Sheet) -> list[Item]:
     points, numbers = pd.read_parquet(folder / "features.parquet"), pd.read_parquet(folder / "grouping.parquet")
     if points.empty:
         return []
-    items = [_projection(points, numbers, method, sheet) for method in METHODS if (points["method"] == method).any()]
-    return [*items, *_three_dimensions(points, sheet), *_dimensions(numbers, sheet), _numbers(numbers)]
+    shown = [method for method in METHODS if (points["method"] == method).any()]
+    items = [_projection(points, numbers, method, detector, sheet) for method in shown]
+    return [*items, *_three_dimensions(points, detector, sheet), *_dimensions(numbers, sheet), _numbers(numbers)]
 
 
 def _stage(label: str) -> list[tuple[str, str, str]]:
     """Columns of a row of pictures: (source, stage, key of `STAGES`)."""
-    task = TASKS[label]
+    task = TASKS.get(label, label)
     return [
         ("random", "", "random"),
         ("pretrained", "", "pretrained"),
@@ -51,18 +53,17 @@ def _stage(label: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def point_colours(label: str, values: "pd.Series[int]") -> list[str]:
-    """Return a colour per point: species and noise as in the event displays, tracks from the palette."""
-    if label == "pid":
-        return [PID_COLOURS[int(v)] for v in values]
-    if label == "noise":
-        return [PALETTE[int(v)] for v in values]
-    return [PALETTE[int(k) % len(PALETTE)] for k in np.unique(values, return_inverse=True)[1]]
+def point_colours(label: str, values: "pd.Series[int]", detector: Detector) -> list[str]:
+    """Return a colour per point: classes as in the event displays, instances from the palette."""
+    kind = detector.labels[label]
+    if isinstance(kind, ClassLabel):
+        return [kind.colours()[int(v)] for v in values]
+    return palette(values.to_numpy())
 
 
-def _projection(points: pd.DataFrame, numbers: pd.DataFrame, method: str, sheet: Sheet) -> Item:
+def _projection(points: pd.DataFrame, numbers: pd.DataFrame, method: str, detector: Detector, sheet: Sheet) -> Item:
     points = points[(points["method"] == method) & (points["dims"] == 2)]
-    labels = [label for label in LABELS if (points["label"] == label).any()]
+    labels = list(points["label"].unique())
     figure, grid = sheet.axes(4, len(labels), width=2.6, height=2.75, squeeze=False)
     figure.set_dpi(150)
     for row, label in zip(grid, labels, strict=True):
@@ -73,7 +74,7 @@ def _projection(points: pd.DataFrame, numbers: pd.DataFrame, method: str, sheet:
             if shown.empty:
                 axes.set_visible(False)
                 continue
-            colours = point_colours(label, shown["value"])
+            colours = point_colours(label, shown["value"], detector)
             axes.scatter(shown["c1"], shown["c2"], c=colours, s=7, linewidths=0, rasterized=True)
             full = _of(numbers[numbers["space"] == "features"], label, source, stage).iloc[0]
             here = _of(numbers[(numbers["space"] == method) & (numbers["dims"] == 2)], label, source, stage).iloc[0]
@@ -82,36 +83,33 @@ def _projection(points: pd.DataFrame, numbers: pd.DataFrame, method: str, sheet:
                 f"purity {full['purity']:.2f} (here {here['purity']:.2f})\nsilhouette {full['silhouette']:.2f} (here {here['silhouette']:.2f})",
                 fontsize=8,
             )
-        row[0].set_ylabel(f"coloured by {LABELS[label]}")
-        names = {"pid": PID, "noise": NOISE}.get(label)
-        if names:
-            present = sorted(_of(points, label, "pretrained", "")["value"].unique())
-            for value in present:
-                row[-1].scatter(
-                    [], [], s=16, color=point_colours(label, pd.Series([value]))[0], label=names[int(value)]
-                )
+        row[0].set_ylabel(f"coloured by {label}")
+        kind = detector.labels[label]
+        if isinstance(kind, ClassLabel):
+            for value in sorted(_of(points, label, "pretrained", "")["value"].unique()):
+                row[-1].scatter([], [], s=16, color=kind.colours()[value], label=kind.classes[value].name)
             row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, fontsize=8)
     caption = (
-        "Features of the points of held-out events: tracks of one event, species and noise of several. Random and pretrained "
+        "Features of the points of held-out events: instances of one event, classes of several. Random and pretrained "
         "backbone: mean of the layers; the linear map reads their learned, normalised mix. Purity: share of the ten nearest "
         "neighbours with the same label; both numbers in all dimensions, and in the picture in brackets."
     )
     return sheet.finish(figure, f"features-{method}", f"Features of FM4NPP: {METHODS[method]}", caption, wide=True)
 
 
-def _three_dimensions(points: pd.DataFrame, sheet: Sheet) -> list[Item]:
+def _three_dimensions(points: pd.DataFrame, detector: Detector, sheet: Sheet) -> list[Item]:
     points = points[(points["method"] == "tsne") & (points["dims"] == 3)]
     panels = []
-    for source, stage, key in _stage("track"):
-        shown = _of(points, "track", source, stage)
+    label = points["label"].iloc[0] if len(points) else ""
+    for source, stage, key in _stage(label):
+        shown = _of(points, label, source, stage)
         if len(shown):
-            xyz = shown[["c1", "c2", "c3"]].to_numpy(np.float32)
-            panels.append(Panel(STAGES[key], [Cloud(xyz, point_colours("track", shown["value"]), size=3)]))
+            # Each projection has its own size: scaled to one, so that they share their axes.
+            xyz = _unit(shown[["c1", "c2", "c3"]].to_numpy(np.float32))
+            panels.append(Panel(STAGES[key], [Cloud(xyz, point_colours(label, shown["value"], detector), size=3)]))
     if not panels:
         return []
-    # Each projection has its own size: scaled to one, so that they share their axes.
-    panels = [Panel(p.title, [Cloud(_unit(c.xyz), c.colour, size=c.size) for c in p.clouds]) for p in panels]
-    caption = "Points of one event, coloured by track; each projection scaled to its own size."
+    caption = f"Points of one event, coloured by {label}; each projection scaled to its own size."
     title = "Features of FM4NPP: t-SNE in three dimensions"
     return [show_picture(sheet, Picture(panels, None), "features-tsne3", title, caption)]
 
@@ -122,18 +120,20 @@ def _unit(xyz: "np.ndarray") -> "np.ndarray":
 
 
 def _dimensions(numbers: pd.DataFrame, sheet: Sheet) -> list[Item]:
-    tsne = numbers[(numbers["space"] == "tsne") & (numbers["label"] == "track")]
-    if tsne["dims"].nunique() < 2:
+    tsne = numbers[numbers["space"] == "tsne"]
+    label = next((str(label) for label, rows in tsne.groupby("label", sort=False) if rows["dims"].nunique() > 1), None)
+    if label is None:
         return []
+    tsne = tsne[tsne["label"] == label]
     figure, axes = sheet.axes(width=4.6, height=3.0)
-    for index, (source, stage, key) in enumerate(_stage("track")):
-        rows = _of(tsne, "track", source, stage).sort_values("dims")
+    for index, (source, stage, key) in enumerate(_stage(label)):
+        rows = _of(tsne, label, source, stage).sort_values("dims")
         if len(rows):
             axes.plot(rows["dims"], rows["purity"], "o-", color=colour(index), label=STAGES[key])
     axes.axhline(tsne["chance"].iloc[0], color=colour(5), linestyle=":", label="chance")
     axes.set_xticks(sorted(tsne["dims"].unique()))
     axes.set_xlabel("dimensions of t-SNE")
-    axes.set_ylabel("kNN purity of tracks")
+    axes.set_ylabel(f"kNN purity by {label}")
     axes.set_ylim(0, 1)
     legend(axes, loc="center right", fontsize=8)
     caption = f"{int(tsne['n'].iloc[0])} points of one event; ten nearest neighbours in the projection."
@@ -142,24 +142,19 @@ def _dimensions(numbers: pd.DataFrame, sheet: Sheet) -> list[Item]:
 
 def _numbers(numbers: pd.DataFrame) -> Item:
     full = numbers[numbers["space"] == "features"]
+    labels = list(full["label"].unique())
     body: list[list[object]] = []
     for source, stage in full[["source", "stage"]].drop_duplicates().itertuples(index=False):
         name = f"{source} adapter, {stage}" if stage else STAGES[source]
         cells: list[object] = []
-        for label in LABELS:
+        for label in labels:
             rows = _of(full, label, source, stage)
             cells += [float(rows["purity"].iloc[0]), float(rows["silhouette"].iloc[0])] if len(rows) else [None, None]
         body.append([name, int(full[(full["source"] == source) & (full["stage"] == stage)]["dims"].iloc[0]), *cells])
-    chance = [full[full["label"] == label]["chance"] for label in LABELS]
+    chance = [full[full["label"] == label]["chance"] for label in labels]
     body.append(["chance", "", *(x for c in chance for x in (float(c.iloc[0]) if len(c) else None, ""))])
-    head = ["features", "dimensions"] + [
-        f"{name}: {what}" for name in LABELS.values() for what in ("purity", "silhouette")
-    ]
-    counts = ", ".join(
-        f"{int(full[full['label'] == k]['n'].iloc[0])} points for {v}"
-        for k, v in LABELS.items()
-        if (full["label"] == k).any()
-    )
+    head = ["features", "dimensions"] + [f"{label}: {what}" for label in labels for what in ("purity", "silhouette")]
+    counts = ", ".join(f"{int(full[full['label'] == label]['n'].iloc[0])} points for {label}" for label in labels)
     caption = f"In all dimensions; {counts}."
     if not (numbers["space"] == "umap").any():
         caption += " UMAP is not drawn: the optional package umap-learn was not installed where the pictures were made."

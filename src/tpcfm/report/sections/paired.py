@@ -21,7 +21,7 @@ SHOWN = {
     "pid": ("accuracy", "recall", "precision", "f1_calibrated"),
     "noise": ("accuracy", "recall", "precision", "f1_calibrated"),
 }
-"""Scores on the page; `tpcfm compare --plan` writes all of them. Of the collider tasks only those over all classes."""
+"""Scores on the page; `tpcfm compare --plan` writes all of them. Of several tasks only those over all classes."""
 TITLES = {
     "probe": "Probe of frozen tokens, F1",
     "segmentation": "Segmentation with few labels, F1",
@@ -52,7 +52,7 @@ def paired_items(plan: Plan) -> list[Item]:
         return []
     # Systems trained with different class weights decide differently between classes: tuned decisions are rows of their own.
     tuned = frame["metric"].str.endswith(CALIBRATED)
-    # A study of several collider tasks names the task in its rows.
+    # A study of several tasks names the task in its rows.
     several = frame["task"].where(frame["task"].isin(TASKS)).groupby(frame["study"]).transform("nunique") > 1
     named = frame["task"].map(TASKS).where(several, "").fillna("").str.lower()
     frame = frame.assign(tuned=tuned, named=named, metric=frame["metric"].str.removesuffix(CALIBRATED))

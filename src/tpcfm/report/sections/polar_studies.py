@@ -46,10 +46,10 @@ def _grouping(plan: Plan, frame: pd.DataFrame) -> list[Item]:
         return []
     body = _rows(_with_steps(plan, rows))
     for name, numbers in published.GROUPING.items():
-        body.append([f"{name} (paper, PILArNet-M)", 100_000, *(numbers[c] for c in CLASSES)])
+        body.append([f"{name} (paper, {published.DATA_2502})", 100_000, *(numbers[c] for c in CLASSES)])
     caption = (
         "Each tokenizer with its own pretraining of the same steps and its own probe; a token counts for a class if any of its points has it, so "
-        "tokenizers with other groups are asked other questions. Paper: arXiv 2502.02558, Table 4, PILArNet-M; f = 0.73 where none is named, and "
+        f"tokenizers with other groups are asked other questions. Paper: arXiv 2502.02558, Table 4, {published.DATA_2502}; f = 0.73 where none is named, and "
         f"its run with the smallest f ran out of memory. {ABBREVIATIONS}"
     )
     return [table("grouping", "Grouping strategies", ["tokenizer", "steps", *CLASSES], body, caption, wide=True)]

@@ -76,11 +76,11 @@ def _table(plan: Plan) -> list[Item]:
     for name, numbers in published.PROBE.items():
         model, _, count = name.partition(", ")
         thousands = int(count.removesuffix("k steps"))
-        rows.append([f"{model} (paper, PILArNet-M)", 1000 * thousands, *(numbers[c] for c in CLASSES)])
+        rows.append([f"{model} (paper, {published.DATA_2502})", 1000 * thousands, *(numbers[c] for c in CLASSES)])
     caption = (
         "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals, after the "
         "first validation at or behind a fifth of the steps and at the end. Steps 0: random weights. Rows marked paper: arXiv 2502.02558, Table 1, "
-        "PILArNet-M; ours come from the dataset named under Data and are not comparable in absolute terms."
+        f"{published.DATA_2502}; ours come from the dataset named under Data and are not comparable in absolute terms."
     )
     return [table("probe", "Linear probe of frozen tokens", ["start", "steps", *CLASSES], rows, caption)]
 

@@ -41,7 +41,7 @@ def _figure(frame: pd.DataFrame, sheet: Sheet, metric: str, name: str, title: st
         marks = published.PRECISION_100.items() if metric == "precision" else []
         for symbol, (system, values) in zip("x+", marks, strict=False):
             if label in values:
-                axes.plot([100], [values[label]], symbol, color=MUTED, label=f"{system} (paper, PILArNet-M)")
+                axes.plot([100], [values[label]], symbol, color=MUTED, label=f"{system} (paper, {published.DATA_2502})")
         axes.set_ylabel(f"{label} {METRICS[metric]}")
         axes.set_ylim(0, 1.02)
     # The panel with most entries: some have published points, some none.
@@ -73,13 +73,13 @@ def _table(frame: pd.DataFrame, metric: str) -> Item:
     body = [found[key] for key in sorted(found, key=lambda k: (systems.index(k[0]), k[1], k[2]))]
     for (start, mode), scores in published.SEGMENTATION.items():
         if metric in scores:
-            row: list[object] = [f"{plain(f'{start}/{mode}')} (paper, PILArNet-M)", 10_000]
+            row: list[object] = [f"{plain(f'{start}/{mode}')} (paper, {published.DATA_2502})", 10_000]
             body.append(row + [scores[metric][c] for c in CLASSES])
     name = METRICS[metric]
     caption = (
         f"{name[0].upper()}{name[1:]} over all points of the held-out test events, mean over seeds with 95 % interval where there are several. Second row: "
         "the same networks with one offset per class on the log-probabilities, chosen on validation events. Frozen: PEFT. Here: the dataset named under "
-        "Data. Paper: arXiv 2502.02558, Table 7, PILArNet-M, 10,000 labelled events"
+        f"Data. Paper: arXiv 2502.02558, Table 7, {published.DATA_2502}, 10,000 labelled events"
         + ("; no IoU given." if metric == "iou" else ".")
     )
     name = "table-segmentation" if metric == "f1" else f"table-segmentation-{metric}"

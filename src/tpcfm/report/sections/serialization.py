@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from tpcfm.detectors.model import Detector
 from tpcfm.report.draw.embed import show_picture
-from tpcfm.report.draw.pictures_fm4npp import path_picture
+from tpcfm.report.draw.networks import path_picture
 from tpcfm.report.draw.style import Item, Sheet, colour
 from tpcfm.report.tables import Markup, table, with_interval
 
-AXES = {"phi": "azimuth φ (rad)", "eta": "pseudorapidity η", "r": "radius r (cm)"}
+AXES = {"phi": "azimuth φ (rad)", "eta": "pseudorapidity η", "r": "radius r"}
 MEASURES = {
     "same_next": "steps that stay on a track",
     "run_length": "points of a track in a row",
@@ -17,33 +18,36 @@ MEASURES = {
 }
 
 
-def serialization_items(pictures: Path, study: Path, sheet: Sheet) -> list[Item]:
+def serialization_items(pictures: Path, study: Path, detector: Detector | None, sheet: Sheet) -> list[Item]:
     """Return the box edges over the distributions, paths through an event, and the coherence of every order.
 
     Args:
         pictures: folder of `tpcfm pictures --system fm4npp`.
         study: folder of `tpcfm serialization-study`.
+        detector: of the events in ``pictures``.
         sheet: makes the figures.
     """
     items = []
-    if (pictures / "boxes.parquet").exists():
-        items.append(_boxes(pd.read_parquet(pictures / "boxes.parquet"), sheet))
+    if detector and (pictures / "boxes.parquet").exists():
+        items.append(_boxes(pd.read_parquet(pictures / "boxes.parquet"), detector, sheet))
         paths = pd.read_parquet(pictures / "paths.parquet")
         caption = (
             f"Event {paths['event_id'].iloc[0]}, {len(paths) // paths['order'].nunique()} points: lines join points that follow each "
-            "other, the colour is the place in the sequence. Raster: boxes in r, φ, η, by radius inside a box."
+            "other, the colour is the place in the sequence. Raster: box by box, inside a box along the outermost coordinate."
         )
-        picture = path_picture(paths)
+        picture = path_picture(paths, detector)
         items.append(show_picture(sheet, picture, "paths", "One event in four orders", caption))
     if (study / "metrics.parquet").exists():
         items += _coherence(pd.read_parquet(study / "metrics.parquet"), sheet)
     return items
 
 
-def _boxes(frame: pd.DataFrame, sheet: Sheet) -> Item:
+def _boxes(frame: pd.DataFrame, detector: Detector, sheet: Sheet) -> Item:
+    unit = f" ({detector.coordinates.unit})"
     figure, row = sheet.axes(3, width=3.6, height=2.8)
     counts = []
-    for index, (axes, (name, label)) in enumerate(zip(row, AXES.items(), strict=True)):
+    for index, (axes, name) in enumerate(zip(row, detector.axes, strict=True)):
+        label = AXES.get(name, name) + ("" if name in ("phi", "eta") else unit)
         points = frame[(frame["axis"] == name) & (frame["kind"] == "points")]
         boxes = frame[(frame["axis"] == name) & (frame["kind"] == "box")]
         width = points["right"] - points["left"]
@@ -62,11 +66,11 @@ def _boxes(frame: pd.DataFrame, sheet: Sheet) -> Item:
         axes.grid(visible=False)
         share = boxes["count"] / boxes["count"].sum()
         counts.append(
-            f"{len(boxes)} in {label.split()[1]} with {100 * share.min():.0f} to {100 * share.max():.0f} % of the points"
+            f"{len(boxes)} in {label.split(' (')[0]} with {100 * share.min():.0f} to {100 * share.max():.0f} % of the points"
         )
     caption = (
-        f"Red: edges of the boxes, fitted on training events: {'; '.join(counts)}. Edges in φ and η divide the points evenly; those in r follow the three "
-        "readout regions, each halved. Compare arXiv 2508.14087, Fig. 9."
+        f"Red: edges of the boxes, fitted on training events: {'; '.join(counts)}. Edges divide the points evenly, or follow the "
+        "readout regions. Compare arXiv 2508.14087, Fig. 9."
     )
     return sheet.finish(figure, "boxes", "Boxes of the raster scan", caption, wide=True)
 

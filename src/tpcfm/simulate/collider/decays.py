@@ -6,8 +6,7 @@ from the Michel spectrum.
 
 import math
 
-from numba import njit
-
+from tpcfm.kernels import njit
 from tpcfm.simulate.collider.random import isotropic, uniform
 from tpcfm.simulate.collider.species import (
     ELECTRON,

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from scipy.stats import landau
 
+from tpcfm.kernels import njit
 from tpcfm.simulate.collider.material import GAS_DENSITY
 from tpcfm.simulate.collider.random import normal
 

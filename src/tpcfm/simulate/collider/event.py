@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tpcfm.detectors.sphenix import NOISE_MOMENTUM_GEV
+from tpcfm.simulate.collider.apparatus import NOISE_MOMENTUM_GEV
 from tpcfm.simulate.collider.energy_loss import landau_quantiles
 from tpcfm.simulate.collider.material import layout
 from tpcfm.simulate.collider.random import keyed_state

@@ -8,9 +8,8 @@ from the axis depends only on its angular position δ on that circle, measured f
 
 import math
 
-from numba import njit
-
-from tpcfm.detectors.sphenix import PT_PER_RADIUS
+from tpcfm.kernels import njit
+from tpcfm.simulate.collider.apparatus import PT_PER_RADIUS
 
 # Field along +z: positive charges turn clockwise seen from +z.
 

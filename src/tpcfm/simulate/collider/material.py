@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tpcfm.detectors.sphenix import HALF_LENGTH_CM, LAYER_RADII_CM
+from tpcfm.simulate.collider.apparatus import HALF_LENGTH_CM, LAYER_RADII_CM
 
 # radius (cm), thickness in radiation lengths
 _SOLIDS = ((2.0, 0.0023), (2.5, 0.0040), (3.3, 0.0040), (4.0, 0.0040), (7.5, 0.0110), (9.9, 0.0110), (20.5, 0.0140))

@@ -7,9 +7,9 @@ and towards the central membrane), as in the released files, where r takes in es
 import math
 
 import numpy as np
-from numba import njit
 
-from tpcfm.detectors.sphenix import DRIFT_VELOCITY_CM_PER_NS, HALF_LENGTH_CM, LAYER_RADII_CM
+from tpcfm.kernels import njit
+from tpcfm.simulate.collider.apparatus import DRIFT_VELOCITY_CM_PER_NS, HALF_LENGTH_CM, LAYER_RADII_CM
 from tpcfm.simulate.collider.energy_loss import deposit_kev
 from tpcfm.simulate.collider.random import exponential, normal, uniform
 

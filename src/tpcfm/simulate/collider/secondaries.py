@@ -2,8 +2,7 @@
 
 import math
 
-from numba import njit
-
+from tpcfm.kernels import njit
 from tpcfm.simulate.collider.material import END_CM, GAS_INNER_CM, OUTER_CM
 from tpcfm.simulate.collider.random import exponential, isotropic, poisson, uniform
 from tpcfm.simulate.collider.species import DEUTERON, ELECTRON, PION_MINUS, PION_PLUS, POSITRON, PROTON

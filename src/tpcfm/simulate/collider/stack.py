@@ -1,6 +1,6 @@
 """The stack of particles still to be transported: rows (species, x, y, z, t, px, py, pz) in cm, ns, GeV/c."""
 
-from numba import njit
+from tpcfm.kernels import njit
 
 
 @njit(cache=True)

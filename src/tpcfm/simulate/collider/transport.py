@@ -8,8 +8,8 @@ Rows of ``stack`` are (species, x, y, z, t, px, py, pz) in cm, ns, GeV/c. Rows o
 import math
 
 import numpy as np
-from numba import njit
 
+from tpcfm.kernels import njit
 from tpcfm.simulate.collider.decays import decay
 from tpcfm.simulate.collider.energy_loss import lose_energy, scattering_angle
 from tpcfm.simulate.collider.helix import advance, kick, next_edge, turning

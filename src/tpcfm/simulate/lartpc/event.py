@@ -1,16 +1,14 @@
 """One liquid-argon event: primaries, transport, labels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from tpcfm.errors import DataError
 from tpcfm.simulate.lartpc import generator, labels
 from tpcfm.simulate.lartpc.electromagnetic import transport_electron, transport_photon
 from tpcfm.simulate.lartpc.generator import MASSES, Settings, fire, generate
-from tpcfm.simulate.lartpc.kernels import SOURCES, inner_kernel
+from tpcfm.simulate.lartpc.kernels import inner_kernel, outer_kernel
 from tpcfm.simulate.lartpc.nuclear import transport_neutron
 from tpcfm.simulate.lartpc.randoms import event_state
 from tpcfm.simulate.lartpc.tracks import transport_heavy
@@ -86,21 +84,13 @@ def _drain(work: Work) -> None:
             transport_heavy(work, p, species, charge, instance)
 
 
-def _cached(sources: str) -> Callable[[Work, Settings, np.ndarray], None]:
-    @njit(cache=True, nogil=True, error_model="numpy")
-    def simulate(work, settings, gun):  # type: ignore[no-untyped-def]
-        if sources == "":
-            raise ValueError("no sources")
-        if gun.size > 0:
-            fire(work, gun)
-        else:
-            generate(work, settings)
-        _drain(work)
-
-    return simulate  # type: ignore[no-any-return]
-
-
-_simulate = _cached(SOURCES)
+@outer_kernel
+def _simulate(work, settings, gun):  # type: ignore[no-untyped-def]
+    if gun.size > 0:
+        fire(work, gun)
+    else:
+        generate(work, settings)
+    _drain(work)
 
 
 class Simulator:

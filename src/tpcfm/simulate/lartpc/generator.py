@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tpcfm.detectors.pilarnet import EDGE
 from tpcfm.simulate.lartpc import material as lar
 from tpcfm.simulate.lartpc import nuclear, randoms
+from tpcfm.simulate.lartpc.apparatus import EDGE
 from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel
 from tpcfm.simulate.lartpc.tracks import mass_of
 from tpcfm.simulate.lartpc.work import (

@@ -6,14 +6,12 @@ that adds fewer than ten voxels to its parent's track stays part of that track. 
 carries the sum of their energies and the label of the largest contribution.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from tpcfm.detectors.pilarnet import ENERGY_THRESHOLD_MEV, LOW_ENERGY
-from tpcfm.simulate.lartpc.kernels import SOURCES, inner_kernel, kernel
+from tpcfm.simulate.lartpc.apparatus import ENERGY_THRESHOLD_MEV, LOW_ENERGY
+from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel, outer_kernel
 from tpcfm.simulate.lartpc.work import (
     BLIP,
     DE,
@@ -201,19 +199,11 @@ def _merge(work: Work, label: np.ndarray, threshold: float) -> tuple[np.ndarray,
     return keys[:count], owner[:count], values[:count]
 
 
-def _cached(sources: str) -> Callable[[Work, float], tuple[np.ndarray, ...]]:
-    @njit(cache=True, nogil=True, error_model="numpy")
-    def merged(work, threshold):  # type: ignore[no-untyped-def]
-        if sources == "":
-            raise ValueError("no sources")
-        row_label, instance, semantic = _fragments(work)
-        key, owner, value = _merge(work, row_label, threshold)
-        return instance, semantic, key, owner, value
-
-    return merged  # type: ignore[no-any-return]
-
-
-_merged = _cached(SOURCES)
+@outer_kernel
+def _merged(work, threshold):  # type: ignore[no-untyped-def]
+    row_label, instance, semantic = _fragments(work)
+    key, owner, value = _merge(work, row_label, threshold)
+    return instance, semantic, key, owner, value
 
 
 def label(work: Work, threshold: float) -> Labelled:

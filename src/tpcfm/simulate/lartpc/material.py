@@ -24,7 +24,6 @@ RADIATION_LENGTH = 19.55 / DENSITY  # cm
 IONISATION_ENERGY = 188.0e-6  # MeV
 K_BETHE = 0.307075  # MeV cm^2/g
 XI = 0.5 * K_BETHE * Z_OVER_A * DENSITY  # MeV/cm; knock-ons per MeV and cm at beta = 1 and T = 1 MeV
-ELECTRON_WORK = 23.6e-6  # MeV per ion pair
 
 # Sternheimer's parameters of liquid argon.
 _C_BAR, _X0, _X1, _A, _K = 5.2146, 0.2, 3.0, 0.19559, 3.0

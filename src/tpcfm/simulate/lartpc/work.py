@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tpcfm.detectors.pilarnet import EDGE, PITCH_CM
+from tpcfm.simulate.lartpc.apparatus import EDGE, PITCH_CM
 from tpcfm.simulate.lartpc.kernels import inner_kernel, kernel
 
 # Species; 0 to 4 are the published particle ids.

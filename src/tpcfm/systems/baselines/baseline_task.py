@@ -12,7 +12,8 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.settings import PointBaselineConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.systems.fm4npp.support import card_values, model_card, run_record
-from tpcfm.tasks.labelled import ColliderTask, Rows, write_predictions
+from tpcfm.tasks.labelled import LABELS, ColliderTask, Rows
+from tpcfm.tasks.predictions import write_predictions
 from tpcfm.tasks.support import Collate
 from tpcfm.train import FitResult, Objective, StepInfo, save_model, to_device
 from tpcfm.workspace import Workspace
@@ -130,5 +131,5 @@ class BaselineTask(ColliderTask):
             run=run_record(self.run, self.store, result.seconds),
             history=result.history,
         )
-        write_predictions(folder / "predictions.parquet", shown)
+        write_predictions(folder / "predictions.parquet", shown, self.store.detector, LABELS[self.task])
         write_metrics(folder / "metrics.parquet", rows)

@@ -47,14 +47,20 @@ class TrackTask(BaselineTask):
             return None
         objective: Objective
         if not isinstance(network, ExaTrkx):
-            objective = EggNetLoss(block.eggnet) if block.eggnet else HeptLoss(block.hept)  # type: ignore[arg-type]
+            if block.eggnet:
+                objective = EggNetLoss(block.eggnet.margin, block.eggnet.hard_negatives)
+            else:
+                assert block.hept is not None
+                hept = block.hept
+                objective = HeptLoss(hept.negatives, hept.temperature, hept.sigma)
             return self.train(network, objective, max_seconds)
         network.to(self.device)  # the stages that stand still are needed there too
         begun, results = time.monotonic(), []
         ends = np.cumsum([0, *network.config.stage_steps]) * self.settings.steps
         for stage, steps in zip(STAGES, np.diff(ends.round().astype(int)).tolist(), strict=True):
             part = getattr(network, stage)
-            objective = EmbeddingLoss(network.config) if stage == "embedding" else EdgeLoss(network, stage)
+            embedding = EmbeddingLoss(network.config.margin, network.config.hard_negatives)
+            objective = embedding if stage == "embedding" else EdgeLoss(network, stage)
             left = None if max_seconds is None else max_seconds - (time.monotonic() - begun)
             results.append(self.train(part, objective, left, stage=stage, steps=max(1, steps)))
             if stage == "filter":

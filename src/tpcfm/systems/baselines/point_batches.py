@@ -9,13 +9,11 @@ import numpy.typing as npt
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
 from tpcfm.prepare.groups.batches import Batch, collate_sequences
-from tpcfm.prepare.sequences.features import comparison_features, cylindrical
+from tpcfm.prepare.sequences.features import comparison_features, network_coordinates
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.event_cache import EventCache
 from tpcfm.train import StepInfo
 
-ETA_RANGE = (-2.0, 4.0)  # lower edge and width of the voxel grid, as the features of the backbone are scaled
-RADIUS_RANGE = (30.0, 48.0)  # cm
 Rows = npt.NDArray[np.int64]
 
 
@@ -32,7 +30,7 @@ class GraphBatches:
     def _graph(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
         """Return ``source`` (E,), rows within the event, and ``degree`` (N,) of an event."""
         event = collate_sequences(store, [row], 0)
-        place = comparison_features(event["energy"], event["xyz"])[:, 1:]
+        place = comparison_features(store.detector, event["features"][:, 0], event["xyz"])[:, 1:]
         graph = neighbour_graph(place, self.config.neighbours, max_distance=self.config.max_distance)
         held = graph.index >= 0
         return [graph.index[held], held.sum(1, dtype=np.int32)]
@@ -44,7 +42,7 @@ class GraphBatches:
         shifted = [source + start for source, start in zip(sources, batch["offsets"][:-1], strict=True)]
         bounds = np.zeros(len(batch["xyz"]) + 1, np.int64)
         np.cumsum(np.concatenate(degrees), out=bounds[1:])
-        features = comparison_features(batch["energy"], batch["xyz"])
+        features = comparison_features(store.detector, batch["features"][:, 0], batch["xyz"])
         return {**batch, "point_features": features, "edge_source": np.concatenate(shifted), "edge_bounds": bounds}
 
 
@@ -53,6 +51,7 @@ class VoxelBatches:
     """Collate function: ``voxel`` (V, 3) int64, ``voxel_event`` (V,), ``voxel_features`` (V, 5), ``point_voxel`` (N,).
 
     Voxels come by event, each once; points beyond the grid belong to the voxels at its edge. Azimuth is cut at -pi / pi.
+    The grid spans the network coordinates of the detector.
     """
 
     config: VoxelUNetConfig
@@ -60,16 +59,14 @@ class VoxelBatches:
     def __call__(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
         """Return the packed batch."""
         batch = collate_sequences(store, rows, 0)
-        eta, phi, radius = cylindrical(*batch["xyz"].T)
-        place = np.stack([(eta - ETA_RANGE[0]) / ETA_RANGE[1], phi / (2 * np.pi) + 0.5], axis=1)
-        place = np.column_stack([place, (radius - RADIUS_RANGE[0]) / RADIUS_RANGE[1]])
+        place = network_coordinates(store.detector, batch["xyz"])
         sides = np.array(self.config.grid)
         cell = np.clip((place * sides).astype(np.int64), 0, sides - 1)
         event = np.repeat(np.arange(len(batch["offsets"]) - 1), np.diff(batch["offsets"]))
         key = np.ravel_multi_index((event, *cell.T), (len(batch["offsets"]), *self.config.grid))
         _, first, voxel, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
         sums = np.zeros((len(first), 5))
-        np.add.at(sums, voxel, comparison_features(batch["energy"], batch["xyz"]))
+        np.add.at(sums, voxel, comparison_features(store.detector, batch["features"][:, 0], batch["xyz"]))
         return {
             **batch,
             "voxel": cell[first],

@@ -6,11 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tpcfm.detectors import pilarnet
 from tpcfm.models.baselines.sparse_unet import SparseUNet
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch, collate_groups
-from tpcfm.prepare.groups.scaling import scale_energy
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.segmentation_task import CLASSES, PointwiseObjective, labelled_rows
 from tpcfm.systems.polar_mae.segmentation_training import train_segmentation
@@ -33,17 +31,21 @@ class VoxelBatches:
     def __call__(self, store: PreparedStore, rows: npt.NDArray[np.int64], info: StepInfo) -> Batch:
         """Return the packed batch."""
         batch = collate_groups(store, rows)
-        batch = {key: batch[key] for key in ("offsets", "event_key", "energy", "semantic", "xyz")}
-        voxel = batch.pop("xyz").astype(np.int64)
+        batch = {key: batch[key] for key in ("offsets", "event_key", "signal", "semantic", "xyz")}
+        detector = store.detector
+        low, high = detector.volume.low, detector.volume.high
+        voxel = np.floor((batch.pop("xyz") - low) / detector.pitch).astype(np.int64)
+        last = np.ceil((high - low) / detector.pitch).astype(np.int64) - 1
         if self.augment and info.training:
             for key, a, b in zip(batch["event_key"], batch["offsets"][:-1], batch["offsets"][1:]):
                 generator = keyed_generator(info.seed, info.epoch, int(key), "lattice symmetry")
-                turned = voxel[a:b][:, generator.permutation(3)]
+                axes = generator.permutation(3)
+                turned = voxel[a:b][:, axes]
                 flip = generator.integers(2, size=3, dtype=np.int64)
-                voxel[a:b] = np.where(flip, pilarnet.EDGE - 1 - turned, turned)
+                voxel[a:b] = np.where(flip, last[axes] - turned, turned)
         batch["voxel"] = voxel
         batch["voxel_event"] = np.repeat(np.arange(len(rows)), np.diff(batch["offsets"]))
-        batch["voxel_features"] = scale_energy(batch["energy"]).astype(np.float32)[:, None]
+        batch["voxel_features"] = detector.scale_signal(batch["signal"]).astype(np.float32)[:, None]
         return batch
 
 

@@ -9,13 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tpcfm.detectors.model import Detector
 from tpcfm.models.baselines.eggnet import EggNet
 from tpcfm.models.baselines.exatrkx import ExaTrkx
 from tpcfm.models.baselines.hept import Hept
 from tpcfm.models.baselines.track_settings import KalmanConfig
 from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
 from tpcfm.prepare.groups.batches import Batch, collate_sequences
-from tpcfm.prepare.sequences.features import comparison_features
+from tpcfm.prepare.sequences.features import comparison_features, ranges
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.event_cache import EventCache
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
@@ -42,7 +43,8 @@ class TrackBatches:
     """Collate function: a batch with ``track_inputs`` (N, C) float32 of a system (arXiv 2508.14087, App. C).
 
     EggNet: eta, cos phi, sin phi and layer of the point and of its two nearest neighbours (C = 12); Exa.TrkX: energy and
-    these four (5); HEPT: energy, x, y, z, eta, cos phi, sin phi, r (8); Kalman filter: none (0). Made once per event.
+    these four (5); HEPT: energy, x, y, z, eta, cos phi, sin phi, r (8); Kalman filter: none (0). For a box, see
+    `comparison_features`. Made once per event.
     """
 
     def __init__(self, model: str) -> None:
@@ -51,7 +53,7 @@ class TrackBatches:
 
     def _inputs(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
         event = collate_sequences(store, [row], 0)
-        return [track_inputs(self.model, event["energy"], event["xyz"], event["offsets"])]
+        return [track_inputs(self.model, store.detector, event["features"][:, 0], event["xyz"], event["offsets"])]
 
     def __call__(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
         """Return the packed batch."""
@@ -61,20 +63,27 @@ class TrackBatches:
 
 
 def track_inputs(
-    model: str, energy: npt.NDArray[Any], xyz: npt.NDArray[Any], offsets: npt.NDArray[np.int64]
+    model: str,
+    detector: Detector,
+    scaled_signal: npt.NDArray[Any],
+    xyz: npt.NDArray[Any],
+    offsets: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
     """Return the inputs (N, C) of a system."""
     if model == "kalman":
         return np.zeros((len(xyz), 0), np.float32)
-    features = comparison_features(energy, xyz)  # energy, eta / 1.96, cos phi, sin phi, layer / 48
+    features = comparison_features(detector, scaled_signal, xyz)
     if model == "exatrkx":
         return features
     if model == "eggnet":
         near = neighbour_graph(xyz, 2, offsets=offsets).index
         near = np.where(near >= 0, near, np.arange(len(xyz))[:, None])  # alone in its event: the point itself
         return np.concatenate([features[:, 1:], features[near[:, 0], 1:], features[near[:, 1], 1:]], axis=1)
-    radius = (np.hypot(xyz[:, 0], xyz[:, 1]) - 30) / 48
-    return np.column_stack([features[:, 0], xyz / 100, features[:, 1:4], radius]).astype(np.float32)
+    offset, width = ranges(detector)[2]
+    outward = np.hypot(xyz[:, 0], xyz[:, 1]) if detector.cylindrical else xyz[:, 2]
+    metre = 100 / detector.coordinates.cm if detector.coordinates.cm else detector.half_diagonal
+    place = [xyz / metre, features[:, 1:4], (outward - offset) / width]
+    return np.column_stack([features[:, 0], *place]).astype(np.float32)
 
 
 class KalmanFilter(nn.Module):

@@ -16,7 +16,8 @@ from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache
 from tpcfm.systems.fm4npp.support import card_values, load_backbone, model_card, new_backbone, run_record
-from tpcfm.tasks.labelled import ColliderTask, Rows, write_predictions
+from tpcfm.tasks.labelled import LABELS, ColliderTask, Rows
+from tpcfm.tasks.predictions import write_predictions
 from tpcfm.train import FitResult, Objective, StepInfo, save_model, to_device
 from tpcfm.workspace import Workspace
 
@@ -122,7 +123,8 @@ class AdapterTask(ColliderTask):
             | ({"features": self.features.record()} if self.features else {}),
             history=result.history,
         )
-        write_predictions(folder / "predictions.parquet", shown)
+        label = LABELS[self.block.tasks[0]]
+        write_predictions(folder / "predictions.parquet", shown, self.store.detector, label)
         write_metrics(folder / "metrics.parquet", rows)
         if self.features is not None:
             self.features.close()

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from tpcfm.losses.set_matching import SetMatching
-from tpcfm.models.fm4npp.adapters import TrackSet, assign_points, track_chances
+from tpcfm.models.fm4npp.adapters import assign_points, track_chances
+from tpcfm.nn.queries import TrackSet
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask

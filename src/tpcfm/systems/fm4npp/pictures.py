@@ -17,7 +17,6 @@ from tpcfm.evaluate.track_pairs import COLUMNS, contrasting_pairs
 from tpcfm.files import atomic
 from tpcfm.inference.predict import LABELS, adapter_labels, load_adapter
 from tpcfm.prepare.groups.batches import Batch
-from tpcfm.prepare.sequences.cache import RawEvent
 from tpcfm.prepare.sequences.serialization import BinEdges
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
@@ -175,15 +174,12 @@ def _draw(count: int, limit: int) -> npt.NDArray[np.int64]:
 
 def _boxes(store: PreparedStore, edges: BinEdges) -> pd.DataFrame:
     rows = spread(events_of(store, "train"), BOX_EVENTS)
-    names = ("feature_energy", "eta", "phi", "r")
-    return box_distributions((np.stack([store.value(int(row), name) for name in names], 1) for row in rows), edges)
+    return box_distributions((store.value(int(row), "features").reshape(-1, 4) for row in rows), edges, store.detector)
 
 
 def _paths(store: PreparedStore, row: int, edges: BinEdges) -> pd.DataFrame:
     event = store[row]
-    columns = {name: np.asarray(event[name]) for name in ("energy", "x", "y", "z")}
-    raw = RawEvent(event["event_id"], event["split"], row, **columns, labels={"track": event["track"]})
-    table = event_paths(raw, edges)
+    table = event_paths(event, edges, "track")
     return table.assign(event_id=event["event_id"], same_next=table["order"].map(table.attrs["same_next"]))
 
 

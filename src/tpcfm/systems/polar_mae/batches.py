@@ -12,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from tpcfm.detectors import pilarnet
 from tpcfm.files import key64
 from tpcfm.losses.objective import StepInfo
 from tpcfm.nn.drop_path import drop_path_factors
 from tpcfm.prepare.groups.batches import Batch, collate_groups
-from tpcfm.prepare.groups.scaling import scale_coordinates, scale_energy
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.train.keyed import keyed_generator
 
@@ -52,10 +50,10 @@ class GroupBatches:
 
         ``token_centre`` (T, 3), ``token_points`` (T, K, 4), ``token_valid`` (T, K) (see `models.tokens`);
         ``masked`` (T,) bool; ``encoder_factors`` and ``decoder_factors`` (depth, 2, B); with ``diffusion`` also
-        ``noise`` (T, K, 4) and ``noise_level`` (T,); with ``points`` also ``point_xyz`` (N, 3) scaled, ``point_event`` (N,),
+        ``diffusion_noise`` (T, K, 4) and ``noise_level`` (T,); with ``points`` also ``point_xyz`` (N, 3) scaled, ``point_event`` (N,),
         ``nearest`` and ``nearest_weight`` (N, 5).
         """
-        batch = collate_groups(store, rows)
+        batch, detector = collate_groups(store, rows), store.detector
         keys, token_offsets = batch["event_key"], batch["token_offsets"]
 
         def draws(purpose: str) -> list[np.random.Generator]:
@@ -63,13 +61,14 @@ class GroupBatches:
 
         member = batch.pop("member")
         valid = member >= 0
-        radius = float(store.settings["radius"])
+        radius = float(store.settings["radius"]) * detector.pitch
         relative = (batch["xyz"][member] - batch["centre"][:, None, :]) / np.float32(radius)
-        centre = scale_coordinates(batch["centre"]).astype(np.float32)
+        centre = detector.scale_coordinates(batch["centre"]).astype(np.float32)
         if self.points:
-            # Distances do not change under rotation, so the neighbours are found on the lattice.
-            batch |= nearest_tokens(batch["xyz"], batch["offsets"], batch["centre"], token_offsets)
-            batch["point_xyz"] = scale_coordinates(batch["xyz"]).astype(np.float32)
+            # Distances do not change under rotation, so the neighbours are found before it.
+            scale = detector.half_diagonal
+            batch |= nearest_tokens(batch["xyz"], batch["offsets"], batch["centre"], token_offsets, scale)
+            batch["point_xyz"] = detector.scale_coordinates(batch["xyz"]).astype(np.float32)
             batch["point_event"] = np.repeat(np.arange(len(keys)), np.diff(batch["offsets"]))
         if self.rotate and info.training:
             rotations = np.stack([uniform_rotation(g) for g in draws("rotation")]).astype(np.float32)
@@ -79,8 +78,8 @@ class GroupBatches:
             if self.points:
                 per_point = rotations[batch["point_event"]]
                 batch["point_xyz"] = np.einsum("nij,nj->ni", per_point, batch["point_xyz"])
-        energy = scale_energy(batch["energy"]).astype(np.float32)
-        points = np.concatenate([relative, energy[member][..., None]], axis=2).astype(np.float32)
+        signal = detector.scale_signal(batch["signal"]).astype(np.float32)
+        points = np.concatenate([relative, signal[member][..., None]], axis=2).astype(np.float32)
         points[~valid] = 0
         batch |= {"token_centre": centre, "token_points": points, "token_valid": valid}
         if self.mask_ratio is not None:
@@ -94,7 +93,7 @@ class GroupBatches:
             generators = draws("diffusion")
             levels = np.array([g.random() for g in generators], np.float32)
             drawn = [g.standard_normal((n, *points.shape[1:]), np.float32) for g, n in zip(generators, sizes)]
-            batch |= {"noise": np.concatenate(drawn), "noise_level": np.repeat(levels, sizes)}
+            batch |= {"diffusion_noise": np.concatenate(drawn), "noise_level": np.repeat(levels, sizes)}
         if info.training:
             for part, depth in (("encoder", self.depth), ("decoder", self.decoder_depth)):
                 factors = drop_path_factors(draws(f"drop path {part}"), depth, self.drop_path) if depth else None
@@ -143,10 +142,11 @@ def nearest_tokens(
     offsets: npt.NDArray[np.int64],
     centre: npt.NDArray[np.float32],
     token_offsets: npt.NDArray[np.int64],
+    scale: float,
 ) -> dict[str, npt.NDArray[Any]]:
     """Find the nearest token centres of every point, and weights proportional to 1 / (d² + machine epsilon).
 
-    d is in scaled coordinates. An event with fewer than five tokens repeats its last one with weight 0.
+    d is in scaled coordinates, that is over ``scale``. An event with fewer than five tokens repeats its last one with weight 0.
 
     Returns:
         ``nearest`` (N, 5) int64 rows of tokens in the batch, ``nearest_weight`` (N, 5) float32 summing to 1.
@@ -156,7 +156,7 @@ def nearest_tokens(
     for a, b, t, u in zip(offsets[:-1], offsets[1:], token_offsets[:-1], token_offsets[1:]):
         k = min(NEIGHBOURS, int(u - t))
         distance, index = cKDTree(centre[t:u]).query(xyz[a:b], k=list(range(1, k + 1)))
-        scaled = (distance / pilarnet.SCALE) ** 2
+        scaled = (distance / scale) ** 2
         share = 1 / (scaled + np.finfo(np.float32).eps)
         nearest[a:b, :k] = index + t
         nearest[a:b, k:] = index[:, -1:] + t

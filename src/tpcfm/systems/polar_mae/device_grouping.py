@@ -1,7 +1,6 @@
 """Groups of one event with the neighbour searches on a device; C-NMS and the reduction of groups stay on the host."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from tpcfm.errors import ConfigError, MachineError
 from tpcfm.nn.neighbour_search import ball_query, farthest_points, nearest
 from tpcfm.prepare.geometry.cells import canonical_order
 from tpcfm.prepare.geometry.sampling import reduce_groups
+from tpcfm.prepare.groups.cache import Tokenizer
 from tpcfm.prepare.groups.grouping import Groups
 from tpcfm.prepare.groups.settings import TokenizerConfig
 from tpcfm.prepare.groups.suppression import suppress
@@ -20,7 +20,7 @@ from tpcfm.prepare.groups.tokenizer import CutEvent
 FIRST_GUESS = 256  # members per group of the first ball query; doubled until no group is full
 
 
-def device_tokenizer(device: str) -> Callable[[CutEvent, TokenizerConfig], Groups]:
+def device_tokenizer(device: str) -> Tokenizer:
     """Return what `tpcfm.prepare.groups.cache.write_part` needs to make groups on a device (`tpcfm prepare groups --device`).
 
     Raises:
@@ -34,8 +34,8 @@ def device_tokenizer(device: str) -> Callable[[CutEvent, TokenizerConfig], Group
     if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
         raise MachineError(f"--device {device}: PyTorch finds {torch.cuda.device_count()} CUDA devices here; use cpu")
 
-    def tokenize(event: CutEvent, config: TokenizerConfig) -> Groups:
-        return group_on_device(event.xyz, config, where)
+    def tokenize(event: CutEvent, config: TokenizerConfig, pitch: float) -> Groups:
+        return group_on_device(event.xyz, config.model_copy(update={"radius": config.radius * pitch}), where)
 
     return tokenize
 

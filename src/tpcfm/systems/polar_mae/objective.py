@@ -42,7 +42,8 @@ class MaskedObjective:
         tokens, masked = Tokens.from_batch(batch), batch["masked"]
         autoencode = "autoencode" in self.weights
         factors = (batch.get("encoder_factors"), batch.get("decoder_factors"))
-        diffusion = {name: batch[name] for name in ("noise", "noise_level") if name in batch}
+        names = {"noise": "diffusion_noise", "noise_level": "noise_level"}
+        diffusion = {name: batch[key] for name, key in names.items() if key in batch}
         predicted = model(tokens, masked, *factors, visible_too=autoencode, **diffusion)
         points, valid = tokens.points[masked], tokens.valid[masked]
         sums = {"chamfer": chamfer(predicted.points, points, valid).sum()}

@@ -12,7 +12,6 @@ from tpcfm.files import atomic
 from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
 from tpcfm.models.polar_mae.point_mae import PointMAE
 from tpcfm.models.polar_mae.tokens import Tokens
-from tpcfm.prepare.groups.scaling import unscale_energy
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.tasks.support import Rows, pretrained_model_config
@@ -28,7 +27,8 @@ def reconstruct_event(
 ) -> dict[str, Any]:
     """Return one event with its visible, masked and predicted points (see `write_reconstructions`), as arrays."""
     device = next(model.parameters()).device
-    radius = float(store.settings["radius"])
+    detector = store.detector
+    radius = float(store.settings["radius"]) * detector.pitch
     model.eval()
     batch = collate(store, np.array([row]), StepInfo(step=0, epoch=0, seed=seed, training=False))
     tensors = to_device(batch, device)
@@ -43,10 +43,10 @@ def reconstruct_event(
         real = valid[chosen]
         position = (points[..., :3] * radius + centre[chosen][:, None])[real]
         event |= {f"{kind}_{axis}": position[:, k].astype(np.float32) for k, axis in enumerate("xyz")}
-        event[f"{kind}_energy"] = unscale_energy(points[real][:, 3]).astype(np.float32)
+        event[f"{kind}_energy"] = detector.unscale_signal(points[real][:, 3]).astype(np.float32)
     if out.energy is not None:
         energy = out.energy.float().cpu().numpy()[valid[masked]]
-        event["masked_energy_predicted"] = unscale_energy(energy).astype(np.float32)
+        event["masked_energy_predicted"] = detector.unscale_signal(energy).astype(np.float32)
     return event
 
 

@@ -26,6 +26,7 @@ from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import labelled_subset
+from tpcfm.tasks.predictions import point_columns, write_predictions
 from tpcfm.tasks.support import (
     SHOWN_EVENTS,
     Collate,
@@ -33,7 +34,6 @@ from tpcfm.tasks.support import (
     evaluation_batches,
     events_of,
     spread,
-    write_predictions,
 )
 from tpcfm.train import StepInfo, to_device
 
@@ -140,6 +140,7 @@ class SegmentationTask:
     def score(self, model: nn.Module, run: Run, folder: Path, *, calibrate: bool) -> list[dict[str, Any]]:
         """Score the model on the test split, write ``predictions.parquet`` and ``event_scores.parquet``, return rows of the metrics table."""
         rows = events_of(self.store, "test")
+        detector = self.store.detector
         shown = set(spread(rows, SHOWN_EVENTS).tolist())
         offsets = {"": np.zeros(len(CLASSES))}
         if calibrate:
@@ -154,10 +155,10 @@ class SegmentationTask:
                     matrices[suffix].append(confusion_matrix(truth, chosen, len(CLASSES)))
                     if suffix == "" and int(rows[position]) in shown:
                         event = self.store[int(rows[position])]
-                        kept = {name: event[name] for name in ("event_id", "x", "y", "z", "energy")}
+                        kept = {name: event[name] for name in ("event_id", *point_columns(detector))}
                         events.append({**kept, "truth": truth, "prediction": chosen})
                 position += 1
-        write_predictions(folder / "predictions.parquet", events)
+        write_predictions(folder / "predictions.parquet", events, detector, "semantic")
         table = []
         sums: Sums = {}
         for suffix, found in matrices.items():

@@ -7,18 +7,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tpcfm.detectors.sphenix import (
-    PID,
-    PID_COLOURS,
-    PUBLISHED_ENERGY_MEAN_STD,
-    PUBLISHED_NOISE_SHARE,
-    PUBLISHED_PID_SHARES,
-    PUBLISHED_POINTS_PER_EVENT,
-    PUBLISHED_TRACKS_PER_EVENT,
-)
+from tpcfm.detectors.model import ClassLabel
+from tpcfm.detectors.registry import load_detector
+from tpcfm.files import atomic
 from tpcfm.simulate.collider.event import Event
 from tpcfm.simulate.collider.files import SourceName, simulate_events
 
+_DETECTOR = load_detector("sphenix")
+_PUBLISHED = _DETECTOR.published
+_PID = _DETECTOR.labels["pid"]
+assert isinstance(_PID, ClassLabel)
+PID, PID_COLOURS = dict(zip(_PID.values, _PID.names)), _PID.colours()
+PUBLISHED_POINTS_PER_EVENT, PUBLISHED_TRACKS_PER_EVENT = _PUBLISHED["points_per_event"], _PUBLISHED["tracks_per_event"]
+PUBLISHED_PID_SHARES, PUBLISHED_NOISE_SHARE = _PUBLISHED["shares"]["pid"], _PUBLISHED["shares"]["noise"][1]
+PUBLISHED_ENERGY_MEAN_STD = _PUBLISHED["energy_mean_std"]
 LONG_EVENT = 3200  # points; longer events are left out in the published training
 # Of the 7,000 labelled test events 6,943 are left by that cut, with 5,793,045 points and 107,003 tracks.
 PUBLISHED_LONG_SHARE = 57 / 7000
@@ -96,8 +98,6 @@ def table(rows: Sequence[Row]) -> str:
 def draw(sample: Sequence[Event], figure: Path) -> None:
     """Write a figure: points per event, class shares, energies, points per track, energy per momentum, one event."""
     from matplotlib.figure import Figure
-
-    from tpcfm.files import atomic
 
     sheet = Figure(figsize=(15, 8.5), layout="constrained")
     axes = sheet.subplots(2, 3)

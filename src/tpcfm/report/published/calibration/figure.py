@@ -1,4 +1,4 @@
-"""The calibration figure of the liquid-argon simulation: example events, aggregates, real against simulated tracks."""
+"""Text and figure of the liquid-argon calibration: example events, aggregates, real against simulated tracks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,21 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 
-from tpcfm.detectors.pilarnet import EDGE, PUBLISHED_EVENTS, PUBLISHED_VOXELS, SEMANTIC, SEMANTIC_COLOURS
 from tpcfm.files import atomic
-from tpcfm.simulate.calibration.tracks import TrackComparison
+from tpcfm.report.published.calibration.lartpc import (
+    PUBLISHED_EVENTS,
+    PUBLISHED_VOXELS,
+    SEMANTIC,
+    SEMANTIC_COLOURS,
+    aggregates,
+    group_sizes,
+    simulate_events,
+)
+from tpcfm.report.published.calibration.tracks import TrackComparison, compare_tracks
 from tpcfm.simulate.lartpc import LartpcEvent
+from tpcfm.simulate.lartpc.apparatus import EDGE
 
 _SIMULATED, _PUBLISHED = "#2f6fde", "#e4572e"
 
@@ -96,3 +106,29 @@ def draw(path: Path, events: Sequence[LartpcEvent], sizes: np.ndarray, tracks: T
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=130)
     plt.close(figure)
+
+
+def calibrate(events: int, seed: int, *, real: Path | None = None, figure: Path | None = None) -> str:
+    """Return the comparison as text; with ``real`` muon tracks too; with ``figure`` the pictures are written there.
+
+    Raises:
+        DataError: ``real`` cannot be read or holds no muon track.
+        MachineError: the figure cannot be written.
+    """
+    made = simulate_events(events, seed)
+    table = aggregates(made)
+    text = [f"{events} simulated events (seed {seed}) and PILArNet-M (arXiv 2502.02558)", _text(table)]
+    pair = None
+    if real is not None:
+        pair = compare_tracks(real, seed)
+        entry = ", ".join(f"{e:.0f}" for e in pair.entry_energy)
+        text += ["", f"muon tracks: simulated and {real.name} (fitted entry energy {entry} MeV)", _text(pair.table)]
+    if figure is not None:
+        draw(figure, made, np.concatenate([group_sizes(e) for e in made]), pair)
+        text.append(f"figure: {figure}")
+    return "\n".join(text)
+
+
+def _text(table: pd.DataFrame) -> str:
+    """Format numbers to four digits, missing ones as a dash."""
+    return table.to_string(index=False, float_format="%.4g", na_rep="-")

@@ -9,9 +9,9 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import ks_2samp
 
-from tpcfm.detectors.pilarnet import EDGE, ENERGY_THRESHOLD_MEV, PITCH_CM
 from tpcfm.errors import DataError
 from tpcfm.simulate.lartpc import Simulator
+from tpcfm.simulate.lartpc.apparatus import EDGE, ENERGY_THRESHOLD_MEV, PITCH_CM
 from tpcfm.simulate.lartpc.work import MUON
 
 _TRACK = 1

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tpcfm.errors import DataError
-from tpcfm.simulate.calibration.lartpc import aggregates, calibrate, group_sizes, simulate_events
-from tpcfm.simulate.calibration.tracks import compare_tracks
+from tpcfm.report.published.calibration.figure import calibrate
+from tpcfm.report.published.calibration.lartpc import aggregates, group_sizes, simulate_events
+from tpcfm.report.published.calibration.tracks import compare_tracks
 from tpcfm.simulate.lartpc import simulate_file
 
 DATA = os.environ.get("TPCFM_TEST_DATA")

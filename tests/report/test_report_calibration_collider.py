@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpcfm.simulate.calibration.collider import Row, aggregates, calibrate, draw, table
+from tpcfm.report.published.calibration.collider import Row, aggregates, calibrate, draw, table
 from tpcfm.simulate.collider.event import Event
 from tpcfm.simulate.collider.files import simulate_events
 

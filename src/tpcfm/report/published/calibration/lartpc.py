@@ -6,26 +6,26 @@ the mean event has, so the published group figures must be those of larger event
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tpcfm.detectors.pilarnet import (
-    ENERGY_THRESHOLD_MEV,
-    GROUP_RADIUS,
-    LOW_ENERGY,
-    PUBLISHED_EVENTS,
-    PUBLISHED_TRAJECTORIES,
-    PUBLISHED_VOXELS,
-    SEMANTIC,
-)
+from tpcfm.detectors.model import ClassLabel
+from tpcfm.detectors.registry import load_detector
 from tpcfm.prepare.geometry.neighbourhood import ball_query
 from tpcfm.prepare.groups.suppression import suppress
 from tpcfm.simulate.lartpc import LartpcEvent, Simulator
+from tpcfm.simulate.lartpc.apparatus import ENERGY_THRESHOLD_MEV, LOW_ENERGY
 
-_OVERLAP = 0.73
+_DETECTOR = load_detector("pilarnet")
+_SEMANTIC = _DETECTOR.labels["semantic"]
+assert isinstance(_SEMANTIC, ClassLabel)
+SEMANTIC = {value: kind.name for value, kind in _SEMANTIC.classes.items()}
+SEMANTIC_COLOURS = _SEMANTIC.colours()
+PUBLISHED_EVENTS, PUBLISHED_TRAJECTORIES = _DETECTOR.published["events"], _DETECTOR.published["fragments"]
+PUBLISHED_VOXELS = _DETECTOR.published["points"]["semantic"]
+GROUP_RADIUS, _OVERLAP = 5.0, 0.73
 _USED_EVENTS = (1_033_377 + 10_471) / PUBLISHED_EVENTS
 
 
@@ -87,33 +87,3 @@ def simulate_events(events: int, seed: int) -> list[LartpcEvent]:
     """Simulate events 0 .. events - 1 of file 0."""
     simulator = Simulator()
     return [simulator.event(seed, 0, k) for k in range(events)]
-
-
-def calibrate(events: int, seed: int, *, real: Path | None = None, figure: Path | None = None) -> str:
-    """Return the comparison as text; with ``real`` muon tracks too; with ``figure`` the pictures are written there.
-
-    Raises:
-        DataError: ``real`` cannot be read or holds no muon track.
-        MachineError: the figure cannot be written.
-    """
-    made = simulate_events(events, seed)
-    table = aggregates(made)
-    text = [f"{events} simulated events (seed {seed}) and PILArNet-M (arXiv 2502.02558)", _text(table)]
-    pair = None
-    if real is not None:
-        from tpcfm.simulate.calibration.tracks import compare_tracks
-
-        pair = compare_tracks(real, seed)
-        entry = ", ".join(f"{e:.0f}" for e in pair.entry_energy)
-        text += ["", f"muon tracks: simulated and {real.name} (fitted entry energy {entry} MeV)", _text(pair.table)]
-    if figure is not None:
-        from tpcfm.simulate.calibration.figure import draw
-
-        draw(figure, made, np.concatenate([group_sizes(e) for e in made]), pair)
-        text.append(f"figure: {figure}")
-    return "\n".join(text)
-
-
-def _text(table: pd.DataFrame) -> str:
-    """Format numbers to four digits, missing ones as a dash."""
-    return table.to_string(index=False, float_format="%.4g", na_rep="-")

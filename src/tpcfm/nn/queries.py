@@ -1,0 +1,15 @@
+"""What a set decoder predicts for the points of each event: a class and a mask for every query."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+TRACK = 1  # class of a query that stands for a track
+
+
+@dataclass(frozen=True)
+class TrackSet:
+    """One set of predictions: ``classes`` (B, Q, 2) logits, ``masks`` per event (Q, n) logits."""
+
+    classes: Tensor
+    masks: list[Tensor]
