@@ -40,6 +40,7 @@ REFUSED = {
     "serialization-study nowhere.parquet --edges e --out o": "nowhere.parquet: no such file",
     "ingest nowhere.h5 " + " ".join(INGEST): "needed is a raw file of the layout pilarnet: PILArNet-M, HDF5 (.h5)",
     "ingest data/a.h5 --validation 2 " + " ".join(INGEST): "allowed are shares from 0 on",
+    "simulate collider --events 2 --out o/spacepoints_001.npz": "the file of --index 0 is called spacepoints_000.npz",
     "import-fm4npp nowhere.ckpt e.json out": "nowhere.ckpt: no such file; needed is a published FM4NPP checkpoint",
     "import-fm4npp a.txt nowhere.json out": "nowhere.json: no such file; needed is the file of the box edges",
     "import-polar-mae data out": "data: a folder; needed is a published Lightning checkpoint",
