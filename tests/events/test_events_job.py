@@ -31,7 +31,7 @@ def ingest(path, detector, folder, part, **more):
         folder / f"{part}.parquet",
         folder / f"{part}.rejected.parquet",
         split,
-        folder / f"{part}.json",
+        folder / f"{part}.statistics.json",
         **more,
     )
 
@@ -54,7 +54,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path):
     for source, detector in ((path, "pilarnet"), (shard, "sphenix")):
         ingest(source, detector, tmp_path / "one", "p")
         ingest(source, detector, tmp_path / "two", "p")
-        for name in ("p.parquet", "p.rejected.parquet", "p.json"):
+        for name in ("p.parquet", "p.rejected.parquet", "p.statistics.json"):
             assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -98,10 +98,10 @@ def test_a_changed_event_changes_the_fingerprint(lartpc, tmp_path):
 
 def test_a_stale_summary_is_not_believed(lartpc):
     expected = collect_events("set", lartpc, lartpc / "manifest.json")["statistics"]["classes"]
-    summary = json.loads((lartpc / "a.json").read_text())
+    summary = json.loads((lartpc / "a.statistics.json").read_text())
     summary["bytes"] += 1
     summary["statistics"]["classes"]["semantic"]["0"] += 1000
-    (lartpc / "a.json").write_text(json.dumps(summary))
+    (lartpc / "a.statistics.json").write_text(json.dumps(summary))
     assert collect_events("set", lartpc, lartpc / "manifest.json")["statistics"]["classes"] == expected
 
 

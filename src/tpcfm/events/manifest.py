@@ -15,7 +15,7 @@ from tpcfm.files import read_json, sha256, short_hash, write_json
 def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[str, Any]:
     """Merge the parts of a dataset folder into its manifest.
 
-    Every ``<part>.parquet`` with its ``<part>.rejected.parquet`` is a part. A summary ``<part>.json`` as written by
+    Every ``<part>.parquet`` with its ``<part>.rejected.parquet`` is a part. A summary ``<part>.statistics.json`` as written by
     ``tpcfm ingest`` saves reading the table again; without it the statistics are computed from the table.
 
     Args:
@@ -72,7 +72,7 @@ def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[st
 
 def _summary(folder: Path, part: str, dataset: str) -> tuple[dict[str, Any], Detector]:
     """Return the summary of a part and its detector: as written beside it if it still fits the table, else from the table itself."""
-    table, beside = folder / f"{part}.parquet", folder / f"{part}.json"
+    table, beside = folder / f"{part}.parquet", folder / f"{part}.statistics.json"
     with open_table(table) as file:
         about = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
         detector = detector_of(file.schema_arrow, table)
