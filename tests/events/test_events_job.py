@@ -79,7 +79,7 @@ def test_manifest_adds_up_and_is_the_same_with_and_without_summaries(lartpc):
     assert manifest["splits"] == {name: drawn.count(name) for name in ("train", "validation", "test")}
     assert manifest["parts"][1]["sha256"] == sha256(lartpc / "b.parquet")
     for part in "ab":
-        (lartpc / f"{part}.json").unlink()
+        (lartpc / f"{part}.statistics.json").unlink()
     again = collect_events("set", lartpc, lartpc / "manifest.json")
     assert again["fingerprint"] == manifest["fingerprint"]
     assert again["statistics"]["classes"] == manifest["statistics"]["classes"]
