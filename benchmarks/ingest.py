@@ -118,14 +118,14 @@ def rows() -> list[dict[str, Any]]:
         shard = write_collider(collider, COLLIDER_EVENTS)
         cases = (
             ("pilarnet", lartpc / "generic_v2_600_v2.h5", read_lartpc, "h5py"),
-            ("tpcpp", shard, read_collider, "zipfile"),
+            ("sphenix", shard, read_collider, "zipfile"),
         )
-        for layout, path, read, library in cases:
+        for detector, path, read, library in cases:
 
-            def ingest(layout: str = layout, path: Path = path) -> dict[str, Any]:
-                table = out / f"{layout}.parquet"
+            def ingest(detector: str = detector, path: Path = path) -> dict[str, Any]:
+                table = out / f"{detector}.parquet"
                 return ingest_file(
-                    path, layout, "set", table, table.with_suffix(".rejected.parquet"), lambda _: "train"
+                    path, detector, "set", table, table.with_suffix(".rejected.parquet"), lambda _: "train"
                 )
 
             points = ingest()["points"]  # compiles the kernels
@@ -133,7 +133,7 @@ def rows() -> list[dict[str, Any]]:
                 raw = best(lambda read=read, path=path: read(path), before)
                 found.append(
                     {
-                        "what": f"ingest {layout}, {where}",
+                        "what": f"ingest {detector}, {where}",
                         "size": f"{points / 1e6:.1f} M points",
                         "against": f"{library} read alone",
                         "ratio": raw / best(ingest, before),

@@ -22,7 +22,7 @@ def _picture(raw: Path, name: str, folder: Path, wanted: int, column: str):
     """Ingest a raw file and draw the event whose size is nearest to the wanted number of points."""
     detector = load_detector(name)
     table = folder / f"{name}.parquet"
-    ingest_file(raw, detector.read.reader, name, table, folder / "rejected.parquet", split_rule=lambda _: "test")
+    ingest_file(raw, detector, name, table, folder / "rejected.parquet", split_rule=lambda _: "test")
     sizes = pq.read_table(table, columns=["n_points"])["n_points"].to_numpy()
     return event_picture(read_event(table, int(abs(sizes - wanted).argmin())), [column], detector)
 

@@ -26,7 +26,7 @@ def particle(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
     pt = 0.15 + rng.exponential(0.5)  # GeV
     eta, phi = rng.uniform(-0.95, 0.95), rng.uniform(-np.pi, np.pi)
     radius = 1000 * pt / (0.3 * FIELD_TESLA)  # of the circle, mm
-    reached = ROWS_MM[ROWS_MM < 2 * radius]
+    reached = ROWS_MM[2 * radius > ROWS_MM]
     turned = np.arcsin(reached / (2 * radius))
     angle = phi + sign * turned
     z = rng.normal(0, 50) + 2 * radius * turned * np.sinh(eta)

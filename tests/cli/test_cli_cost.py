@@ -1,5 +1,6 @@
 """``tpcfm plan --gpu`` and ``tpcfm ladder plan``: what they print, for which scale, and how a wrong device is refused."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def tpcfm(*arguments):
     command = [sys.executable, "-m", "tpcfm", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"COLUMNS": "200", "PATH": "/usr/bin"})
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
 
 
 def test_the_plan_prints_every_stage_and_what_is_assumed():

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tpcfm.systems.registry import load, make_plan
-from tpcfm.workspace import Workspace
+from plans import planned
+from tpcfm.workspace import RUN_FILES, Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def plan():
-    return make_plan(load(ROOT / "config.yaml", ROOT / "workflow/scales/tiny.yaml"))
+    return planned(scale="tiny")
 
 
 def tpcfm(*arguments, cwd=ROOT):
@@ -27,7 +27,7 @@ def test_a_finished_run_is_left_as_it_is(plan, tmp_path):
     path = plan.write(tmp_path)
     folder = Workspace(tmp_path / plan.config["results"]).run(run)
     folder.mkdir(parents=True)
-    for name in ("model.safetensors", "metrics.parquet", "run.json"):
+    for name in RUN_FILES:
         (folder / name).write_text("as it was")
     before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
     result = tpcfm("pretrain", "--plan", str(path), "--run", run, cwd=tmp_path)

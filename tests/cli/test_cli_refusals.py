@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "mlflow", "pandas", "matplotlib", "sklearn", "numba", "plotly", "scipy", "pyarrow", "h5py", "numpy")
+HEAVY = ("torch", "mlflow", "pandas", "matplotlib", "sklearn", "numba", "plotly", "scipy", "pyarrow", "h5py")
+"""Not numpy, a tenth of a second: a detector file is read with it."""
 
-INGEST = ["--layout", "pilarnet", "--dataset", "d", "--out", "o.parquet", "--rejected", "r.parquet"]
+INGEST = ["--detector", "pilarnet", "--dataset", "d", "--out", "o.parquet", "--rejected", "r.parquet"]
 REFUSED = {
-    "params --family x": "allowed are polar_mae, fm4npp, comparison, all",
+    "params --family x": "allowed are polar_mae, fm4npp, baselines, all",
     "show nowhere.h5": "nowhere.h5: no such file",
     "show data": "data: a folder; give one of its 1 files, such as data/a.h5",
     "show model": "it holds a model: give an event file, and the model as --run model",
@@ -37,8 +38,9 @@ REFUSED = {
     "prepare fit-edges data --out o.json": "data: a folder; needed is an event table",
     "tokenizer-study nowhere.parquet --out o": "nowhere.parquet: no such file",
     "serialization-study nowhere.parquet --edges e --out o": "nowhere.parquet: no such file",
-    "ingest nowhere.h5 " + " ".join(INGEST): "needed is a raw file of the layout pilarnet: PILArNet-M, HDF5 (.h5)",
+    "ingest nowhere.h5 " + " ".join(INGEST): "needed is a raw file of the detector pilarnet",
     "ingest data/a.h5 --validation 2 " + " ".join(INGEST): "allowed are shares from 0 on",
+    "simulate collider --events 2 --out o/spacepoints_001.npz": "the file of --index 0 is called spacepoints_000.npz",
     "import-fm4npp nowhere.ckpt e.json out": "nowhere.ckpt: no such file; needed is a published FM4NPP checkpoint",
     "import-fm4npp a.txt nowhere.json out": "nowhere.json: no such file; needed is the file of the box edges",
     "import-polar-mae data out": "data: a folder; needed is a published Lightning checkpoint",

@@ -25,7 +25,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """Run everything with an obstacle, take it away, and give the same command again."""
     checkout = Checkout(tmp_path_factory.mktemp("whole"))
     plan = checkout.plan()
-    victim = run_id(plan, "pretrain-m1-k-1")
+    victim = run_id(plan, "fm4npp-pretrain-m1-k-1")
     obstacle: Path = checkout.results / "state" / victim
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("a file where the job wants its folder")

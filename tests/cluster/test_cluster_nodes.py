@@ -20,7 +20,7 @@ def losses(folder: Path) -> list[float]:
 def test_the_losses_are_those_of_one_process(whole, tmp_path: Path, nodes: int, gpus: int) -> None:
     copy = Checkout(tmp_path)
     copy.take_caches(whole.checkout)
-    run = run_id(copy.plan(), "pretrain-m1-s0")
+    run = run_id(copy.plan(), "fm4npp-pretrain-m1-s0")
     target = f"results/runs/{run}/model.safetensors"
     setting = {"TPCFM_SLURM_NODES": str(nodes), "TPCFM_SLURM_GPUS": str(gpus)}
     done = copy.run("--", target, **setting)

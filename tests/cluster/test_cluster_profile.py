@@ -1,6 +1,5 @@
 """The Slurm profile: what a site sets reaches the submissions, every rule is placed, GPUs only where asked, nothing that deadlocks."""
 
-import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,8 @@ from snakemake.profiles import ProfileConfigFileParser
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
+
+from workflow_checkout import rules_with_a_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "profiles/slurm/profile.v9+.yaml"
@@ -67,18 +68,11 @@ def sbatch(read: dict[str, Any], rule: str, attempt: int = 1) -> str:
     return get_submit_command(job, parameters, settings=settings) + set_gres_string(job)
 
 
-def rules() -> set[str]:
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Rules of the workflow that run a command and are not declared local."""
-    text = "\n".join(p.read_text() for p in [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))])
-    local = set()
-    for block in re.findall(r"^localrules:\n((?:    \w+,\n)+)", text, re.M):
-        local |= set(re.findall(r"\w+", block))
-    found = {
-        name
-        for name, body in re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)+)", text, re.M)
-        if re.search(r"^    shell:", body, re.M)
-    }
-    return found - local
+    found = rules_with_a_command(tmp_path_factory.mktemp("rules"))
+    return {name for name, local in found.items() if not local}
 
 
 def test_link_in_the_root_leads_to_the_one_profile() -> None:
@@ -86,18 +80,18 @@ def test_link_in_the_root_leads_to_the_one_profile() -> None:
     assert [p.name for p in PROFILE.parent.glob("*.yaml") if p.name.startswith(("profile", "config"))] == [PROFILE.name]
 
 
-def test_every_rule_that_is_placed_exists() -> None:
+def test_every_rule_that_is_placed_exists(rules: set[str]) -> None:
     read = profile()
     named = {item.split(":")[0] for item in read["set-resources"]} | {g.split("=")[0] for g in read["groups"]}
-    assert named <= rules()
-    assert len(rules()) > 10
+    assert named <= rules
+    assert len(rules) > 10
 
 
-def test_training_goes_to_gpus_and_nothing_else_does() -> None:
+def test_training_goes_to_gpus_and_nothing_else_does(rules: set[str]) -> None:
     read = profile()
-    asking = {rule for rule in rules() if resources(read, rule).get("gpu")}
+    asking = {rule for rule in rules if resources(read, rule).get("gpu")}
     assert asking == GPU_RULES
-    for rule in rules():
+    for rule in rules:
         assert resources(read, rule)["slurm_partition"] == ("gpu" if rule in GPU_RULES else "cpu"), rule
 
 
@@ -109,9 +103,9 @@ def test_gpus_of_a_job_stay_on_one_machine_and_the_trainer_is_warned(rule: str) 
     assert "ntasks-per-gpu" not in line, "would run the command once per GPU"
 
 
-def test_memory_and_time_grow_with_the_attempt_and_nothing_else() -> None:
+def test_memory_and_time_grow_with_the_attempt_and_nothing_else(rules: set[str]) -> None:
     read = profile()
-    for rule in rules():
+    for rule in rules:
         first, third = resources(read, rule, 1), resources(read, rule, 3)
         assert {k for k in first if first[k] != third[k]} == {"mem_mb"} | (
             {"runtime"} if first["runtime"] < 1440 else set()

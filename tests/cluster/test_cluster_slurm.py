@@ -46,7 +46,7 @@ def test_slurm_itself_refuses_the_wrong_account() -> None:
 
 
 def test_an_account_of_ones_own_is_charged(tmp_path: Path) -> None:
-    copy = Checkout(tmp_path, {"systems": ["polar_mae"]})
+    copy = Checkout(tmp_path, {"systems": {"fm4npp": None}})
     name = next(n for n in copy.plan()["datasets"] if n.startswith("lartpc"))
     setting = {"TPCFM_SLURM_ACCOUNT": "physics", "TPCFM_SLURM_STATUS_COMMAND": "sacct"}
     done = copy.run("--", f"results/events/{name}/manifest.json", **setting)

@@ -14,7 +14,10 @@ import pytest
 from cluster_checkout import PATIENCE, Checkout, ask, marks, run_id, wait
 
 pytestmark = marks()
-LONG = {"fm4npp": {"pretrain": {"steps": 2500, "checkpoint_every": 20, "evaluate_every": 1250, "warmup_steps": 1}}}
+LONG = {
+    "systems": {"fm4npp": {"pretrain": {"steps": 2500, "evaluate_every": 1250, "warmup_steps": 1}}},
+    "execution": {"stages": {"pretrain": {"checkpoint_every": 20}}},
+}
 
 
 def checkpoint(state: Path) -> int:
@@ -55,7 +58,7 @@ def story(whole, tmp_path_factory: pytest.TempPathFactory) -> Story:
         copy.take_caches(whole.checkout)
         copies.append(copy)
     copy, other = copies
-    run = run_id(copy.plan(), "pretrain-m1-s0")
+    run = run_id(copy.plan(), "fm4npp-pretrain-m1-s0")
     other.plan()
     target = f"results/runs/{run}/model.safetensors"
     state, log = copy.results / "state" / run, copy.results / f"state/{run}/train.log"

@@ -1,58 +1,54 @@
 """A wrong key, type or combination stops with a message naming key, value and what is allowed; overlays merge by key."""
 
-import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tpcfm.config.text import merge
+from plans import ROOT, setting, values
+from tpcfm.config.text import merge, read_yaml
 from tpcfm.errors import ConfigError
-from tpcfm.systems.registry import load, validate
+from tpcfm.systems.registry import Configuration, load, validate
 
-ROOT = Path(__file__).resolve().parents[2]
 SCALES = sorted((ROOT / "workflow" / "scales").glob("*.yaml"))
-
-
-@pytest.fixture
-def values() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "config.yaml").read_text())
-
-
-def _set(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(values)
-    node = changed
-    *path, last = key.split(".")
-    for part in path:
-        node = node[part]
-    node[last] = value
-    return changed
 
 
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("polar_mae.tokenizer.radios", 5, ["polar_mae.tokenizer.radios", "unknown key", "radius", "5"]),
-        ("polar_mae.pretrain.steps", "many", ["polar_mae.pretrain.steps", "'many'", "integer"]),
-        ("polar_mae.mask_ratio", 1.5, ["polar_mae.mask_ratio", "less than 1", "1.5"]),
-        ("fm4npp.sizes", ["m9"], ["fm4npp.sizes.0", "m1", "m6", "m9"]),
-        ("fm4npp.adapters.sizes", ["m6"], ["adapters.sizes", "m6", "not in sizes"]),
-        ("fm4npp.ablations.k", [64], ["ablations.k", "64", "targets.k"]),
-        ("data.lartpc.files", ["x.h5"], ["data.lartpc", "exactly one of simulate, files, download"]),
-        ("polar_mae.pretrain.warmup_steps", 10**6, ["warmup_steps", "smaller than steps"]),
-        ("data.collider.split.test", 0.99, ["data.collider.split", "no training events"]),
-        ("data.collider", None, ["fm4npp", "data.collider", "missing"]),
+        (
+            "systems.polar_mae.tokenizer.radios",
+            5,
+            ["  systems.polar_mae.tokenizer.radios: unknown key", "allowed here", "radius", "5"],
+        ),
+        ("systems.polar_mae.pretrain.steps", "many", ["  systems.polar_mae.pretrain.steps: ", "'many'", "integer"]),
+        ("systems.polar_mae.mask_ratio", 1.5, ["  systems.polar_mae.mask_ratio: ", "less than 1", "1.5"]),
+        ("systems.fm4npp.sizes", ["m9"], ["  systems.fm4npp.sizes.0: ", "m1", "m6", "m9"]),
+        ("systems.fm4npp.sise", ["m1"], ["  systems.fm4npp.sise: unknown key", "sizes"]),
+        ("systems.fm4npp.family", "other", ["systems.fm4npp: ", "'other'", "'polar_mae', 'fm4npp'"]),
+        ("systems.fm4npp.adapters.sizes", ["m6"], ["systems.fm4npp: adapters.sizes", "m6", "not in sizes"]),
+        ("systems.fm4npp.ablations.k", [64], ["systems.fm4npp: ablations.k", "64", "targets.k"]),
+        ("systems.fm4npp.ablations.tasks", ["tracks"], ["ablations.tasks", "tracks", "track, pid, noise"]),
+        ("systems.fm4npp.baselines.classes.only", {"pod": ["sage"]}, ["baselines.classes: only", "pod", "pid, noise"]),
+        ("systems.My-System", {"family": "fm4npp"}, ["systems.My-System", "^[a-z][a-z0-9_]*$"]),
+        ("data.lartpc.files", ["x.h5"], ["data.lartpc: ", "exactly one of simulate, files, download"]),
+        ("systems.polar_mae.pretrain.warmup_steps", 10**6, ["warmup_steps", "smaller than steps"]),
+        ("data.collider.split.test", 0.99, ["data.collider.split: ", "no training events"]),
+        ("data.collider", None, ["systems.fm4npp.dataset: there is no dataset 'collider'", "lartpc"]),
+        ("execution.wokers", 3, ["execution.wokers: unknown key", "workers"]),
+        ("execution.stages", {"pretrian": {"workers": 1}}, ["execution.stages.pretrian", "'pretrain'"]),
+        ("execution.runs", {"*": {"steps": 1}}, ["execution.runs.*.steps: unknown key", "max_points"]),
+        ("execution.device", "gpu", ["execution.device", "gpu", "cpu|cuda"]),
     ],
 )
-def test_the_message_names_key_value_and_what_is_allowed(
-    values: dict[str, Any], key: str, value: Any, expected: list[str]
-) -> None:
+def test_the_message_names_key_value_and_what_is_allowed(key: str, value: Any, expected: list[str]) -> None:
     with pytest.raises(ConfigError) as error:
-        validate(_set(values, key, value))
+        validate(values(setting(key, value)))
     for text in expected:
         assert text in str(error.value)
+    assert "family': 'fm4npp" not in str(error.value), "a whole block is not printed"
 
 
 def test_merge_replaces_lists_and_joins_mappings() -> None:
@@ -65,18 +61,48 @@ def test_every_shipped_scale_is_valid_and_names_itself(overlay: Path) -> None:
 
 
 def test_the_schema_of_the_editor_is_the_one_of_the_code() -> None:
-    import json
-
-    from tpcfm.config.workflow import WorkflowConfig
-
     shipped = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
     shipped.pop("$schema")
-    assert shipped == json.loads(json.dumps(WorkflowConfig.model_json_schema())), "run `make schema`"
+    assert shipped == json.loads(json.dumps(Configuration.model_json_schema())), "run `make schema`"
 
 
 @pytest.mark.parametrize("overlay", sorted((ROOT / "workflow" / "overlays").glob("*.yaml")), ids=lambda p: p.stem)
-def test_overlays_are_valid_on_the_scale_that_they_name(values: dict[str, Any], overlay: Path) -> None:
+def test_overlays_are_valid_on_the_scale_that_they_name(overlay: Path) -> None:
     scale = re.search(r"workflow/scales/(\w+)\.yaml", overlay.read_text())
     assert scale, f"{overlay.name}: its head names no scale"
-    under = yaml.safe_load((ROOT / scale[0]).read_text())
-    validate(merge(merge(values, under), yaml.safe_load(overlay.read_text())))
+    validate(values(read_yaml(overlay), scale[1]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("results", "~/results", "/home/someone/results"),
+        ("results", "$TPC_PLACE/results", "/large disk/results"),
+        ("container", "${TPC_PLACE}/image.sif", "/large disk/image.sif"),
+        ("container", "docker://image:1", "docker://image:1"),
+        ("data.lartpc.detector", "~/mine.yaml", "/home/someone/mine.yaml"),
+    ],
+)
+def test_home_and_variables_are_replaced(monkeypatch: pytest.MonkeyPatch, key: str, value: str, found: str) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("TPC_PLACE", "/large disk")
+    config: Any = validate(values(setting(key, value))).model_dump()
+    for part in key.split("."):
+        config = config[part]
+    assert config == found
+
+
+@pytest.mark.parametrize("key", ["results", "container", "data.lartpc.detector", "data.lartpc.files"])
+@pytest.mark.parametrize(
+    ("value", "said"), [("$TPC_NOWHERE/x", "$TPC_NOWHERE is not set"), ("~nobody-here/x", "no user 'nobody-here'")]
+)
+def test_what_cannot_be_replaced_is_refused_with_its_key(key: str, value: str, said: str) -> None:
+    over = setting(key, [value] if key.endswith("files") else value)
+    with pytest.raises(ConfigError, match=re.escape(key)) as error:
+        validate(values(merge({"data": {"lartpc": {"simulate": None}}} if key.endswith("files") else {}, over)))
+    assert said in str(error.value)
+
+
+def test_a_results_folder_with_wildcards_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"results: braces stand for wildcards .*'a\{b\}'"):
+        validate(values({"results": "a{b}"}))

@@ -6,11 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from rawfiles import collider_shard, lartpc_event, write_pilarnet, write_tpcpp
+from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import DataError
 from tpcfm.events.job import ingest_file
-from tpcfm.events.manifest import open_table
+from tpcfm.events.read import open_table
 from tpcfm.events.validate import validate_file
-from tpcfm.readers.pilarnet import PilarnetReader
+from tpcfm.readers.registry import open_raw
 
 
 def flips(good: bytes, seed: int, count: int):
@@ -23,12 +24,12 @@ def flips(good: bytes, seed: int, count: int):
         yield bytes(damaged)
 
 
-def ingest(path, layout, folder):
+def ingest(path, detector, folder):
     """The event table and the rejected rows, or None if the file was refused with its name and nothing was left."""
     out, rejected = folder / "p.parquet", folder / "p.rejected.parquet"
     refusal = None
     try:
-        ingest_file(path, layout, "set", out, rejected, lambda _: "train")
+        ingest_file(path, detector, "set", out, rejected, lambda _: "train")
     except DataError as error:
         refusal = str(error)
     if refusal is not None:
@@ -65,14 +66,14 @@ def test_damaged_hdf5(tmp_path, seed):
 def test_damaged_npz(tmp_path, seed):
     """Zip has checksums: a damaged file is refused, or it gives the very same events."""
     path = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(seed), 6, 20))
-    truth = ingest(path, "tpcpp", tmp_path / "out")
+    truth = ingest(path, "sphenix", tmp_path / "out")
     refused = 0
     for stem in ("spacepoints", "track_ids"):
         file = tmp_path / f"{stem}.npz"
         good = file.read_bytes()
         for damaged in flips(good, seed, 60):
             file.write_bytes(damaged)
-            found = ingest(path, "tpcpp", tmp_path / "out")
+            found = ingest(path, "sphenix", tmp_path / "out")
             refused += found is None
             assert found is None or (found[0].equals(truth[0]) and found[1] == truth[1])
         file.write_bytes(good)
@@ -84,7 +85,7 @@ def test_damaged_event_tables(tmp_path, seed):
     """A damaged event table is found by `validate` or reads without a crash; the checksum of the manifest finds every change."""
     source = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(seed), 6, 20))
     path = tmp_path / "t.parquet"
-    ingest_file(source, "tpcpp", "set", path, tmp_path / "t.rejected.parquet", lambda _: "train")
+    ingest_file(source, "sphenix", "set", path, tmp_path / "t.rejected.parquet", lambda _: "train")
     good, found = path.read_bytes(), 0
     for damaged in flips(good, seed, 60):
         path.write_bytes(damaged)
@@ -110,7 +111,7 @@ def test_a_row_that_claims_gigabytes_is_rejected_before_it_is_read(tmp_path, nam
     path.write_bytes(content)
     table, rejected = ingest(path, "pilarnet", tmp_path / "out")
     assert (table.num_rows, rejected) == (4, [2])
-    with PilarnetReader(path) as reader:
+    with open_raw(path, load_detector("pilarnet")) as reader:
         (found,) = [one for block in reader.blocks() for one in block.deviations]
     assert (found.row, found.column) == (2, name)
     assert "announces 4294967040 values" in found.reason

@@ -8,13 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from rawfiles import collider_shard, lartpc_event, write_pilarnet, write_tpcpp
-from tpcfm.errors import DataError, MachineError
+from tpcfm.detectors.registry import built_in, load_detector
+from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.events.histogram import Histogram, integer_edges, octave_edges
 from tpcfm.events.job import ingest_file
 from tpcfm.events.manifest import collect_events
-from tpcfm.events.schema import SCHEMAS
+from tpcfm.events.schema import event_schema
 from tpcfm.events.splits import hash_split
-from tpcfm.events.statistics import Statistics, columns_of
+from tpcfm.events.statistics import Statistics, columns_of, training_events
 from tpcfm.files import sha256
 
 
@@ -22,15 +23,15 @@ def split(event_id: str) -> str:
     return hash_split(event_id, 0.3, 0.2)
 
 
-def ingest(path, layout, folder, part, **more):
+def ingest(path, detector, folder, part, **more):
     return ingest_file(
         path,
-        layout,
+        detector,
         "set",
         folder / f"{part}.parquet",
         folder / f"{part}.rejected.parquet",
         split,
-        folder / f"{part}.json",
+        folder / f"{part}.statistics.json",
         **more,
     )
 
@@ -50,10 +51,10 @@ def test_the_same_file_gives_the_same_bytes(tmp_path):
     rng = np.random.default_rng(9)
     path = write_pilarnet(tmp_path / "a.h5", [lartpc_event(rng) for _ in range(20)], 6, 6)
     shard = write_tpcpp(tmp_path, collider_shard(rng))
-    for source, layout in ((path, "pilarnet"), (shard, "tpcpp")):
-        ingest(source, layout, tmp_path / "one", "p")
-        ingest(source, layout, tmp_path / "two", "p")
-        for name in ("p.parquet", "p.rejected.parquet", "p.json"):
+    for source, detector in ((path, "pilarnet"), (shard, "sphenix")):
+        ingest(source, detector, tmp_path / "one", "p")
+        ingest(source, detector, tmp_path / "two", "p")
+        for name in ("p.parquet", "p.rejected.parquet", "p.statistics.json"):
             assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -62,8 +63,8 @@ def test_units_and_frames_are_in_the_field_metadata(lartpc):
     assert schema.field("energy").metadata[b"unit"] == b"MeV"
     assert b"768" in schema.field("x").metadata[b"frame"]
     assert schema.metadata[b"tpcfm.source"] == b"a.h5"
-    for layout in SCHEMAS.values():
-        assert all({b"unit", b"frame"} <= set(field.metadata) for field in layout)
+    for name in built_in():
+        assert all({b"unit", b"frame"} <= set(field.metadata) for field in event_schema(load_detector(name)))
 
 
 def test_manifest_adds_up_and_is_the_same_with_and_without_summaries(lartpc):
@@ -78,7 +79,7 @@ def test_manifest_adds_up_and_is_the_same_with_and_without_summaries(lartpc):
     assert manifest["splits"] == {name: drawn.count(name) for name in ("train", "validation", "test")}
     assert manifest["parts"][1]["sha256"] == sha256(lartpc / "b.parquet")
     for part in "ab":
-        (lartpc / f"{part}.json").unlink()
+        (lartpc / f"{part}.statistics.json").unlink()
     again = collect_events("set", lartpc, lartpc / "manifest.json")
     assert again["fingerprint"] == manifest["fingerprint"]
     assert again["statistics"]["classes"] == manifest["statistics"]["classes"]
@@ -97,10 +98,10 @@ def test_a_changed_event_changes_the_fingerprint(lartpc, tmp_path):
 
 def test_a_stale_summary_is_not_believed(lartpc):
     expected = collect_events("set", lartpc, lartpc / "manifest.json")["statistics"]["classes"]
-    summary = json.loads((lartpc / "a.json").read_text())
+    summary = json.loads((lartpc / "a.statistics.json").read_text())
     summary["bytes"] += 1
     summary["statistics"]["classes"]["semantic"]["0"] += 1000
-    (lartpc / "a.json").write_text(json.dumps(summary))
+    (lartpc / "a.statistics.json").write_text(json.dumps(summary))
     assert collect_events("set", lartpc, lartpc / "manifest.json")["statistics"]["classes"] == expected
 
 
@@ -109,8 +110,8 @@ def test_folders_that_cannot_be_collected(lartpc, tmp_path):
         collect_events("other", lartpc, tmp_path / "m.json")
     with pytest.raises(DataError, match="no event tables"):
         collect_events("set", tmp_path / "nowhere", tmp_path / "m.json")
-    ingest(write_tpcpp(tmp_path / "raw", collider_shard(np.random.default_rng(0))), "tpcpp", lartpc, "c")
-    with pytest.raises(DataError, match="different layouts: pilarnet, tpcpp"):
+    ingest(write_tpcpp(tmp_path / "raw", collider_shard(np.random.default_rng(0))), "sphenix", lartpc, "c")
+    with pytest.raises(DataError, match="different detectors: "):
         collect_events("set", lartpc, tmp_path / "m.json")
     (lartpc / "c.parquet").unlink()
     (lartpc / "b.rejected.parquet").unlink()
@@ -123,27 +124,35 @@ def test_folders_that_cannot_be_collected(lartpc, tmp_path):
 
 def test_statistics_agree_with_a_plain_count(lartpc):
     table = pq.read_table(lartpc / "a.parquet")
-    statistics = Statistics("pilarnet")
-    statistics.add(columns_of(table))
+    statistics = Statistics(load_detector("pilarnet"))
+    training = training_events(table["split"].to_pylist())
+    statistics.add(columns_of(table), training)
     found = statistics.to_json()
     rows = table.to_pylist()
     energy = np.concatenate([np.float32(row["energy"]) for row in rows])
     semantic = np.concatenate([row["semantic"] for row in rows])
     assert list(found["classes"]["semantic"].values()) == np.bincount(semantic, minlength=5).tolist()
     kept = (semantic != 4) & (energy > 0.13)
-    assert list(found["classes"]["kept"].values()) == np.bincount(semantic[kept], minlength=4).tolist()
+    assert list(found["kept"]["semantic"].values()) == np.bincount(semantic[kept], minlength=5).tolist()
     histogram = found["histograms"]["energy"]
     assert histogram["mean"] == pytest.approx(energy.mean(dtype=np.float64))
     assert histogram["std"] == pytest.approx(energy.std(dtype=np.float64))
     assert histogram["counts"] == np.histogram(energy, histogram["edges"])[0].tolist()
     groups = [len({group for group in row["group"] if group >= 0}) for row in rows]
     assert found["histograms"]["groups_per_event"]["sum"] == sum(groups)
-    assert found["histograms"]["points_per_cluster"]["sum"] == (semantic != 4).sum()
+    assert found["histograms"]["points_per_fragment"]["sum"] == (semantic != 4).sum()
+    assert found["histograms"]["kept_per_event"]["sum"] == kept.sum()
+    assert found["ranges"]["z"] == [min(min(row["z"]) for row in rows), max(max(row["z"]) for row in rows)]
+    trained = np.concatenate([np.float32(row["energy"]) for row in rows if row["split"] == "train"]).astype(np.float64)
+    assert 0 < len(trained) < len(energy)
+    assert found["training"]["energy"]["n"] == len(trained)
+    assert found["training"]["energy"]["sum"] == pytest.approx(trained.sum())
+    assert found["training"]["energy"]["squares"] == pytest.approx((trained**2).sum())
 
 
 def test_collider_statistics_agree_with_a_plain_count(tmp_path):
     shard = collider_shard(np.random.default_rng(3))
-    found = ingest(write_tpcpp(tmp_path, shard), "tpcpp", tmp_path / "e", "p")["statistics"]
+    found = ingest(write_tpcpp(tmp_path, shard), "sphenix", tmp_path / "e", "p")["statistics"]
     event = np.repeat(np.arange(12), shard["track_ids"][1])
     pairs, sizes = np.unique(np.stack([event, shard["track_ids"][0]]), axis=1, return_counts=True)
     assert found["histograms"]["tracks_per_event"]["sum"] == pairs.shape[1]
@@ -162,7 +171,8 @@ def test_histograms_merge_and_count_what_lies_outside():
     whole, parts = Histogram(octave_edges(-2, 3)), Histogram(octave_edges(-2, 3))
     whole.add(values)
     fast = Histogram(octave_edges(-2, 3))
-    fast.add_float32(values)
+    chosen = fast.add_float32(values, np.array([0, 4, 9]), np.array([False, True]))
+    assert chosen == pytest.approx((5, values[4:].sum(dtype=float), (values[4:].astype(float) ** 2).sum()))
     for piece in (values[:4], values[4:], values[:0]):
         one = Histogram(octave_edges(-2, 3))
         one.add(piece)
@@ -178,7 +188,7 @@ def test_a_folder_that_cannot_be_written_is_a_machine_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot write here"):
         ingest(path, "pilarnet", tmp_path / "file", "p")
-    with pytest.raises(DataError, match="unknown layout 'root'; allowed: pilarnet, tpcpp"):
+    with pytest.raises(ConfigError, match="detector 'root': unknown; there are pilarnet, sphenix"):
         ingest(path, "root", tmp_path, "p")
 
 
@@ -193,7 +203,7 @@ def test_command_line(tmp_path, capsys, monkeypatch):
 
     path = write_pilarnet(tmp_path / "val" / "a.h5", [lartpc_event(np.random.default_rng(i)) for i in range(3)], 6)
     out = tmp_path / "events"
-    ask = ["ingest", path, "--layout", "pilarnet", "--dataset", "real", "--out", out / "a.parquet"]
+    ask = ["ingest", path, "--detector", "pilarnet", "--dataset", "real", "--out", out / "a.parquet"]
     ask += ["--rejected", out / "a.rejected.parquet"]
     code, said = run(*ask, "--split-by", "published", "--statistics", out / "a.json")
     assert code == 0

@@ -17,17 +17,17 @@ JOB = """
 import json, re, sys
 from pathlib import Path
 from tpcfm.events.job import ingest_file
-path, layout, out = sys.argv[1:]
-summary = ingest_file(path, layout, "set", out, Path(out).with_suffix(".rejected.parquet"), lambda _: "train")
+path, detector, out = sys.argv[1:]
+summary = ingest_file(path, detector, "set", out, Path(out).with_suffix(".rejected.parquet"), lambda _: "train")
 # Not ru_maxrss: a child inherits the value of the process that started it.
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 print(json.dumps({"peak": peak, "points": summary["points"], "rejected": summary["rejected"]}))
 """
 
 
-def peak(path, layout, out):
+def peak(path, detector, out):
     done = subprocess.run(
-        [sys.executable, "-c", JOB, str(path), layout, str(out)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", JOB, str(path), detector, str(out)], capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
 
@@ -67,15 +67,15 @@ def large_tpcpp(path, blocks):
 
 
 @pytest.mark.parametrize(
-    ("write", "layout", "name", "sizes"),
-    [(large_pilarnet, "pilarnet", "a.h5", (300, 1500)), (large_tpcpp, "tpcpp", "spacepoints.npz", (4, 20))],
+    ("write", "detector", "name", "sizes"),
+    [(large_pilarnet, "pilarnet", "a.h5", (300, 1500)), (large_tpcpp, "sphenix", "spacepoints.npz", (4, 20))],
 )
-def test_peak_memory(tmp_path, write, layout, name, sizes):
+def test_peak_memory(tmp_path, write, detector, name, sizes):
     found = []
     for size in sizes:
         path = write(tmp_path / name, size)
-        found.append(peak(path, layout, tmp_path / "p.parquet"))
-        print(layout, path.stat().st_size / 2**20, "MiB file,", found[-1])
+        found.append(peak(path, detector, tmp_path / "p.parquet"))
+        print(detector, path.stat().st_size / 2**20, "MiB file,", found[-1])
         path.unlink()
     small, large = found
     assert large["points"] == small["points"] * sizes[1] // sizes[0]

@@ -10,9 +10,11 @@ from typer.testing import CliRunner
 
 from rawfiles import collider_shard, lartpc_event, write_pilarnet, write_tpcpp
 from tpcfm.cli.main import _register, app
+from tpcfm.errors import DataError
 from tpcfm.events.job import ingest_file
 from tpcfm.events.manifest import collect_events
-from tpcfm.events.validate import about, kind_of, validate_file
+from tpcfm.events.validate import about, validate_file
+from tpcfm.readers.registry import recognise
 
 
 @pytest.fixture
@@ -46,7 +48,9 @@ def test_good_files_have_no_findings(tmp_path, table):
     collect_events("set", table.parent, table.with_name("manifest.json"))
     for path in (tmp_path / "a.h5", shard, table, table.with_name("p.rejected.parquet")):
         assert list(validate_file(path)) == []
-    assert [kind_of(path) for path in (tmp_path / "a.h5", shard, table)] == ["pilarnet", "tpcpp", "table"]
+    assert [recognise(path).name for path in (tmp_path / "a.h5", shard)] == ["pilarnet", "sphenix"]
+    with pytest.raises(DataError, match="no raw file that is known by itself"):
+        recognise(table)
 
 
 def test_every_deviation_of_a_raw_file_is_named(tmp_path):
@@ -66,9 +70,9 @@ def test_every_deviation_of_a_raw_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("column", "edit", "text"),
     [
-        ("x", lambda x: [768, *x[1:]], "not from 0 to 767; the first is 768"),
-        ("energy", lambda x: [float("nan"), *x[1:]], "the first is nan"),
-        ("semantic", lambda x: [5, *x[1:]], "not from 0 to 4"),
+        ("x", lambda x: [768, *x[1:]], "not from 0 to 767; the first is (768) at 0"),
+        ("energy", lambda x: [float("nan"), *x[1:]], "the first is (nan) at 0"),
+        ("semantic", lambda x: [5, *x[1:]], "outside 0 to 4; the first is (5)"),
         ("y", lambda x: x[:-1], "values, expected 320"),
         ("n_points", lambda x: x + 1, "values, expected 321"),
         ("cluster_size", lambda x: [x[0] + 1, *x[1:]], "adds up to 321, n_points is 320"),
@@ -149,17 +153,18 @@ def test_a_companion_alone_is_a_deviation_and_one_is_not_many(tmp_path, tpcfm):
     assert "a folder; name the files in it" in tpcfm("validate", str(tmp_path)).stdout
 
 
-@pytest.mark.parametrize(("layout", "other", "read"), [("tpcpp", "pilarnet", "HDF5"), ("pilarnet", "tpcpp", "npz")])
-def test_ingest_names_the_layout_of_a_file_of_another(tmp_path, tpcfm, layout, other, read):
+@pytest.mark.parametrize(
+    ("detector", "other", "text"), [("sphenix", "pilarnet", "named spacepoints"), ("pilarnet", "sphenix", "HDF5")]
+)
+def test_ingest_names_the_format_that_a_detector_needs(tmp_path, tpcfm, detector, other, text):
     raw = {"pilarnet": write_pilarnet(tmp_path / "a.h5", [lartpc_event(np.random.default_rng(0))], 6)}
-    raw["tpcpp"] = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0)))
+    raw["sphenix"] = write_tpcpp(tmp_path, collider_shard(np.random.default_rng(0)))
     outputs = ["--out", str(tmp_path / "o.parquet"), "--rejected", str(tmp_path / "o.rejected.parquet")]
-    result = tpcfm("ingest", str(raw[other]), "--layout", layout, "--dataset", "d", *outputs)
-    said = str(result.exception)
-    assert f"a file of the layout {other!r}, not {layout!r}" in said
-    assert f"{read} is read as {other}" in said or f"{read} as {other}" in said
-    good = tpcfm("ingest", str(raw[other]), "--layout", other, "--dataset", "d", *outputs)
+    result = tpcfm("ingest", str(raw[other]), "--detector", detector, "--dataset", "d", *outputs)
+    assert raw[other].name in str(result.exception)
+    assert text in str(result.exception)
+    good = tpcfm("ingest", str(raw[other]), "--detector", other, "--dataset", "d", *outputs)
     assert good.exit_code == 0
     assert "no event rejected" in good.stdout
-    again = tpcfm("ingest", outputs[1], "--layout", other, "--dataset", "d", *outputs)
+    again = tpcfm("ingest", outputs[1], "--detector", other, "--dataset", "d", *outputs)
     assert "needed is a raw file" in str(again.exception)

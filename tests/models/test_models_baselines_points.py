@@ -42,7 +42,11 @@ def network(name, task="pid"):
     voxel = VoxelUNetConfig(filters=8, depth=3, width=32, decoder_layers=2, heads=4) if graph is None else None
     train = {"steps": 1, "batch_size": 1}
     torch.manual_seed(3)
-    return make_model(PointBaselineConfig(model=name, label=task, classes=CLASSES[task], n_labels=4, graph=graph, voxel=voxel, train=train))
+    return make_model(
+        PointBaselineConfig(
+            model=name, label=task, classes=CLASSES[task], n_labels=4, graph=graph, voxel=voxel, train=train
+        )
+    )
 
 
 def random_edges(n, most, seed=0):

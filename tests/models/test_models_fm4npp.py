@@ -8,6 +8,8 @@ import torch
 
 from mixer_twins import to_fused
 from tpcfm.errors import CheckpointError
+from tpcfm.losses.point_classes import PointClasses
+from tpcfm.losses.set_matching import SetMatching
 from tpcfm.models.fm4npp import parameters
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp, width_ratio
@@ -16,6 +18,7 @@ from tpcfm.nn.mup import multipliers, role
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.set_decision import assign_points
 from tpcfm.systems.fm4npp.released_weights import from_released, infer_config, to_released, unwrap
+from tpcfm.train import StepInfo
 
 TABLE_1 = {
     "mamba1": (343_066, 1_337_306, 5_279_578, 20_979_290, 83_639_386, 187_980_378),
@@ -193,6 +196,26 @@ def test_a_very_long_event_passes_in_bounded_memory(task):
     labels = assign_points(out[-1]) if task == "track" else out[task].argmax(1)
     assert labels.shape == (20_000,)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20 < 2.0  # GiB; a full matrix alone has 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["track", "pid"])
+def test_training_on_a_very_long_event_needs_memory_in_proportion_to_its_points(task):
+    import resource
+
+    features, offsets = points([20_000])
+    info = StepInfo(0, 0, 0, True)
+    batch = {
+        "features": features,
+        "offsets": offsets,
+        "track": torch.arange(20_000) % 2000,
+        "pid": torch.zeros(20_000, dtype=torch.int64),
+    }
+    loss = SetMatching("features", "track") if task == "track" else PointClasses("features", {"pid": 1.0})
+    model = make_adapter(adapter(task, 256, start="none")).train()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sum(loss.sums(model, batch, info).values()).backward()
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20 < 2.0  # GiB; found: 1.2 and 0.7
 
 
 def test_decoding_takes_track_queries_only():

@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_flatten
 from tpcfm import backends
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import Fm4nppModel
-from tpcfm.models.fm4npp.traffic import kept, moved_forward, moved_training, training_memory
+from tpcfm.models.fm4npp.traffic import kept, moved_forward, moved_training
 
 VIEWS = {
     *("view", "_unsafe_view", "t", "transpose", "permute", "slice", "select", "unsqueeze", "squeeze", "expand"),
@@ -68,10 +68,3 @@ def test_checkpointing_keeps_one_block_and_every_input():
     assert kept(config, checkpointing=True) < kept(config) / 3
     one = Fm4nppModel(width=128, depth=1)
     assert kept(one, checkpointing=True) > kept(one)
-
-
-def test_memory_grows_with_the_micro_batch_beside_the_optimiser():
-    config = Fm4nppModel(width=128)
-    assert training_memory(config, 1000, 0) == 16_000
-    difference = training_memory(config, 1000, 3000) - training_memory(config, 1000, 1000)
-    assert difference == pytest.approx(2000 * kept(config))

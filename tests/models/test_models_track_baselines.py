@@ -50,8 +50,10 @@ def tensors(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 def make(model: str) -> tuple[TrackBaselineConfig, TrackSystem]:
     torch.manual_seed(0)
     train = TrainConfig(steps=1, batch_size=1)
-    block = TrackBaselineConfig.model_validate({"model": model, "n_labels": 3, "train": train, model: SMALL[model]})
-    return block, TrackSystem(block)
+    block = TrackBaselineConfig.model_validate(
+        {"model": model, "label": "track", "n_labels": 3, "train": train, model: SMALL[model]}
+    )
+    return block, TrackSystem(block, SPHENIX)
 
 
 def fit(part: torch.nn.Module, objective: object, batch: dict[str, np.ndarray], steps: int) -> float:
@@ -90,14 +92,14 @@ def test_each_overfits_a_few_events(model: str, steps: int, ari: float) -> None:
     batch = toy_batch(model, events=2, tracks=4)
     if block.exatrkx:
         for stage in STAGES:
-            embedding = EmbeddingLoss(block.exatrkx.margin, block.exatrkx.hard_negatives)
-            objective = embedding if stage == "embedding" else EdgeLoss(system.network, stage)
+            embedding = EmbeddingLoss(block.exatrkx.margin, block.exatrkx.hard_negatives, "track")
+            objective = embedding if stage == "embedding" else EdgeLoss(system.network, stage, "track")
             fit(getattr(system.network, stage), objective, batch, steps)
     elif block.eggnet:
-        fit(system.network, EggNetLoss(block.eggnet.margin, block.eggnet.hard_negatives), batch, steps)
+        fit(system.network, EggNetLoss(block.eggnet.margin, block.eggnet.hard_negatives, "track"), batch, steps)
     else:
         hept = block.hept
-        fit(system.network, HeptLoss(hept.negatives, hept.temperature, hept.sigma), batch, steps)
+        fit(system.network, HeptLoss(hept.negatives, hept.temperature, hept.sigma, "track"), batch, steps)
     with torch.no_grad():
         answer = system.network(tensors(batch))
     reached = []
@@ -112,7 +114,7 @@ def test_each_overfits_a_few_events(model: str, steps: int, ari: float) -> None:
 def test_a_part_of_the_edges_trains_the_filter_and_all_do_in_turn() -> None:
     torch.manual_seed(0)
     network = ExaTrkx(ExaTrkxConfig(**SMALL["exatrkx"], filter_edges=2))
-    objective, batch = EdgeLoss(network, "filter"), toy_batch("exatrkx", events=2)
+    objective, batch = EdgeLoss(network, "filter", "track"), toy_batch("exatrkx", events=2)
     edges = network.near_pairs(tensors(batch))
     points = len(batch["track"])
     assert edges.shape[1] > 4 * points

@@ -207,3 +207,20 @@ def test_unlabelled_events_have_no_label_columns(tmp_path):
     store = build(tmp_path / "cache", make_events(3), SerializationConfig(), TargetConfig(k=2), labelled=False)
     assert store[0]["track"] is None
     assert not {"track", "pid", "noise"} & set(collate_sequences(store, [0, 1], k=2))
+
+
+def test_neighbours_that_are_not_stored_are_found_in_the_batch(tmp_path):
+    config, targets = SerializationConfig(), TargetConfig(k=5)
+    stored = build(tmp_path / "stored", make_events(6), config, targets)
+    table, edges = tmp_path / "stored.parquet", tmp_path / "stored/edges.json"
+    (tmp_path / "loader").mkdir()
+    write_part(table, edges, tmp_path / "loader/part0.arrow", config, targets, stored=False)
+    write_manifest(tmp_path / "loader", name="toy", edges=edges)
+    loader = PreparedStore(tmp_path / "loader")
+    assert all(loader.value(row, "neighbour") is None for row in range(6))
+    assert loader.settings == stored.settings, "one cache, whichever way it is made"
+    for k in (5, 2):
+        first, second = (collate_sequences(store, [0, 3, 5], k) for store in (stored, loader))
+        assert first.keys() == second.keys()
+        for name in first:
+            np.testing.assert_array_equal(np.asarray(first[name]), np.asarray(second[name]))

@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from rawfiles import lartpc_event, write_pilarnet
-from tpcfm.detectors.pilarnet import ENERGY_THRESHOLD_MEV, LOW_ENERGY
+from tpcfm.detectors.model import Detector
+from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import DataError
 from tpcfm.events.job import ingest_file
-from tpcfm.readers.pilarnet import PilarnetReader
+from tpcfm.readers.pilarnet import LOW_ENERGY, PilarnetReader
+
+PILARNET = load_detector("pilarnet")
 
 
 def ingest(path: Path, folder: Path):
@@ -67,9 +70,9 @@ def test_thirty_values_are_read_by_the_width_that_fits(tmp_path):
     rng = np.random.default_rng(2)
     five = [lartpc_event(rng, clusters=5) for _ in range(3)]  # with the low-energy row 6 clusters
     four = [lartpc_event(rng, clusters=4) for _ in range(3)]  # 5 clusters
-    with PilarnetReader(write_pilarnet(tmp_path / "v1.h5", five, 5)) as reader:
+    with PilarnetReader(write_pilarnet(tmp_path / "v1.h5", five, 5), PILARNET) as reader:
         assert reader.revision == "v1"
-    with PilarnetReader(write_pilarnet(tmp_path / "v2.h5", four, 6)) as reader:
+    with PilarnetReader(write_pilarnet(tmp_path / "v2.h5", four, 6), PILARNET) as reader:
         assert reader.revision == "v2"
 
 
@@ -79,7 +82,7 @@ def test_empty_low_energy_row_is_a_good_event(tmp_path):
     assert summary["events"] == 1
     assert LOW_ENERGY not in table["semantic"].to_pylist()[0]
     assert table["cluster_size"].to_pylist()[0][0] == 0
-    assert summary["statistics"]["histograms"]["clusters_per_event"]["sum"] == 6
+    assert summary["statistics"]["histograms"]["fragments_per_event"]["sum"] == 6
 
 
 def _broken(kind: str, event: dict) -> None:
@@ -189,7 +192,7 @@ def _rewrite(path: Path, name: str, values, kind) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "kind", "text"),
     [
-        ("cluster", None, None, "no dataset 'cluster'"),
+        ("cluster", None, None, "'cluster_extra' without 'cluster'"),
         ("point", None, None, "no dataset 'point'"),
         ("cluster", [np.ones(12)] * 7, h5py.vlen_dtype(np.float32), "expected variable-length a signed integer"),
         ("cluster", [np.ones(12)] * 7, h5py.vlen_dtype(np.uint32), "variable-length uint32"),
@@ -207,6 +210,58 @@ def test_another_layout_stops_the_file_and_leaves_nothing(tmp_path, events, name
         ingest(path, tmp_path)
     assert text in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["f.h5"]
+
+
+def test_unlabelled_files_have_null_labels(tmp_path, events):
+    path = write_pilarnet(tmp_path / "f.h5", events, 6, 5)
+    labelled = ingest(path, tmp_path)[1]
+    for name in ("cluster", "cluster_extra"):
+        _rewrite(path, name, None, None)
+    summary, table, rejected = ingest(path, tmp_path)
+    assert (summary["events"], summary["revision"], rejected) == (7, "unlabelled", [])
+    for name in ("x", "y", "z", "energy"):
+        assert table[name].equals(labelled[name])
+    for name in (*PILARNET.labels, "cluster_size", "cluster_momentum", "cluster_vertex"):
+        assert table[name].null_count == 7
+    assert summary["statistics"]["classes"]["semantic"] == dict.fromkeys("01234", 0)
+
+
+def test_a_user_block_and_the_other_byte_order_change_nothing(tmp_path, events):
+    expected = ingest(write_pilarnet(tmp_path / "f.h5", events, 6, 5), tmp_path)[1]
+    with h5py.File(tmp_path / "u.h5", "w", userblock_size=512) as target, h5py.File(tmp_path / "f.h5") as source:
+        for name in source:
+            source.copy(name, target)
+    assert PilarnetReader.recognises(tmp_path / "u.h5")
+    assert ingest(tmp_path / "u.h5", tmp_path)[1].equals(expected)
+    for kinds in ({"cluster": ">i8"}, {"point": ">f4", "cluster": ">i2", "cluster_extra": ">f4"}):
+        with h5py.File(tmp_path / "b.h5", "w") as target, h5py.File(tmp_path / "f.h5") as source:
+            for name in source:
+                kind = np.dtype(kinds.get(name, h5py.check_vlen_dtype(source[name].dtype)))
+                made = target.create_dataset(name, (7,), dtype=h5py.vlen_dtype(kind))
+                for i in range(7):
+                    made[i] = source[name][i].astype(kind)
+        assert ingest(tmp_path / "b.h5", tmp_path)[1].equals(expected)
+
+
+def test_another_lattice_and_other_labels_come_from_the_detector(tmp_path, events):
+    """512 x 256 x 1,024 voxels stored in 32 bits, ADC counts, no particle types: neither the reader nor its limits are of one detector."""
+    values = PILARNET.model_dump(mode="json", exclude_defaults=True)
+    values |= {"name": "other", "volume": {"shape": "box", "x": [0, 512], "y": [0, 256], "z": [600, 1624]}}
+    values["coordinates"] = {**values["coordinates"], "type": "int32"}
+    values["signal"] = [{"name": "charge", "unit": "ADC", "range": [0, 4095]}]
+    del values["labels"]["pid"]
+    detector = Detector.model_validate(values)
+    events[1]["point"][3, 1] = 256
+    events[2]["point"][3, 2] = 599
+    events[3]["point"][3, 3] = 5000
+    path = write_pilarnet(tmp_path / "f.h5", events, 6, 5)
+    ingest_file(path, detector, "d", tmp_path / "p.parquet", tmp_path / "r.parquet", lambda _: "train")
+    table, rejected = pq.read_table(tmp_path / "p.parquet"), pq.read_table(tmp_path / "r.parquet").to_pylist()
+    assert "pid" not in table.column_names
+    assert table["charge"].to_pylist()[0] == events[0]["point"][:, 3].tolist()
+    assert [row["row"] for row in rejected] == [1, 2, 3]
+    assert "not whole numbers from 0 to 511, from 0 to 255, from 600 to 1623" in rejected[0]["reason"]
+    assert "not from 0 to 4095; the first is (5000) at 3" in rejected[2]["reason"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
@@ -263,8 +318,8 @@ def test_one_real_event(tmp_path):
     (event,) = table.to_pylist()
     semantic, energy = np.array(event["semantic"]), np.float32(event["energy"])
     assert (event["n_points"], (semantic == LOW_ENERGY).sum()) == (1175, 34)
-    kept = semantic[(semantic != LOW_ENERGY) & (energy > ENERGY_THRESHOLD_MEV)]
+    kept = semantic[(semantic != LOW_ENERGY) & (energy > PILARNET.signal[0].threshold)]
     assert np.bincount(kept).tolist() == [39, 964, 18, 120]
-    assert list(summary["statistics"]["classes"]["kept"].values()) == [39, 964, 18, 120]
+    assert list(summary["statistics"]["kept"]["semantic"].values()) == [39, 964, 18, 120, 0]
     assert summary["statistics"]["histograms"]["groups_per_event"]["sum"] == 10
     assert summary["statistics"]["histograms"]["interactions_per_event"]["sum"] == 4

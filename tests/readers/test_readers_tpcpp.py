@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rawfiles import collider_shard, write_tpcpp
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
 from tpcfm.events.job import ingest_file
 from tpcfm.readers.npy_stream import NpzFile
@@ -18,7 +19,7 @@ LABELS = ("track_ids", "pid_labels", "noise_tags")
 
 def ingest(path: Path, folder: Path):
     out = folder / "out"
-    summary = ingest_file(path, "tpcpp", "collider", out / "p.parquet", out / "p.rejected.parquet", lambda _: "train")
+    summary = ingest_file(path, "sphenix", "collider", out / "p.parquet", out / "p.rejected.parquet", lambda _: "train")
     return summary, pq.read_table(out / "p.parquet"), pq.read_table(out / "p.rejected.parquet").to_pylist()
 
 
@@ -235,3 +236,30 @@ def test_every_version_of_the_npy_header(tmp_path, version):
         stream.finish()
         with pytest.raises(DataError, match="1 more rows asked for, 0 left of 6"):
             stream.take(1)
+
+
+def test_another_cylinder_in_millimetres_comes_from_the_detector(tmp_path, shard):
+    """A detector of other size, signal name and labels reads the same format."""
+    values = {
+        "name": "large",
+        "coordinates": {"unit": "mm"},
+        "volume": {"shape": "cylinder", "r": [300, 900], "z": [-2000, 500]},
+        "pitch": 5.0,
+        "signal": [{"name": "charge", "range": [None, None]}],
+        "labels": {"track": {"kind": "instances", "type": "int64", "background": [0]}},
+        "read": {"reader": "tpcpp"},
+    }
+    shard["spacepoints"][0][:, 1:] *= 10
+    shard["spacepoints"][0][:, 3] -= 900
+    shard["spacepoints"][0][:, 0] *= -1
+    first = int(shard["spacepoints"][1][:4].sum())
+    shard["spacepoints"][0][first, 3] = 501
+    path = write_tpcpp(tmp_path, shard)
+    ingest_file(
+        path, Detector.model_validate(values), "d", tmp_path / "p.parquet", tmp_path / "r.parquet", lambda _: "train"
+    )
+    table, rejected = pq.read_table(tmp_path / "p.parquet"), pq.read_table(tmp_path / "r.parquet").to_pylist()
+    assert table.column_names == ["event_id", "split", "n_points", "x", "y", "z", "charge", "track"]
+    assert table["charge"].to_pylist()[0][0] == shard["spacepoints"][0][0, 0]
+    assert [row["row"] for row in rejected] == [4]
+    assert "300 < r < 900 mm, -2000 < z < 500 mm" in rejected[0]["reason"]

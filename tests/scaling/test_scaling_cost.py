@@ -4,26 +4,27 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tpcfm.scaling.cost_runs import RunCost
 
+from plans import planned
 from tpcfm.files import write_json
-from tpcfm.scaling.cost import STAGES, Job, makespan, plan_jobs, stage_costs
-from tpcfm.scaling.devices import Assumptions, device
+from tpcfm.plan.work import Estimate, Work
+from tpcfm.scaling.cost import STAGES, Costs, Job, makespan, plan_jobs, stage_costs
+from tpcfm.scaling.devices import Assumptions, device, seconds
 from tpcfm.scaling.events import amount
-from tpcfm.systems.registry import load, make_plan
+from tpcfm.systems.registry import ESTIMATES
+from tpcfm.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[2]
 ASSUMED = Assumptions()
 
 
 @pytest.fixture(scope="module", params=["tiny", "paper"])
 def plan(request):
-    return make_plan(load(ROOT / "config.yaml", ROOT / f"workflow/scales/{request.param}.yaml"))
+    return planned(scale=request.param)
 
 
 @pytest.fixture(scope="module")
 def demo():
-    return make_plan(load(ROOT / "config.yaml"))
+    return planned()
 
 
 def test_every_run_part_and_cache_is_a_job(plan):
@@ -47,27 +48,52 @@ def test_recipes_without_an_estimate_are_named(demo):
     assert plan_jobs(other, device("cpu"), ASSUMED)[1] == {"another": 1}
 
 
+def test_every_recipe_of_the_scales_has_an_estimate(plan):
+    assert {run.recipe for run in plan.runs.values()} <= set(ESTIMATES)
+
+
 def test_runs_cost_what_their_work_asks_for(demo):
-    cost = RunCost(demo, device("cpu"), ASSUMED)
+    costs = Costs(demo)
 
-    def seconds(start):
-        (run,) = (r for r in demo.runs if r.startswith(start))
-        return cost.seconds(run) - ASSUMED.startup
+    def time(start):
+        (run,) = (r for r in demo.runs if r.startswith(f"fm4npp-{start}"))
+        return seconds(costs.estimate(run), device("cpu"), ASSUMED)
 
-    assert seconds("pretrain-m1-s0") < seconds("pretrain-m2-s0") < seconds("pretrain-m3-s0")
-    assert seconds("pretrain-m1-compute0.5") < 0.8 * seconds("pretrain-m1-s0")
-    assert (
-        seconds("tracks-none-100-s0") < seconds("tracks-m1-pretrained-100-s0") < seconds("tracks-m2-pretrained-100-s0")
-    )
+    assert time("pretrain-m1-s0") < time("pretrain-m2-s0") < time("pretrain-m3-s0")
+    assert time("pretrain-m1-compute0.5") < 0.8 * time("pretrain-m1-s0")
+    assert time("track-none-100-s0") < time("track-m1-pretrained-100-s0") < time("track-m2-pretrained-100-s0")
+
+
+def test_work_takes_its_share_of_the_device():
+    h100, cpu = device("h100"), device("cpu")
+    half = Estimate((Work(h100.half, "products", "bfloat16"),))
+    assert seconds(half, h100, ASSUMED) == pytest.approx(1 / ASSUMED.products)
+    assert seconds(half, h100, Assumptions(utilisation=0.1)) == pytest.approx(10)
+    moved = Estimate((Work(moved=h100.bandwidth, loaded=h100.link),))
+    assert seconds(moved, h100, ASSUMED) == pytest.approx(1 / ASSUMED.traffic + 1)
+    assert seconds(moved, h100, Assumptions(utilisation=0.1)) == pytest.approx(1), "its traffic is within the share"
+    for kind, share in (("dense", 0.4), ("sparse", 0.2)):
+        assert seconds(Estimate((Work(cpu.single, kind),)), cpu, ASSUMED) == pytest.approx(1 / share)
+    fixed = Estimate((Work(seconds=5.0), Work(seconds=2.0)))
+    assert seconds(fixed, h100, ASSUMED) == seconds(fixed, cpu, ASSUMED) == 7
 
 
 def test_scratch_is_the_features_of_the_frozen_backbone(demo):
-    cost = RunCost(demo, device("cpu"), ASSUMED)
-    (run,) = (r for r in demo.runs if r.startswith("tracks-m2-pretrained-100"))
+    costs = Costs(demo)
+    (run,) = (r for r in demo.runs if r.startswith("fm4npp-track-m2-pretrained-100"))
     config = demo.runs[run].config
     events = config["n_labels"] + config["validation_events"]
-    assert cost.scratch(run) == pytest.approx(2 * 12 * 128 * events * 880)
-    assert cost.scratch(next(r for r in demo.runs if r.startswith("tracks-none"))) == 0
+    per_event = costs.amount(demo.runs[run].dataset).per_event
+    assert costs.estimate(run).scratch == pytest.approx(2 * 12 * 128 * events * per_event)
+    assert costs.estimate(next(r for r in demo.runs if r.startswith("fm4npp-track-none"))).scratch == 0
+
+
+def test_neighbours_that_are_not_stored_take_no_disk(demo):
+    loader = planned({"execution": {"neighbours": "loader"}})
+    stored, found = (sum(j.disk for j in plan_jobs(p, device("cpu"), ASSUMED)[0]) for p in (demo, loader))
+    (cache,) = (c for c in demo.caches.values() if c.kind == "sequences")
+    points = Costs(demo).amount(cache.dataset).points
+    assert stored - found == pytest.approx(points * 4 * 30)
 
 
 def test_places_shorten_the_wall_time_and_not_the_hours():
@@ -100,16 +126,33 @@ def test_longest_jobs_go_first(seconds, places, expected):
 
 
 def test_the_releases_hold_their_published_numbers_of_events():
-    paper = make_plan(load(ROOT / "config.yaml", ROOT / "workflow/scales/paper.yaml"))
-    held = {d.name: amount(d, Path("nowhere")).events for d in paper.datasets.values()}
-    assert held["tpcpp_labelled"] == 90_000
-    assert held["tpcpp_10m"] == 10_000_000
-    assert held["pilarnet_m"] == 196_200 + 153_600 + 10_880
+    paper = planned(scale="paper")
+    nowhere = Workspace(Path("nowhere"))
+    held = {d.name: amount(d, nowhere) for d in paper.datasets.values()}
+    assert held["tpcpp_labelled"].splits == {"train": 70_000, "validation": 13_000, "test": 7_000}
+    assert held["tpcpp_10m"].events == 10_000_000
+    assert held["tpcpp_10m"].splits["validation"] == pytest.approx(10_000)
+    assert held["pilarnet_m"].splits == {"train": 196_200 + 153_600, "validation": 10_880, "test": 0}
 
 
 def test_an_ingested_dataset_is_counted(demo, tmp_path):
-    dataset = next(d for d in demo.datasets.values() if d.layout == "tpcpp")
-    assert not amount(dataset, tmp_path).counted
-    write_json(tmp_path / "events" / dataset.id / "manifest.json", {"events": 10, "points": 5000})
-    found = amount(dataset, tmp_path)
-    assert (found.events, found.points_per_event, found.counted) == (10.0, 500.0, True)
+    dataset, workspace = next(d for d in demo.datasets.values() if d.detector == "sphenix"), Workspace(tmp_path)
+    before = amount(dataset, workspace)
+    assert (before.counted, before.splits["test"]) == (False, pytest.approx(0.15 * 300))
+    counted = {"train": 7, "validation": 2, "test": 1}
+    write_json(workspace.event_manifest(dataset.id), {"events": 10, "points": 5000, "splits": counted})
+    found = amount(dataset, workspace)
+    assert (found.events, found.per_event, found.counted, found.splits) == (10, 500.0, True, counted)
+
+
+def test_files_of_ones_own_are_counted_by_their_size(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "{name: mine, pitch: 1.0, volume: {shape: box, x: [0, 1], y: [0, 1], z: [0, 1]},"
+        " published: {points_per_event: 100, raw_bytes_per_point: 10}}"
+    )
+    (tmp_path / "a.csv").write_bytes(b"x" * 50_000)
+    mine = {"detector": str(tmp_path / "mine.yaml"), "files": [str(tmp_path / "a.csv")]}
+    system = {"family": "polar_mae", "dataset": "mine", "pretrain": {"steps": 2, "batch_size": 1}}
+    plan = planned({"data": {"mine": mine}, "systems": {"polar_mae": None, "fm4npp": None, "own": system}})
+    (dataset,) = plan.datasets.values()
+    assert amount(dataset, Workspace(tmp_path)).events == pytest.approx(50)

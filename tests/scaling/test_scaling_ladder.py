@@ -1,22 +1,21 @@
 """The ladder before anything is spent: parameters and operations of the formulas, hours that follow the device, memory that fits."""
 
-from pathlib import Path
-
 import pytest
 
+from plans import planned
 from tpcfm.errors import ConfigError
-from tpcfm.scaling import parameters as count
+from tpcfm.models.fm4npp import parameters as count
+from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel
+from tpcfm.models.fm4npp.traffic import kept
 from tpcfm.scaling.devices import DEVICES, Assumptions, device
-from tpcfm.scaling.ladder import ladder
-from tpcfm.systems.registry import load, make_plan
+from tpcfm.scaling.ladder import OPTIMISER_BYTES, ladder
 
-ROOT = Path(__file__).resolve().parents[2]
 ASSUMED = Assumptions()
 
 
 @pytest.fixture(scope="module")
 def paper():
-    return make_plan(load(ROOT / "config.yaml", ROOT / "workflow/scales/paper.yaml"))
+    return planned(scale="paper")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,8 @@ def rungs(paper):
 
 
 def of_size(rungs, size):
-    (row,) = (r for r in rungs.values() if r.size == size and "scaling_size" in r.studies)
+    wanted = count.backbone(Fm4nppModel(width=WIDTHS[size]))
+    (row,) = (r for r in rungs.values() if r.parameters == wanted and "scaling_size" in r.studies)
     return row
 
 
@@ -39,7 +39,7 @@ def test_parameters_points_and_operations_are_those_of_the_formulas(paper, rungs
     row = of_size(rungs, "m6")
     assert row.parameters == 174_685_722
     train = paper.runs[row.run].config["train"]
-    assert row.points == pytest.approx(train["steps"] * train["batch_size"] * 880)
+    assert row.points == pytest.approx(train["steps"] * train["batch_size"] * 861)
     # Six operations per parameter and point, and the scan.
     assert row.flops == pytest.approx(6 * row.parameters * row.points, rel=0.08)
 
@@ -84,8 +84,26 @@ def test_unknown_devices_are_named_with_the_known_ones():
     assert {"h100", "h200", "a100", "cpu"} <= set(DEVICES)
 
 
-def test_parameters_are_counted_as_elsewhere(paper, rungs):
-    from tpcfm.models.fm4npp.settings import Fm4nppModel
-
+def test_parameters_and_memory_are_counted_as_elsewhere(paper, rungs):
     for row in rungs.values():
-        assert row.parameters == count.backbone(Fm4nppModel.model_validate(paper.runs[row.run].config["model"]))
+        model, train = Fm4nppModel.model_validate(paper.runs[row.run].config["model"]), paper.runs[row.run].train
+        assert row.parameters == count.backbone(model)
+        points = row.micro_batch * kept(model, train.precision, train.activation_checkpointing)
+        assert row.memory == pytest.approx(OPTIMISER_BYTES * row.parameters + points)
+
+
+def test_the_micro_batch_is_that_of_the_execution():
+    change = {"execution": {"runs": {"*-pretrain-*": {"max_points": 999}}}}
+    before, after = (ladder(planned(over, "tiny"), device("h100"), ASSUMED) for over in ({}, change))
+    assert [row.run for row in before] == [row.run for row in after]
+    assert {row.micro_batch for row in after} == {999}
+    assert all(a.memory < b.memory for a, b in zip(after, before, strict=True))
+
+
+def test_a_second_system_of_a_family_has_rungs_of_its_own():
+    rows = ladder(planned(scale="tiny"), device("h100"), ASSUMED)
+    other = {"family": "fm4npp", "dataset": "lartpc", "sizes": ["m1"], "pretrain": {"steps": 9, "batch_size": 2}}
+    both = ladder(planned({"systems": {"other": other}}, "tiny"), device("h100"), ASSUMED)
+    (new,) = {row.run: row for row in both if row.run not in {r.run for r in rows}}.values()
+    assert new.run.startswith("other-pretrain-m1-")
+    assert new.points == pytest.approx(9 * 2 * 4300)

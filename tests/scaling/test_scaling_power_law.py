@@ -58,10 +58,19 @@ def test_studies_are_fitted_group_by_group_and_the_front_is_monotone() -> None:
     points = pd.DataFrame(
         {"study": "scaling_compute", "group": ["m1"] * 3 + ["m2"] * 2, "point": "", "run": list("abcde")}
     )
-    points = points.assign(seed=0, x=x, y=y)
+    points = points.assign(system="first", seed=0, x=x, y=y)
     fits, curves = fit_studies(points)
     assert list(fits["group"]) == ["m1", "m2"]
     assert set(curves["group"]) == {"m1", "m2"}
     front = compute_front(points)
-    assert list(front["run"]) == ["a", "b", "d", "e", "c"] or (np.diff(front["y"]) < 0).all()
-    assert "d" not in set(front["run"])
+    assert list(front["run"]) == ["a", "b", "e", "c"]
+    # Another system has laws and a front of its own, whatever the first one reaches.
+    both = pd.concat([points, points.assign(system="second", y=points["y"] * 10)], ignore_index=True)
+    fits, curves = fit_studies(both)
+    assert list(zip(fits["system"], fits["group"], strict=True)) == [
+        (s, g) for s in ("first", "second") for g in ("m1", "m2")
+    ]
+    assert set(curves["system"]) == {"first", "second"}
+    front = compute_front(both)
+    for system in ("first", "second"):
+        assert list(front.loc[front["system"] == system, "run"]) == ["a", "b", "e", "c"]

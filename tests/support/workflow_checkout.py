@@ -1,6 +1,9 @@
 """A copy of the workflow in a temporary folder, to run the real Snakemake in."""
 
+import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +12,9 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from plans import ROOT, planned
+from tpcfm.plan.table import Plan
+
 BIN = Path(sys.executable).parent
 
 
@@ -32,13 +37,18 @@ class Checkout:
         command = [str(BIN / "snakemake"), "--cores", "2", "--nocolor", *options, *arguments]
         return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=1500)
 
-    def plan(self, over: dict | None = None, scale: str = "tiny"):
-        """Return the plan of the configuration."""
-        from tpcfm.config.text import merge, read_yaml
-        from tpcfm.systems.registry import make_plan, validate
+    def jobs(self, over: dict | None = None, scale: str | None = "tiny") -> dict[str, str]:
+        """What a dry run of everything would do: for every job its name and the command, without what says how it is to run."""
+        result = self.snakemake("-n", "-p", "--", "all", over=over, scale=scale)
+        text = result.stdout + result.stderr
+        assert result.returncode == 0, text[-3000:]
+        found = re.findall(r"^(?:local)?(?:Job|rule) \d+: (.*)\n(?:Reason: .*\n)?(?:Shell command: (.*))?", text, re.M)
+        return {re.sub(r" --(plan|neighbours|device) \S+", "", command) or name: name for name, command in found}
 
-        values = merge(read_yaml(self.folder / "config.yaml"), read_yaml(self.folder / f"workflow/scales/{scale}.yaml"))
-        return make_plan(validate(merge(values, over or {})))
+    def plan(self, over: dict | None = None, scale: str | None = "tiny") -> Plan:
+        """Return the plan of the configuration; paths are relative to the copy."""
+        with contextlib.chdir(self.folder):
+            return planned(over, scale)
 
 
 def environment() -> dict[str, str]:
@@ -56,3 +66,28 @@ def copy_checkout(folder: Path) -> Checkout:
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "slurm").symlink_to("profiles/slurm")
     return Checkout(folder)
+
+
+RULES = """
+import json
+from pathlib import Path
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import (
+    ConfigSettings, DeploymentSettings, OutputSettings, Quietness, ResourceSettings, StorageSettings, WorkflowSettings
+)
+with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+    parts = (ResourceSettings(cores=1), ConfigSettings(), StorageSettings(), WorkflowSettings(), DeploymentSettings())
+    names = ("resource_settings", "config_settings", "storage_settings", "workflow_settings", "deployment_settings")
+    found = api.workflow(**dict(zip(names, parts)), snakefile=Path("Snakefile"))._workflow
+    print(json.dumps({rule.name: rule.name in found._localrules for rule in found.rules if rule.shellcmd}))
+"""
+
+
+def rules_with_a_command(folder: Path) -> dict[str, bool]:
+    """Return, as Snakemake reads the workflow, the rules that run a command, and whether each stays on the machine one submits from."""
+    copy = copy_checkout(folder)
+    command = [sys.executable, "-c", RULES]
+    done = subprocess.run(command, cwd=copy.folder, env=environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, bool] = json.loads(done.stdout.splitlines()[-1])
+    return found

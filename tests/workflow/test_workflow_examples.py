@@ -38,7 +38,15 @@ def example(request, tmp_path: Path) -> tuple[str, Checkout]:
     if name in made:
         folder = tmp_path / "examples" / name
         few = ["--particles", "5", "12"] if name == "heavy_ion_tpc" else []
-        command = [sys.executable, str(folder / "make_hits.py"), "--events", "24", *few, "--out", str(folder / made[name])]
+        command = [
+            sys.executable,
+            str(folder / "make_hits.py"),
+            "--events",
+            "24",
+            *few,
+            "--out",
+            str(folder / made[name]),
+        ]
         subprocess.run(command, check=True, capture_output=True)
     return name, checkout
 
@@ -70,9 +78,27 @@ def test_an_example_runs_from_its_files_to_the_report(example) -> None:
 def test_the_plugin_registers_its_detector_and_reader(tmp_path: Path) -> None:
     """Installed into a folder of its own, as pip would; read through the command line by name."""
     site = tmp_path / "site"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(site)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(site),
+    ]
     subprocess.run([*command, str(ROOT / "examples" / "plugin")], check=True, capture_output=True)
-    lines = ["event 1", "1.0 2.0 3.0 10.5 0", "1.5 2.0 4.0 9.0 0", "event 2 # empty", "event 3", "0 0 0 1 -1", "99 0 0 1 0"]
+    lines = [
+        "event 1",
+        "1.0 2.0 3.0 10.5 0",
+        "1.5 2.0 4.0 9.0 0",
+        "event 2 # empty",
+        "event 3",
+        "0 0 0 1 -1",
+        "99 0 0 1 0",
+    ]
     (tmp_path / "run.txt").write_text("\n".join(lines) + "\n")
 
     def tpcfm(*words: str) -> subprocess.CompletedProcess:

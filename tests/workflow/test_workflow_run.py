@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from plans import setting
 from tpcfm.evaluate.table import COLUMNS
 from workflow_checkout import BIN, Checkout, copy_checkout, environment
 
@@ -85,16 +86,28 @@ def test_a_second_run_does_nothing(tiny: Checkout) -> None:
 
 
 def test_editing_a_comment_reruns_nothing(tiny: Checkout) -> None:
-    for name in ("src/tpcfm/systems/fm4npp/pretrain.py", "workflow/rules/pretrain.smk"):
+    for name in ("src/tpcfm/systems/fm4npp/pretrain.py", "workflow/rules/train.smk"):
         with open(tiny.folder / name, "a") as stream:
             stream.write("# a comment\n")
     assert _planned(tiny) == []
 
 
+def test_how_jobs_run_reruns_nothing(tiny: Checkout) -> None:
+    knobs = {
+        "log_every": 3,
+        "checkpoint_every": 5,
+        "workers": 1,
+        "max_points": 777,
+        "neighbours": "loader",
+        "device": "cpu",
+    }
+    assert _planned(tiny, {"execution": {**knobs, "runs": {"*": {"log_every": 2}}}}) == []
+
+
 def test_changing_one_ablation_value_reruns_only_what_depends_on_it(tiny: Checkout) -> None:
-    jobs = "\n".join(_planned(tiny, {"fm4npp": {"ablations": {"k": [3]}}}))
-    assert "pretrain-m1-k-3" in jobs
-    for untouched in ("Simulating", "Ingesting", "Grouping", "Serialising", "polar_mae", "Fine-tuning", "Fitting"):
+    jobs = "\n".join(_planned(tiny, setting("systems.fm4npp.ablations.k", [3])))
+    assert "fm4npp-pretrain-m1-k-3" in jobs
+    for untouched in ("Simulating", "Ingesting", "Grouping", "Serialising", "polar_mae", "track", "Fitting"):
         assert untouched not in jobs
 
 
@@ -112,7 +125,10 @@ def with_caches(tiny: Checkout, tmp_path: Path) -> Checkout:
 def test_a_killed_pretraining_continues_to_the_same_weights(
     with_caches: Checkout, tmp_path_factory, family: str
 ) -> None:
-    over = {family: {"pretrain": {"steps": 80, "checkpoint_every": 2, "evaluate_every": 40}}}
+    over = {
+        "systems": {family: {"pretrain": {"steps": 80, "evaluate_every": 40}}},
+        "execution": {"stages": {"pretrain": {"checkpoint_every": 2}}},
+    }
     plan = with_caches.plan(over)
     run = next(r for r, e in plan.runs.items() if e.family == family and e.stage == "pretrain")
     target = f"results/runs/{run}/model.safetensors"
@@ -162,8 +178,9 @@ def test_a_damaged_raw_file_fails_its_own_job_only(tiny: Checkout, checkout: Che
     shutil.copy(raw, good)
     content = raw.read_bytes()
     bad.write_bytes(content[: len(content) // 3] if damage == "truncated" else b"not what it says" * 100)
-    over = {"systems": ["polar_mae"], "data": {"lartpc": {"simulate": None, "files": ["good.h5", "bad.h5"]}}}
-    name = next(iter(_plan_in(checkout, over).datasets))
+    source = {"simulate": None, "files": ["good.h5", "bad.h5"]}
+    over = {"systems": {"fm4npp": None}, "data": {"lartpc": source}}
+    name = next(iter(checkout.plan(over).datasets))
     if damage == "missing":
         bad.unlink()
         result = checkout.snakemake("-k", "--", f"results/events/{name}/manifest.json", over=over)
@@ -177,12 +194,3 @@ def test_a_damaged_raw_file_fails_its_own_job_only(tiny: Checkout, checkout: Che
     assert "Traceback" not in text
     written = sorted(p.name for p in (checkout.folder / "results" / "events" / name).iterdir())
     assert written == ["good.parquet", "good.rejected.parquet", "good.statistics.json"]
-
-
-def _plan_in(checkout: Checkout, over: dict):
-    here = os.getcwd()
-    os.chdir(checkout.folder)
-    try:
-        return checkout.plan(over)
-    finally:
-        os.chdir(here)

@@ -11,7 +11,7 @@ rule mlflow_init:
         str(W.log("mlflow_init")),
     threads: 1
     params:
-        results=CONFIG.results,
+        results=lambda wildcards: CONFIG.results,
     message:
         "Preparing the MLflow store"
     shell:

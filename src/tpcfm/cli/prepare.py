@@ -1,11 +1,20 @@
 """``tpcfm prepare``: event tables → memory-mapped caches of groups or sequences."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="Turn event tables into memory-mapped training caches.")
+
+
+class Neighbours(StrEnum):
+    """Where the neighbour targets of a sequence come from."""
+
+    stored = "stored"
+    loader = "loader"
+
 
 Config = Annotated[str, typer.Option(help="Settings as JSON text, or a JSON file; defaults are the paper's.")]
 
@@ -126,6 +135,9 @@ def sequences(
     edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
     out: Annotated[Path, typer.Option(help="Part to write (.arrow).")],
     config: Annotated[str, typer.Option(help='JSON text or file: {"serialization": {…}, "targets": {…}}.')] = "{}",
+    neighbours: Annotated[
+        Neighbours, typer.Option(help="Neighbour targets: kept in the part, or left to the loader (small disks).")
+    ] = Neighbours.stored,
 ) -> None:
     """Serialize one event table into one part of a sequences cache, with its neighbour targets (FM4NPP)."""
     from tpcfm.files import require_file
@@ -135,7 +147,7 @@ def sequences(
     require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.prepare.sequences import cache as sequence_cache
 
-    counts = sequence_cache.write_part(events, edges, out, *blocks)
+    counts = sequence_cache.write_part(events, edges, out, *blocks, stored=neighbours is Neighbours.stored)
     print(f"{out}: {counts['events']} events, {counts['points']} points, {counts['rejected']} events rejected")
 
 

@@ -43,7 +43,10 @@ def lartpc(
 
 @app.command()
 def collider(
-    out: Annotated[Path, typer.Option(help="Folder to write spacepoints_NNN.npz and the label files into.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder to write spacepoints_NNN.npz and the label files into, or that file's own path."),
+    ],
     events: Annotated[int, typer.Option(help="Number of events.", min=1)],
     seed: Annotated[int, typer.Option(help="Seed; a file depends on (seed, index) alone.")] = 0,
     index: Annotated[int, typer.Option(help="Number of this file: NNN in the names.", min=0)] = 0,
@@ -52,10 +55,17 @@ def collider(
     particles: Annotated[bool, typer.Option(help="Write the truth particles too.")] = False,
 ) -> None:
     """Simulate proton collisions in the sPHENIX TPC and write TPCpp-10M files."""
+    from tpcfm.detectors.simulations import SIMULATIONS
+    from tpcfm.errors import ConfigError
+
+    name = SIMULATIONS["collider"].name.format(index)
+    if out.suffix == ".npz" and out.name != name:
+        raise ConfigError(f"--out {out}: the file of --index {index} is called {name}")
+    folder = out.parent if out.suffix == ".npz" else out
     from tpcfm.simulate.collider import simulate_file
 
-    simulate_file(out, index, events, seed, source.value, labelled, particles)
-    print(f"{out}: file {index:03d}, {events} events")
+    simulate_file(folder, index, events, seed, source.value, labelled, particles)
+    print(f"{folder}: file {index:03d}, {events} events")
 
 
 @app.command("calibrate-lartpc")

@@ -13,7 +13,7 @@ def command(
 ) -> None:
     """Compare tokenizers: missed and duplicated points, group sizes, groups per event, throughput."""
     from tpcfm.cli.prepare import _block, _tables
-    from tpcfm.systems.polar_mae.system import TokenizerStudy
+    from tpcfm.prepare.groups.settings import TokenizerStudy
 
     grid = _block(TokenizerStudy, config)
     _tables(*events)

@@ -28,7 +28,7 @@ def expanded(value: str) -> str:
         ValueError: a variable that is not set, a user that does not exist.
     """
     found = os.path.expandvars(os.path.expanduser(value))
-    if left := re.search(r"\$(\w+|\{\w+\})", found):
+    if left := re.search(r"\$([A-Za-z_]\w*|\{\w+\})", found):
         raise ValueError(f"the variable {left[0]} is not set")
     if found.startswith("~"):
         raise ValueError(f"there is no user {found.split('/')[0][1:]!r}")

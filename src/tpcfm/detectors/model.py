@@ -277,6 +277,15 @@ class Objects(Block):
 
     columns: dict[Name, Column]
     instances: Name | None = Field(None, description="label column whose ids the first column holds")
+    counts: Name | None = Field(
+        None, description="column that counts the points of each object, where objects follow the order of the points"
+    )
+
+    @model_validator(mode="after")
+    def _counts_is_a_column(self) -> "Objects":
+        if self.counts is not None and self.counts not in self.columns:
+            raise ValueError(f"counts: {self.counts!r} is none of the columns ({', '.join(self.columns)})")
+        return self
 
 
 class Layers(Block):
@@ -361,6 +370,14 @@ class Detector(Block):
     def main_signal(self) -> Signal | None:
         """The signal that networks see; None for a detector without one."""
         return self.signal[0] if self.signal else None
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Accepted range of x, y, z (box) or r, z (cylinder), both ends included; a side of ``n`` voxels ends at ``n - 1``."""
+        found = self.volume.limits()
+        if self.lattice:
+            given: Any = self.volume.accepted
+            found = {axis: ends if axis in given else (ends[0], ends[1] - 1) for axis, ends in found.items()}
+        return found
 
     @property
     def object_columns(self) -> dict[str, Column]:

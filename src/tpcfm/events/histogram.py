@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from tpcfm.errors import DataError
 from tpcfm.readers.kernels import FLOAT_SHIFT, float_moments, radius_moments
+from tpcfm.readers.ragged import Index, Mask
 
 BINS_PER_OCTAVE = 1 << (23 - FLOAT_SHIFT)
 
@@ -55,20 +56,29 @@ class Histogram:
         real = array.astype(np.float64)
         self._moments(len(array), float(real.sum()), float(np.square(real).sum()), float(real.min()), float(real.max()))
 
-    def add_float32(self, values: npt.NDArray[np.float32]) -> None:
-        """Add non-negative float32 values to a histogram with `octave_edges`, faster than `add`."""
-        if len(values) == 0:
-            return
-        first = int(np.float32(self.edges[0]).view(np.uint32)) >> FLOAT_SHIFT
-        counts, *moments = float_moments(np.ascontiguousarray(values), first, len(self.edges) - 1)
-        self.counts += counts
-        self._moments(len(values), *moments)
+    def add_float32(self, values: npt.NDArray[np.float32], offsets: Index, chosen: Mask) -> tuple[int, float, float]:
+        """Add float32 values of some events to a histogram with `octave_edges`, faster than `add`.
 
-    def add_radius(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> None:
+        Args:
+            values: (N,); zero and negative ones count as below the first bin.
+            offsets: (n + 1,) first value of each event.
+            chosen: (n,) some of the events.
+
+        Returns:
+            Number, sum and sum of squares of the values of the chosen events.
+        """
+        first = int(np.float32(self.edges[0]).view(np.uint32)) >> FLOAT_SHIFT
+        flat = np.ascontiguousarray(values, np.float32)
+        counts, moments, of_chosen = float_moments(flat, offsets, chosen, first, len(self.edges) - 1)
+        self.counts += counts
+        self._moments(len(flat), *moments)
+        return int(of_chosen[0]), float(of_chosen[1]), float(of_chosen[2])
+
+    def add_radius(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
         """Add ``hypot(x, y)`` of (N,) values to a histogram with bins of equal width, faster than `add`."""
         if len(x):
             width = self.edges[1] - self.edges[0]
-            counts, *moments = radius_moments(x, y, self.edges[0], width, len(self.edges) - 1)
+            counts, moments = radius_moments(x, y, self.edges[0], width, len(self.edges) - 1)
             self.counts += counts
             self._moments(len(x), *moments)
 

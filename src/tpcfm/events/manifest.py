@@ -3,20 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
-from tpcfm.events.schema import VERSION, layout_of
+from tpcfm.events.read import DAMAGE, open_table
+from tpcfm.events.schema import VERSION, detector_of
 from tpcfm.events.splits import SPLITS
-from tpcfm.events.statistics import Statistics, columns_of
+from tpcfm.events.statistics import Statistics, columns_of, training_events
 from tpcfm.files import read_json, sha256, short_hash, write_json
 
 
 def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[str, Any]:
     """Merge the parts of a dataset folder into its manifest.
 
-    Every ``<part>.parquet`` with its ``<part>.rejected.parquet`` is a part. A summary ``<part>.json`` as written by
+    Every ``<part>.parquet`` with its ``<part>.rejected.parquet`` is a part. A summary ``<part>.statistics.json`` as written by
     ``tpcfm ingest`` saves reading the table again; without it the statistics are computed from the table.
 
     Args:
@@ -25,12 +24,13 @@ def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[st
         out: manifest to write (JSON).
 
     Returns:
-        The manifest: ``dataset``, ``layout``, ``parts`` (part, file, source, revision, events, points, rejected,
+        The manifest: ``dataset``, ``detector`` (the whole), ``detector_name``, ``detector_hash``,
+        ``parts`` (part, file, source, revision, events, points, rejected,
         splits, bytes, sha256), totals ``events``, ``points``, ``rejected``, ``rejected_columns``, ``splits``,
         ``fingerprint`` (hash of all checksums) and ``statistics``.
 
     Raises:
-        DataError: no part, parts of different layouts, a damaged or foreign table, or a part of another dataset.
+        DataError: no part, parts of different detectors, a damaged or foreign table, or a part of another dataset.
     """
     folder = Path(folder)
     names = sorted(
@@ -39,11 +39,13 @@ def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[st
     names = [name for name in names if not name.startswith(".")]
     if not names:
         raise DataError(f"{folder}: no event tables (<part>.parquet) here; run `tpcfm ingest` first")
-    summaries = [_summary(folder, name, dataset) for name in names]
-    layouts = sorted({summary["layout"] for summary in summaries})
-    if len(layouts) > 1:
-        raise DataError(f"{folder}: parts of different layouts: {', '.join(layouts)}; one dataset has one layout")
-    total = Statistics(layouts[0])
+    found = [_summary(folder, name, dataset) for name in names]
+    summaries, detectors = [summary for summary, _ in found], {d.hash: d for _, d in found}
+    if len(detectors) > 1:
+        held = ", ".join(f"{detector.name} ({key})" for key, detector in sorted(detectors.items()))
+        raise DataError(f"{folder}: parts of different detectors: {held}; one dataset has one: ingest the parts again")
+    detector = found[0][1]
+    total = Statistics(detector)
     columns: dict[str, int] = {}
     for summary in summaries:
         total.merge(summary.pop("statistics"))
@@ -51,7 +53,9 @@ def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[st
             columns[column] = columns.get(column, 0) + count
     manifest = {
         "dataset": dataset,
-        "layout": layouts[0],
+        "detector": detector.model_dump(mode="json", exclude_defaults=True),
+        "detector_name": detector.name,
+        "detector_hash": detector.hash,
         "version": VERSION,
         "parts": summaries,
         "events": sum(summary["events"] for summary in summaries),
@@ -66,14 +70,14 @@ def collect_events(dataset: str, folder: str | Path, out: str | Path) -> dict[st
     return manifest
 
 
-def _summary(folder: Path, part: str, dataset: str) -> dict[str, Any]:
-    """Return the summary of a part: as written beside it if it still fits the table, else from the table itself."""
-    table, beside = folder / f"{part}.parquet", folder / f"{part}.json"
+def _summary(folder: Path, part: str, dataset: str) -> tuple[dict[str, Any], Detector]:
+    """Return the summary of a part and its detector: as written beside it if it still fits the table, else from the table itself."""
+    table, beside = folder / f"{part}.parquet", folder / f"{part}.statistics.json"
     with open_table(table) as file:
         about = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
-        layout = layout_of(file.schema_arrow, table)
-        if about["tpcfm.dataset"] != dataset:
-            raise DataError(f"{table}: belongs to the dataset {about['tpcfm.dataset']!r}, not to {dataset!r}")
+        detector = detector_of(file.schema_arrow, table)
+        if about.get("tpcfm.dataset") != dataset:
+            raise DataError(f"{table}: belongs to the dataset {about.get('tpcfm.dataset')!r}, not to {dataset!r}")
         rejected = folder / f"{part}.rejected.parquet"
         if not rejected.is_file():
             raise DataError(f"{rejected}: missing; ingest the part {part!r} again")
@@ -83,27 +87,29 @@ def _summary(folder: Path, part: str, dataset: str) -> dict[str, Any]:
                 "events": file.metadata.num_rows,
                 "bytes": table.stat().st_size,
                 "version": VERSION,
-                "layout": layout,
+                "detector_hash": detector.hash,
             }
             if isinstance(summary, dict) and all(summary.get(key) == value for key, value in known.items()):
-                return summary
+                return summary, detector
         with open_table(rejected) as other:
             n_rejected = other.metadata.num_rows
-        statistics, splits, points = Statistics(layout), dict.fromkeys(SPLITS, 0), 0
+        statistics, splits, points = Statistics(detector), dict.fromkeys(SPLITS, 0), 0
         try:
             for group in range(file.num_row_groups):
                 batch = file.read_row_group(group)
-                statistics.add(columns_of(batch))
+                drawn = batch.column("split").to_pylist()
+                statistics.add(columns_of(batch), training_events(drawn))
                 points += sum(batch.column("n_points").to_pylist())
-                for split in batch.column("split").to_pylist():
+                for split in drawn:
                     splits[split] += 1
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (*DAMAGE, KeyError) as error:
             raise DataError(f"{table}: damaged event table: {error}") from error
-        return {
+        summary = {
             "part": part,
             "file": table.name,
             "source": about["tpcfm.source"],
-            "layout": layout,
+            "detector": detector.name,
+            "detector_hash": detector.hash,
             "revision": about["tpcfm.revision"],
             "version": VERSION,
             "events": file.metadata.num_rows,
@@ -114,17 +120,4 @@ def _summary(folder: Path, part: str, dataset: str) -> dict[str, Any]:
             "sha256": sha256(table),
             "statistics": statistics.to_json(),
         }
-
-
-def open_table(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file.
-
-    Raises:
-        DataError: missing or damaged.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+        return summary, detector

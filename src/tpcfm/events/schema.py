@@ -3,16 +3,15 @@
 Elements of the list columns are never null; a whole list is null where the raw file does not carry that column.
 """
 
+from pathlib import Path
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tpcfm.detectors.model import Detector
-from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import DataError
 
-LAYOUTS = ("pilarnet", "tpcpp")
-DETECTOR_OF_LAYOUT = {"pilarnet": "pilarnet", "tpcpp": "sphenix"}
-
-VERSION = "1"  # version of the event table format
+VERSION = "2"  # version of the event table format
 KEY = b"tpcfm.detector"
 """Schema metadata: the whole detector as JSON, so that any table says what it is."""
 
@@ -52,7 +51,7 @@ def columns(detector: Detector) -> list[pa.Field]:
     return found
 
 
-def event_schema(detector: Detector | str, dataset: str = "", source: str = "", revision: str = "") -> pa.Schema:
+def event_schema(detector: Detector, dataset: str = "", source: str = "", revision: str = "") -> pa.Schema:
     """Return the schema of one part: the detector's columns, and in the metadata the detector and where the part comes from.
 
     Args:
@@ -61,10 +60,7 @@ def event_schema(detector: Detector | str, dataset: str = "", source: str = "", 
         source: name (not path) of the raw file.
         revision: what the reader says of the layout it found, e.g. ``v2`` or ``labelled``.
     """
-    layout = detector if isinstance(detector, str) else detector.read.reader
-    if isinstance(detector, str):
-        detector = load_detector(DETECTOR_OF_LAYOUT[detector])
-    about = {"layout": layout, "version": VERSION, "dataset": dataset, "source": source, "revision": revision}
+    about = {"version": VERSION, "dataset": dataset, "source": source, "revision": revision}
     about |= {"detector_name": detector.name, "detector_hash": detector.hash}
     metadata = {f"tpcfm.{key}".encode(): value.encode() for key, value in about.items()}
     metadata[KEY] = detector.model_dump_json(exclude_defaults=True).encode()
@@ -104,23 +100,13 @@ def detector_of(schema: pa.Schema, path: object) -> Detector:
     return detector
 
 
-SCHEMAS: dict[str, pa.Schema] = {layout: event_schema(layout) for layout in LAYOUTS}
-
-
-def layout_of(schema: pa.Schema, path: object) -> str:
-    """Return the layout of an event table from its schema metadata.
-
-    Raises:
-        DataError: the table was not written by ``tpcfm ingest``, or its columns are not those of the layout.
-    """
-    layout = (schema.metadata or {}).get(b"tpcfm.layout", b"").decode()
-    if layout not in SCHEMAS:
-        raise DataError(f"{path}: not an event table (layout {layout or 'missing'!r}; allowed: {', '.join(LAYOUTS)})")
-    expected = SCHEMAS[layout]
-    for field in expected:
-        place = schema.get_field_index(field.name)
-        if place < 0:
-            raise DataError(f"{path}: {layout} event table lacks the column {field.name!r}")
-        if schema.field(place).type != field.type:
-            raise DataError(f"{path}: column {field.name!r} is {schema.field(place).type}, expected {field.type}")
-    return layout
+def detector_at(path: Path) -> str | None:
+    """Return the name of the detector of an event table; None of any other file, a damaged one included."""
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        return None
+    held = (schema.metadata or {}).get(KEY)
+    if held is None:
+        return None
+    return (schema.metadata or {}).get(b"tpcfm.detector_name", b"?").decode(errors="replace")

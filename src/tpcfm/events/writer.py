@@ -62,15 +62,15 @@ class EventWriter:
             self._thread.shutdown()
             self._writer.close()
 
-    def write(self, event_ids: Sequence[str], splits: Sequence[str], columns: Mapping[str, Ragged | None]) -> None:
-        """Append a block of events.
+    def write(self, event_ids: Sequence[str], splits: Sequence[str], columns: Mapping[str, Ragged | None]) -> int:
+        """Append a block of events; return its points.
 
         Args:
             event_ids: (n,) ids.
             splits: (n,) split of each event.
             columns: list columns of the schema, each of ``n`` events, or None for all null.
         """
-        points = columns["energy"]
+        points = columns["x"]
         assert points is not None
         arrays = [
             pa.array(event_ids, pa.string()),
@@ -84,6 +84,7 @@ class EventWriter:
         self._pending_points += len(points.values)
         if self._pending_points >= POINTS_PER_ROW_GROUP:
             self._flush()
+        return len(points.values)
 
     def _flush(self) -> None:
         if self._pending:

@@ -94,6 +94,7 @@ def _check_row(file: Path, row: int, count: int) -> None:
 
 def _event_table(file: Path, folder: Path) -> Path:
     from tpcfm.events.job import ingest_file
+    from tpcfm.readers.registry import recognise
 
     if not file.exists():
         raise DataError(f"{file}: no such file")
@@ -101,9 +102,8 @@ def _event_table(file: Path, folder: Path) -> Path:
         return file
     if file.suffix not in (".h5", ".npz"):
         raise DataError(f"{file}: expected a raw file (.h5, .npz), an event table (.parquet) or a folder of a cache")
-    layout = "pilarnet" if file.suffix == ".h5" else "tpcpp"
     table = folder / "events.parquet"
-    ingest_file(file, layout, file.stem, table, folder / "rejected.parquet", split_rule=lambda _: "test")
+    ingest_file(file, recognise(file), file.stem, table, folder / "rejected.parquet", split_rule=lambda _: "test")
     return table
 
 

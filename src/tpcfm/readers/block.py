@@ -79,13 +79,16 @@ class EventBlock:
 
 
 class Reader(Protocol):
-    """A raw file of one layout, open for reading; usable as a context manager."""
+    """A raw file, open for reading as the events of a detector; usable as a context manager.
+
+    Made as ``Reader(path, detector)``. It may have a static ``recognises(path) -> bool``: whether a file is of its format.
+    """
 
     revision: str
     events: int
 
     def blocks(self) -> Iterator[EventBlock]:
-        """Yield all events in file order, checked, in blocks of bounded size."""
+        """Yield all events in file order, checked, with the detector's columns, in blocks of bounded size."""
         ...
 
 

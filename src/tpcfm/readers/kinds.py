@@ -1,4 +1,4 @@
-"""What a file is: by its first bytes, or, of files that lie beside event files and hold no events, by its name."""
+"""What a file is by its first bytes, and what files are that lie beside event files and hold no events, by their name."""
 
 import re
 import zipfile
@@ -13,34 +13,27 @@ _POINT_COUNTS = "_points.npy"
 """End of the names of the point-count sidecars of PILArNet-M."""
 
 
-def kind_of(path: Path) -> str:
-    """Return ``pilarnet``, ``tpcpp`` or ``table`` by the first bytes of a file.
+def require_data_file(path: Path) -> None:
+    """Make sure that there is a file to read.
 
     Raises:
-        DataError: missing, or none of these.
+        DataError: missing, or a folder.
     """
     if path.is_dir():
         raise DataError(f"{path}: a folder; name the files in it, such as {path}/*")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if kind := guess(path):
-        return kind
-    raise DataError(
-        f"{path}: neither HDF5 (PILArNet-M) nor npz (TPCpp-10M) nor Parquet (event table); damaged from the start?"
-    )
 
 
-def guess(path: Path) -> str | None:
-    """Return what `kind_of` does, or None where it raises."""
-    if not path.is_file():
-        return None
+def begins_with(path: Path, *starts: bytes) -> bool:
+    """Whether a file begins with one of some bytes."""
     with open(path, "rb") as stream:
-        start = stream.read(8)
-    if start == b"\x89HDF\r\n\x1a\n":
-        return "pilarnet"
-    if start[:4] == b"PAR1":
-        return "table"
-    return "tpcpp" if start[:4] == b"PK\x03\x04" or zipfile.is_zipfile(path) else None
+        return stream.read(8).startswith(starts)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip, such as npz, if perhaps a damaged one."""
+    return path.is_file() and (begins_with(path, b"PK\x03\x04") or zipfile.is_zipfile(path))
 
 
 def companion(path: Path) -> str | None:

@@ -54,6 +54,10 @@ class NpzFile:
         """Close the file."""
         self._zip.close()
 
+    def names(self) -> list[str]:
+        """Return the names of the arrays."""
+        return [name.removesuffix(".npy") for name in self._zip.namelist()]
+
     def open(self, key: str) -> "NpyStream":
         """Return the array ``key`` as a stream.
 
@@ -61,7 +65,7 @@ class NpzFile:
             DataError: no such array, or an unreadable header.
         """
         if f"{key}.npy" not in self._zip.namelist():
-            found = ", ".join(sorted(name.removesuffix(".npy") for name in self._zip.namelist())) or "nothing"
+            found = ", ".join(sorted(self.names())) or "nothing"
             raise DataError(f"{self.path}: no array {key!r}; found {found}")
         try:
             stream = self._zip.open(f"{key}.npy")

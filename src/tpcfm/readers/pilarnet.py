@@ -1,32 +1,32 @@
 """Reader of PILArNet-M files: HDF5, one variable-length row per event (arXiv 2502.02558, App. A).
 
 Layouts: v1 has 5 columns in ``cluster``; v2 and v3 have 6, and ``cluster_extra`` of 5, 6, 9 or 11 columns. Points are
-stored in cluster order, and the first cluster holds the low-energy deposits (label 4, ids -1).
+stored in cluster order, and the first cluster holds the low-energy deposits (label 4, ids -1). A file without ``cluster`` is
+unlabelled.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import h5py
 import numpy as np
 
-from tpcfm.detectors.pilarnet import EDGE, LOW_ENERGY, PID
+from tpcfm.detectors.model import ClassLabel, Detector, InstanceLabel, open_range
 from tpcfm.errors import DataError
 from tpcfm.readers.block import Deviation, EventBlock
+from tpcfm.readers.checks import fit_columns, one_signal, outside_classes, range_text, repeated_voxels, unknown_classes
 from tpcfm.readers.kernels import BAD_COORDINATE, BAD_ENERGY, DUPLICATE, unpack_voxels
-from tpcfm.readers.ragged import Array, Ragged, offsets_of, ragged
-from tpcfm.readers.vlen import RowLengths
+from tpcfm.readers.ragged import Array, Mask, Ragged, offsets_of, ragged
+from tpcfm.readers.vlen import VlenRows
 
 POINT_COLUMNS = 8
 CLUSTER_COLUMNS = {5: "v1", 6: "v2"}
 EXTRA_COLUMNS = (5, 6, 9, 11)
+LOW_ENERGY = 4
 POINTS_PER_BLOCK = 1 << 20
-ROWS_PER_BLOCK = 4096
-ROWS_UNKNOWN = (
-    128  # rows per block where their lengths are not known beforehand; published events have up to 30,000 points
-)
+VOXELS = 2**48
+"""Most voxels of a lattice that the check for repeated ones can tell apart."""
 _IDS = ("fragment", "group", "interaction")
 _ID_LIMIT = 2**31
 
@@ -36,39 +36,53 @@ class PilarnetReader:
 
     Args:
         path: the HDF5 file.
+        detector: its lattice, ranges and labels; columns that it does not have are left out.
 
     Attributes:
         events: events in the file.
-        width: columns of ``cluster`` (5 or 6).
+        width: columns of ``cluster`` (5 or 6), 0 if there is none.
         extra_width: columns of ``cluster_extra``, 0 if there is none.
-        revision: ``v1``, ``v2`` or ``v3``.
+        revision: ``v1``, ``v2``, ``v3`` or ``unlabelled``.
 
     Raises:
         DataError: missing or unreadable file, or not this layout.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, detector: Detector) -> None:
         self.path = Path(path)
-        self._file = _open(self.path)
+        self._rules = _Rules(detector, self.path)
+        self._file = open_hdf5(self.path)
         try:
-            self._point = self._dataset("point", lambda kind: kind == np.float32, "float32")
-            self._cluster = self._dataset("cluster", lambda kind: kind.kind == "i", "a signed integer")
-            self._extra = None
+            self._point = self._dataset("point", lambda kind: kind == "f4", "float32")
+            self._cluster = self._extra = None
+            if "cluster" in self._file:
+                self._cluster = self._dataset("cluster", lambda kind: kind[0] == "i", "a signed integer")
             if "cluster_extra" in self._file:
-                self._extra = self._dataset("cluster_extra", lambda kind: kind == np.float32, "float32")
+                self._extra = self._dataset("cluster_extra", lambda kind: kind == "f4", "float32")
             self.events = len(self._point)
-            datasets = [self._point, self._cluster, *([] if self._extra is None else [self._extra])]
-            self._lengths = {dataset.name: RowLengths(self.path, dataset) for dataset in datasets}
             for name, other in (("cluster", self._cluster), ("cluster_extra", self._extra)):
                 if other is not None and len(other) != self.events:
                     raise DataError(f"{self.path}: {name} has {len(other)} events, point has {self.events}")
+            if self._cluster is None and self._extra is not None:
+                raise DataError(f"{self.path}: 'cluster_extra' without 'cluster'; found {sorted(self._file)}")
             if self.events == 0:
                 raise DataError(f"{self.path}: holds no event")
-            self.width, self.extra_width = self._widths()
-            self.revision = "v3" if self.extra_width > 5 else CLUSTER_COLUMNS[self.width]
+            self.width, self.extra_width, self.revision = 0, 0, "unlabelled"
+            if self._cluster is not None:
+                self.width, self.extra_width = self._widths(self._cluster)
+                self.revision = "v3" if self.extra_width > 5 else CLUSTER_COLUMNS[self.width]
         except BaseException:
             self._file.close()
             raise
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether a file is HDF5 with a dataset ``point`` of variable-length rows."""
+        try:
+            with h5py.File(path, "r") as file:
+                return h5py.check_vlen_dtype(file["point"].dtype) is not None
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
+            return False
 
     def __enter__(self) -> "PilarnetReader":
         return self
@@ -82,20 +96,11 @@ class PilarnetReader:
         """Yield all events in file order, checked, about a million points (or one event) at a time."""
         start = 0
         while start < self.events:
-            stop = self._end_of_block(start)
+            stop = self._point.end_of_block(start, POINTS_PER_BLOCK * POINT_COLUMNS)
             yield self._block(start, stop)
             start = stop
 
-    def _end_of_block(self, start: int) -> int:
-        """Return where the block from ``start`` on ends, by the lengths of its rows if they can be looked up."""
-        stop = min(start + ROWS_PER_BLOCK, self.events)
-        lengths = self._lengths[self._point.name]
-        if not lengths.known:
-            return min(start + ROWS_UNKNOWN, stop)
-        ends = np.cumsum(lengths.claimed(start, stop))
-        return start + max(1, int(np.searchsorted(ends, POINTS_PER_BLOCK * POINT_COLUMNS, side="right")))
-
-    def _dataset(self, name: str, fits: Callable[[np.dtype[Any]], bool], expected: str) -> h5py.Dataset:
+    def _dataset(self, name: str, fits: Callable[[str], bool], expected: str) -> VlenRows:
         try:
             dataset = self._file.get(name)
             if dataset is None:
@@ -107,35 +112,19 @@ class PilarnetReader:
             base = h5py.check_vlen_dtype(dataset.dtype)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             raise DataError(f"{self.path}: dataset {name!r} cannot be read: {error}") from error
-        if base is None or not isinstance(base, np.dtype) or not fits(base):
+        if base is None or not isinstance(base, np.dtype) or not fits(base.str[1:]):
             found = dataset.dtype if base is None else f"variable-length {base}"
             raise DataError(f"{self.path}: {name!r} holds {found}, expected variable-length {expected}")
-        return dataset
+        return VlenRows(self.path, dataset)
 
-    def _rows(self, dataset: h5py.Dataset, start: int, stop: int) -> list[Array | str]:
-        """Read rows; a row that cannot be read becomes the reason as text."""
-        lengths = self._lengths[dataset.name]
-        damaged = lengths.damaged(start, stop) if lengths.known else {}
-        if damaged:
-            return [damaged[i] if i in damaged else self._read(dataset, i, i + 1)[0] for i in range(start, stop)]
-        return self._read(dataset, start, stop)
-
-    def _read(self, dataset: h5py.Dataset, start: int, stop: int) -> list[Array | str]:
-        try:
-            return list(dataset[start:stop])
-        except (OSError, RuntimeError, ValueError, MemoryError) as error:
-            if stop - start == 1:
-                return [f"cannot be read ({error})"]
-            return [row for i in range(start, stop) for row in self._read(dataset, i, i + 1)]
-
-    def _widths(self) -> tuple[int, int]:
+    def _widths(self, clusters: VlenRows) -> tuple[int, int]:
         """Return the columns of ``cluster`` and ``cluster_extra``: those that most of the first events agree with."""
         rows = min(self.events, 32)
         votes: dict[int, int] = dict.fromkeys(CLUSTER_COLUMNS, 0)
         extra_votes: dict[int, int] = {}
         for row in range(rows):
-            point, cluster = self._rows(self._point, row, row + 1)[0], self._rows(self._cluster, row, row + 1)[0]
-            extra = "" if self._extra is None else self._rows(self._extra, row, row + 1)[0]
+            point, cluster = self._point.read(row, row + 1)[0], clusters.read(row, row + 1)[0]
+            extra = "" if self._extra is None else self._extra.read(row, row + 1)[0]
             if isinstance(point, str) or isinstance(cluster, str):
                 continue
             for width in CLUSTER_COLUMNS:
@@ -164,10 +153,10 @@ class PilarnetReader:
         return width, max(allowed, key=lambda key: allowed[key])
 
     def _block(self, start: int, stop: int) -> EventBlock:
-        points, clusters = self._rows(self._point, start, stop), self._rows(self._cluster, start, stop)
-        extras: list[Array | str] = (
-            [""] * (stop - start) if self._extra is None else self._rows(self._extra, start, stop)
-        )
+        points = self._point.read(start, stop)
+        absent: list[Array | str] = [""] * (stop - start)
+        clusters = absent if self._cluster is None else self._cluster.read(start, stop)
+        extras = absent if self._extra is None else self._extra.read(start, stop)
         deviations: list[Deviation] = []
         kept = []
         for i, (point, cluster, extra) in enumerate(zip(points, clusters, extras)):
@@ -176,11 +165,15 @@ class PilarnetReader:
                 deviations += found
             else:
                 kept.append(i)
-        point_table = ragged([points[i] for i in kept], POINT_COLUMNS)  # type: ignore[misc]
-        cluster_table = ragged([clusters[i] for i in kept], self.width)  # type: ignore[misc]
-        extra_table = ragged([extras[i] for i in kept], self.extra_width) if self._extra is not None else None  # type: ignore[misc]
-        rows = np.array(kept, np.int64) + start
-        return _checked(EventBlock(rows, {}, deviations, stop - start), point_table, cluster_table, extra_table)
+
+        def table(rows: list[Array | str], width: int) -> Ragged:
+            return ragged([rows[i] for i in kept], width)  # type: ignore[misc]
+
+        block = EventBlock(np.array(kept, np.int64) + start, {}, deviations, stop - start)
+        cluster_table = table(clusters, self.width) if self.width else None
+        extra_table = table(extras, self.extra_width) if self.extra_width else None
+        self._rules.fill(block, table(points, POINT_COLUMNS), cluster_table, extra_table)
+        return block
 
     def _structure(self, row: int, point: Array | str, cluster: Array | str, extra: Array | str) -> list[Deviation]:
         """Return what forbids reshaping an event: unreadable rows, wrong lengths, sizes that do not add up."""
@@ -188,11 +181,12 @@ class PilarnetReader:
         if unreadable := [Deviation(row, name, value) for name, value in named if isinstance(value, str) and value]:
             return unreadable
         assert not isinstance(point, str)
-        assert not isinstance(cluster, str)
         if len(point) % POINT_COLUMNS:
             return [Deviation(row, "point", f"{len(point)} values, expected a multiple of {POINT_COLUMNS}")]
         if len(point) == 0:
             return [Deviation(row, "point", "no points")]
+        if isinstance(cluster, str):  # unlabelled
+            return []
         if len(cluster) == 0 or len(cluster) % self.width:
             return [Deviation(row, "cluster", f"{len(cluster)} values, expected a positive multiple of {self.width}")]
         n_clusters = len(cluster) // self.width
@@ -217,7 +211,12 @@ class PilarnetReader:
         return []
 
 
-def _open(path: Path) -> h5py.File:
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file.
+
+    Raises:
+        DataError: missing or damaged.
+    """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
@@ -226,87 +225,111 @@ def _open(path: Path) -> h5py.File:
         raise DataError(f"{path}: not a readable HDF5 file (damaged or cut short?): {error}") from error
 
 
-def _checked(block: EventBlock, point: Ragged, cluster: Ragged, extra: Ragged | None) -> EventBlock:
-    """Check the values of a block of well-formed events and fill its columns."""
-    flags, x, y, z, energy = unpack_voxels(point.values, point.offsets)
-    if flags.any():
-        _name_bad_points(block, point, flags)
-    labels = cluster.values.astype(np.int64)
-    _check_labels(block, Ragged(cluster.offsets, labels))
-    sizes = labels[:, 0]
+class _Rules:
+    """What a detector allows in a file of this layout; fills the columns of a block of well-formed events.
 
-    def per_point(column: int, kind: type) -> Ragged:
-        return Ragged(point.offsets, np.repeat(labels[:, column].astype(kind), sizes))
+    Raises:
+        DataError: the detector is none that such files can hold.
+    """
 
-    block.columns = {
-        **{name: Ragged(point.offsets, values) for name, values in zip("xyz", (x, y, z))},
-        "energy": Ragged(point.offsets, energy),
-        **{name: per_point(1 + i, np.int32) for i, name in enumerate(_IDS)},
-        "semantic": per_point(4, np.int8),
-        "pid": per_point(5, np.int8) if labels.shape[1] > 5 else None,
-        "cluster_size": Ragged(cluster.offsets, sizes.astype(np.int32)),
-        "cluster_momentum": None,
-        "cluster_vertex": None,
-    }
-    if extra is not None:
-        momentum, vertex = extra.values[:, 1], extra.values[:, 2:5]
-        for name, values, wrong in (
-            ("momentum", momentum, ~np.isfinite(momentum)),
-            ("vertex", vertex, ~np.isfinite(vertex).all(axis=1)),
-        ):
-            block.flag_values(Ragged(extra.offsets, values), wrong, f"cluster_extra.{name}", "not finite")
-        block.columns["cluster_momentum"] = Ragged(extra.offsets, momentum)
-        block.columns["cluster_vertex"] = Ragged(offsets_of(extra.lengths * 3), vertex.reshape(-1))
-    return block
+    def __init__(self, detector: Detector, path: Path) -> None:
+        self.detector = detector
+        self.signal = one_signal(detector, path, "PILArNet-M")
+        self.energies = open_range(detector.signal[0].range) if detector.signal else (-np.inf, np.inf)
+        limits = detector.limits()
+        if set(limits) != set("xyz"):
+            raise DataError(f"{path}: PILArNet-M files hold voxels of a box; {detector.name} is a cylinder")
+        self.limits = np.clip([limits[axis] for axis in "xyz"], -(2**31), 2**31 - 1).astype(np.int64)
+        self.sides = self.limits[:, 1] - self.limits[:, 0] + 1
+        if float(np.prod(self.sides.astype(float))) > VOXELS:
+            raise DataError(
+                f"{path}: the lattice of {detector.name} has more than 2**48 voxels; close its `accepted` ranges"
+            )
+        self.kind = np.dtype(detector.coordinates.type)
 
+    def fill(self, block: EventBlock, point: Ragged, cluster: Ragged | None, extra: Ragged | None) -> None:
+        """Check the values of a block and fill its columns."""
+        xyz = tuple(np.empty(len(point.values), self.kind) for _ in "xyz")
+        first, (low, high) = self.limits[:, 0].copy(), self.energies
+        flags, energy = unpack_voxels(point.values, point.offsets, first, self.sides, float(low), float(high), xyz)
+        if not self.signal:
+            flags &= ~np.uint8(BAD_ENERGY)
+        if flags.any():
+            self._name_bad_points(block, point, flags)
+        found: dict[str, Ragged | None] = {name: Ragged(point.offsets, values) for name, values in zip("xyz", xyz)}
+        found[self.signal] = Ragged(point.offsets, energy)
+        if cluster is not None:
+            labels = Ragged(cluster.offsets, cluster.values.astype(np.int64))
+            self._check_labels(block, labels)
+            sizes = labels.values[:, 0]
+            for column, name in enumerate((*_IDS, "semantic", "pid"), start=1):
+                if name in self.detector.labels and column < labels.values.shape[1]:
+                    kind = self.detector.labels[name].type
+                    found[name] = Ragged(point.offsets, np.repeat(labels.values[:, column].astype(kind), sizes))
+            found["cluster_size"] = Ragged(cluster.offsets, sizes.astype(np.int32))
+        if extra is not None:
+            momentum, vertex = extra.values[:, 1], extra.values[:, 2:5]
+            for name, values, wrong in (
+                ("momentum", momentum, ~np.isfinite(momentum)),
+                ("vertex", vertex, ~np.isfinite(vertex).all(axis=1)),
+            ):
+                block.flag_values(Ragged(extra.offsets, values), wrong, f"cluster_extra.{name}", "not finite")
+            found["cluster_momentum"] = Ragged(extra.offsets, momentum)
+            found["cluster_vertex"] = Ragged(offsets_of(extra.lengths * 3), vertex.reshape(-1))
+        block.columns = fit_columns(self.detector, found)
 
-def _name_bad_points(block: EventBlock, point: Ragged, flags: Array) -> None:
-    """Record what is wrong with the points of the flagged events (slow, for the few that are)."""
-    xyz, energy = point.values[:, :3], point.values[:, 3]
-    own = np.repeat(flags, point.lengths)
-    with np.errstate(invalid="ignore"):
-        outside = ~((xyz >= 0) & (xyz < EDGE) & (xyz == np.trunc(xyz))).all(axis=1)
-    block.flag_values(
-        Ragged(point.offsets, xyz),
-        (own & BAD_COORDINATE > 0) & outside,
-        "point.xyz",
-        f"not whole numbers from 0 to {EDGE - 1}",
-    )
-    block.flag_values(
-        Ragged(point.offsets, energy),
-        (own & BAD_ENERGY > 0) & ~((energy >= 0) & np.isfinite(energy)),
-        "point.energy",
-        "negative or not finite",
-    )
-    repeated = np.zeros(len(xyz), bool)
-    for event in np.flatnonzero(flags & DUPLICATE):
-        start, stop = point.offsets[event], point.offsets[event + 1]
-        first = np.unique(xyz[start:stop], axis=0, return_index=True)[1]
-        repeated[start:stop] = True
-        repeated[start + first] = False
-    block.flag_values(Ragged(point.offsets, xyz), repeated, "point.xyz", "voxels that occur before in the event")
+    def _name_bad_points(self, block: EventBlock, point: Ragged, flags: Array) -> None:
+        """Record what is wrong with the points of the flagged events (slow, for the few that are)."""
+        xyz, energy = point.values[:, :3], point.values[:, 3]
+        own = np.repeat(flags, point.lengths)
+        low, high = self.limits.T
+        with np.errstate(invalid="ignore"):
+            outside = ~((xyz >= low) & (xyz <= high) & (xyz == np.trunc(xyz))).all(axis=1)
+        sides = {range_text(*side) for side in self.limits.tolist()}
+        allowed = ", ".join(range_text(*side) for side in self.limits.tolist()) if len(sides) > 1 else sides.pop()
+        positions = Ragged(point.offsets, xyz)
+        block.flag_values(positions, (own & BAD_COORDINATE > 0) & outside, "point.xyz", f"not whole numbers {allowed}")
+        wrong = ~((energy >= self.energies[0]) & (energy <= self.energies[1]) & np.isfinite(energy))
+        expected = (
+            "negative or not finite"
+            if self.energies == (0, np.inf)
+            else f"not finite or not {range_text(*self.energies)}"
+        )
+        block.flag_values(Ragged(point.offsets, energy), (own & BAD_ENERGY > 0) & wrong, "point.energy", expected)
+        doubled = np.where(own & DUPLICATE > 0)[0]
+        repeated = np.zeros(len(xyz), bool)
+        if len(doubled):
+            events = np.where(flags & DUPLICATE > 0, point.lengths, 0)
+            safe = [np.nan_to_num(xyz[doubled, axis], posinf=-1, neginf=-1).astype(np.int64) for axis in range(3)]
+            repeated[doubled] = repeated_voxels([Ragged(offsets_of(events), values) for values in safe])
+        block.flag_values(positions, repeated, "point.xyz", "voxels that occur before in the event")
 
+    def _check_labels(self, block: EventBlock, cluster: Ragged) -> None:
+        """Check id and class ranges and, both ways, that the first cluster and only it is the low-energy one."""
+        table, offsets = cluster.values, cluster.offsets
 
-def _check_labels(block: EventBlock, cluster: Ragged) -> None:
-    """Check id and class ranges and, both ways, that the first cluster and only it is the low-energy one."""
-    table, offsets = cluster.values, cluster.offsets
+        def flag(column: int, wrong: Mask, name: str, expected: str) -> None:
+            block.flag_values(Ragged(offsets, table[:, column]), wrong, f"cluster.{name}", expected)
 
-    def flag(column: int, wrong: Array, name: str, expected: str) -> None:
-        block.flag_values(Ragged(offsets, table[:, column]), wrong, f"cluster.{name}", expected)
+        def classes(column: int, name: str, what: str) -> None:
+            label = self.detector.labels.get(name)
+            if isinstance(label, ClassLabel):
+                flag(column, unknown_classes(label, table[:, column]), name, f"{what} {outside_classes(label)}")
 
-    for i, name in enumerate(_IDS, start=1):
-        wrong = (table[:, i] < -1) | (table[:, i] >= _ID_LIMIT)
-        flag(i, wrong, name, f"ids outside -1 to {_ID_LIMIT - 1}")
-    semantic = table[:, 4]
-    flag(4, (semantic < 0) | (semantic > LOW_ENERGY), "semantic", f"classes outside 0 to {LOW_ENERGY}")
-    low = semantic == LOW_ENERGY
-    first = np.zeros(len(table), bool)
-    first[offsets[:-1]] = True
-    flag(4, first & ~low, "semantic", f"first clusters of another class than low energy ({LOW_ENERGY})")
-    flag(4, low & ~first, "semantic", f"low-energy clusters ({LOW_ENERGY}) that are not the first")
-    for i, name in enumerate(_IDS, start=1):
-        flag(i, low & (table[:, i] != -1), name, "ids of a low-energy cluster other than -1")
-    if table.shape[1] > 5:
-        pid = table[:, 5]
-        flag(5, (pid < min(PID)) | (pid > max(PID)), "pid", f"particle types outside {min(PID)} to {max(PID)}")
-        flag(5, low & (pid != -1), "pid", "particle types of a low-energy cluster other than -1")
+        for i, name in enumerate(_IDS, start=1):
+            label = self.detector.labels.get(name)
+            if isinstance(label, InstanceLabel):
+                low, high = min([label.minimum, *label.background]), int(np.iinfo(label.type).max)
+                flag(i, (table[:, i] < low) | (table[:, i] > high), name, f"ids outside {low} to {high}")
+        semantic = table[:, 4]
+        classes(4, "semantic", "classes")
+        low_energy = semantic == LOW_ENERGY
+        first = np.zeros(len(table), bool)
+        first[offsets[:-1]] = True
+        flag(4, first & ~low_energy, "semantic", f"first clusters of another class than low energy ({LOW_ENERGY})")
+        flag(4, low_energy & ~first, "semantic", f"low-energy clusters ({LOW_ENERGY}) that are not the first")
+        for i, name in enumerate(_IDS, start=1):
+            flag(i, low_energy & (table[:, i] != -1), name, "ids of a low-energy cluster other than -1")
+        if table.shape[1] > 5:
+            classes(5, "pid", "particle types")
+            flag(5, low_energy & (table[:, 5] != -1), "pid", "particle types of a low-energy cluster other than -1")

@@ -12,21 +12,27 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import numpy.typing as npt
 
-from tpcfm.detectors.sphenix import NOISE, PID
+from tpcfm.detectors.model import ClassLabel, Detector, InstanceLabel, open_range
 from tpcfm.errors import DataError
 from tpcfm.readers.block import EventBlock
+from tpcfm.readers.checks import (
+    fit_columns,
+    one_signal,
+    outside_classes,
+    pair_numbers,
+    range_text,
+    unknown_classes,
+    unlike_first,
+    wrong_ids,
+)
 from tpcfm.readers.kernels import check_spacepoints
-from tpcfm.readers.kinds import LABELS, PARTICLES
+from tpcfm.readers.kinds import LABELS, PARTICLES, is_zip
 from tpcfm.readers.npy_stream import NpyStream, NpzFile
 from tpcfm.readers.ragged import Index, Ragged, offsets_of
 
 PARTICLE_COLUMNS = ("track", "pdg", "px", "py", "pz", "energy", "vx", "vy", "vz", "charge")
 POINTS_PER_BLOCK = 1 << 20
-# Wider than the active volume (30 to 78 cm, 105 cm), so that corrected positions pass and other units do not.
-R_RANGE_CM = (25.0, 85.0)
-Z_LIMIT_CM = 120.0
 _NAME = re.compile(r"spacepoints(_\d+)?\.npz")
 
 
@@ -61,6 +67,7 @@ class TpcppReader:
 
     Args:
         path: the spacepoints file; labels and particles are found beside it.
+        detector: its volume, ranges and labels; columns that it does not have are left out.
 
     Attributes:
         events: events in the shard.
@@ -70,8 +77,12 @@ class TpcppReader:
         DataError: missing or unreadable files, some label files without the others, or not this layout.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, detector: Detector) -> None:
         self.path = Path(path)
+        self.detector = detector
+        self._signal = one_signal(detector, self.path, "TPCpp-10M")
+        if not detector.cylindrical:
+            raise DataError(f"{self.path}: TPCpp-10M files hold spacepoints of a cylinder; {detector.name} is a box")
         self._stack = ExitStack()
         try:
             beside = siblings(self.path)
@@ -98,6 +109,11 @@ class TpcppReader:
         except BaseException:
             self._stack.close()
             raise
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Whether a file is named and packed like spacepoints."""
+        return _NAME.fullmatch(path.name) is not None and is_zip(path)
 
     def __enter__(self) -> "TpcppReader":
         return self
@@ -144,14 +160,87 @@ class TpcppReader:
             points = points.select(matching)
             labels = {stem: values.select(matching) for stem, values in labels.items()}
             particles = particles.select(matching) if particles else None
-        _check_points(block, points)
-        offsets = points.offsets
-        block.columns = {name: Ragged(offsets, points.values[:, i]) for i, name in enumerate(("energy", "x", "y", "z"))}
-        block.columns |= dict.fromkeys(LABELS.values())
-        if labels:
-            block.columns |= _checked_labels(block, labels)
-        block.columns |= _checked_particles(block, particles)
+        self._check_points(block, points)
+        offsets, kind = points.offsets, self.detector.coordinates.type
+        found: dict[str, Ragged | None] = {
+            axis: Ragged(offsets, points.values[:, i].astype(kind, copy=False)) for i, axis in enumerate("xyz", start=1)
+        }
+        found[self._signal] = Ragged(offsets, points.values[:, 0])
+        found |= self._checked_labels(block, labels) | self._checked_particles(block, particles)
+        block.columns = fit_columns(self.detector, found)
         return block
+
+    def _check_points(self, block: EventBlock, points: Ragged) -> None:
+        limits, offsets, table = self.detector.limits(), points.offsets, points.values
+        energies = open_range(self.detector.signal[0].range) if self._signal else (-np.inf, np.inf)
+        wrong, outside = check_spacepoints(
+            table, *(np.array(ends, np.float64) for ends in (energies, limits["r"], limits["z"]))
+        )
+        if self._signal:
+            expected = (
+                "negative or not finite" if energies == (0, np.inf) else f"not finite or not {range_text(*energies)}"
+            )
+            block.flag_values(Ragged(offsets, table[:, 0]), wrong, "spacepoints.E", expected)
+        (r_low, r_high), (z_low, z_high) = limits["r"], limits["z"]
+        unit = self.detector.coordinates.unit
+        sides = f"|z| < {z_high:g}" if z_low == -z_high else f"{z_low:g} < z < {z_high:g}"
+        allowed = f"{r_low:g} < r < {r_high:g} {unit}, {sides} {unit}"
+        block.flag_values(
+            Ragged(offsets, table[:, 1:]), outside, "spacepoints.xyz", f"not finite or not in the detector ({allowed})"
+        )
+
+    def _checked_labels(self, block: EventBlock, labels: dict[str, Ragged]) -> dict[str, Ragged | None]:
+        """Check ranges, and that classes are constant within the instances they belong to; return the columns."""
+        columns: dict[str, Ragged | None] = {}
+        known = {stem: self.detector.labels[name] for stem, name in LABELS.items() if name in self.detector.labels}
+        for stem, label in known.items():
+            if stem not in labels:
+                continue
+            values = labels[stem].values
+            if isinstance(label, InstanceLabel):
+                high = int(np.iinfo(label.type).max)
+                wrong, expected = values > high, f"outside {label.minimum} to {high}"
+                if values.dtype.kind == "i":
+                    wrong |= wrong_ids(label, values)
+            else:
+                wrong, expected = unknown_classes(label, values), outside_classes(label)
+            block.flag_values(labels[stem], wrong, f"{stem}.data", f"labels {expected}")
+            columns[LABELS[stem]] = Ragged(labels[stem].offsets, values.astype(label.type))
+        numbered = {}
+        for stem, label in known.items():
+            within = label.constant_in or "" if isinstance(label, ClassLabel) else ""
+            ids = columns.get(within)
+            if ids is None or stem not in labels:
+                continue
+            if within not in numbered:
+                numbered[within] = pair_numbers(ids)
+            wrong = unlike_first(labels[stem].values, *numbered[within])
+            if background := getattr(self.detector.labels[within], "background", []):
+                wrong &= ~np.isin(ids.values, background)
+            block.flag_values(labels[stem], wrong, f"{stem}.data", f"unlike the first point of their {within}")
+        return columns
+
+    def _checked_particles(self, block: EventBlock, particles: Ragged | None) -> dict[str, Ragged | None]:
+        """Check the true particles and return their columns, those that the detector has."""
+        columns: dict[str, Ragged | None] = {}
+        if particles is None:
+            return columns
+        table = particles.values
+        block.flag_values(particles, ~np.isfinite(table).all(axis=1), PARTICLES, "not finite")
+        limits = {"track": (-1, 2**31 - 1), "pdg": (-(2**31), 2**31 - 1), "charge": (-127, 127)}
+        for i, name in enumerate(PARTICLE_COLUMNS):
+            column = self.detector.object_columns.get(f"particle_{name}")
+            if column is None:
+                continue
+            values = table[:, i]
+            if name in limits:
+                low, high = limits[name]
+                wrong = ~((values >= low) & (values <= high) & (values == np.round(values)))
+                one = Ragged(particles.offsets, values)
+                block.flag_values(one, wrong, f"{PARTICLES}.{name}", f"not whole numbers from {low} to {high}")
+                values = np.where(wrong, 0, values).astype(np.int64)
+            columns[f"particle_{name}"] = Ragged(particles.offsets, values.astype(column.type))
+        return columns
 
 
 def siblings(path: Path) -> dict[str, Path]:
@@ -173,89 +262,3 @@ def siblings(path: Path) -> dict[str, Path]:
     if 0 < len(missing) < len(LABELS):
         raise DataError(f"{path}: of its label files, {', '.join(missing)} is missing; give all three or none")
     return found
-
-
-def _check_points(block: EventBlock, points: Ragged) -> None:
-    wrong, outside = check_spacepoints(points.values, *R_RANGE_CM, Z_LIMIT_CM)
-    offsets, table = points.offsets, points.values
-    block.flag_values(Ragged(offsets, table[:, 0]), wrong, "spacepoints.E", "negative or not finite")
-    allowed = f"{R_RANGE_CM[0]:g} < r < {R_RANGE_CM[1]:g} cm, |z| < {Z_LIMIT_CM:g} cm"
-    block.flag_values(
-        Ragged(offsets, table[:, 1:]), outside, "spacepoints.xyz", f"not finite or not in the detector ({allowed})"
-    )
-
-
-def _checked_labels(block: EventBlock, labels: dict[str, Ragged]) -> dict[str, Ragged | None]:
-    """Check ranges, and that class and noise are constant within a track; return the columns."""
-    limits = {"track_ids": 2**31 - 1, "pid_labels": max(PID), "noise_tags": max(NOISE)}
-    columns: dict[str, Ragged | None] = {}
-    for stem, limit in limits.items():
-        values = labels[stem].values
-        if values.dtype.kind != "b":
-            wrong = (values > limit) | (values < 0) if values.dtype.kind == "i" else values > limit
-            block.flag_values(labels[stem], wrong, f"{stem}.data", f"labels outside 0 to {limit}")
-        kind = np.int32 if stem == "track_ids" else np.int8
-        columns[LABELS[stem]] = Ragged(labels[stem].offsets, values.astype(kind))
-    tracks = columns["track"]
-    assert tracks is not None
-    instance, count = instances(tracks)
-    for stem in ("pid_labels", "noise_tags"):
-        values = labels[stem].values
-        per_instance = np.zeros(count, values.dtype)
-        per_instance[instance[::-1]] = values[::-1]
-        block.flag_values(
-            labels[stem], per_instance[instance] != values, f"{stem}.data", "unlike the first point of their track"
-        )
-    return columns
-
-
-def instances(ids: Ragged) -> tuple[npt.NDArray[np.int64], int]:
-    """Number the (event, id) pairs of a block of events.
-
-    Args:
-        ids: (N,) whole numbers, negative ones included.
-
-    Returns:
-        (N,) number of the pair of each point, and one more than the largest number (numbers may be left out).
-    """
-    values = ids.values.astype(np.int64)
-    if len(values) == 0:
-        return values, 0
-    values = values - values.min()
-    span = int(values.max()) + 1
-    events = len(ids.offsets) - 1
-    if span * events > 1 << 24:  # wild ids: number them by sorting instead of by a large table
-        values = np.unique(values, return_inverse=True)[1].astype(np.int64)
-        span = int(values.max()) + 1
-    if span * events > 1 << 24:
-        pairs = ids.owners() * span + values
-        number = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
-        return number, int(number.max()) + 1
-    return ids.owners() * span + values, span * events
-
-
-def _checked_particles(block: EventBlock, particles: Ragged | None) -> dict[str, Ragged | None]:
-    """Check the true particles and return their columns (all null without them)."""
-    names = [name for name in PARTICLE_COLUMNS if name != "energy"]
-    if particles is None:
-        return {f"particle_{name}": None for name in names}
-    table = particles.values
-    block.flag_values(particles, ~np.isfinite(table).all(axis=1), PARTICLES, "not finite")
-    columns: dict[str, Ragged | None] = {}
-    limits = {"track": (-1, 2**31 - 1), "pdg": (-(2**31), 2**31 - 1), "charge": (-127, 127)}
-    for i, name in enumerate(PARTICLE_COLUMNS):
-        if name == "energy":
-            continue
-        values = table[:, i]
-        if name in limits:
-            low, high = limits[name]
-            wrong = ~((values >= low) & (values <= high) & (values == np.round(values)))
-            one = Ragged(particles.offsets, values)
-            block.flag_values(one, wrong, f"{PARTICLES}.{name}", f"not whole numbers from {low} to {high}")
-            whole = np.where(wrong, 0, values).astype(np.int64)
-            columns[f"particle_{name}"] = Ragged(
-                particles.offsets, whole.astype(np.int8 if name == "charge" else np.int32)
-            )
-        else:
-            columns[f"particle_{name}"] = Ragged(particles.offsets, values.astype(np.float32))
-    return columns

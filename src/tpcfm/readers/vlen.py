@@ -1,4 +1,4 @@
-"""What variable-length rows of an HDF5 dataset claim to hold, looked up before HDF5 reads them.
+"""Variable-length rows of HDF5 datasets, and what they claim to hold, looked up before HDF5 reads them.
 
 HDF5 allocates what the length of a row claims before it looks at the row: one damaged byte makes it ask for gigabytes. So the
 references to the global heap (HDF5 file format specification 3.0, sections III.E and VIII.B) are read here first.
@@ -6,16 +6,76 @@ references to the global heap (HDF5 file format specification 3.0, sections III.
 
 import os
 from bisect import bisect_right
+from functools import cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from tpcfm.errors import DataError
-from tpcfm.readers.ragged import Index
+from tpcfm.readers.ragged import Array, Index
 
 _REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 _HEAP_HEADER = np.dtype([("signature", "S4"), ("version", "u1"), ("reserved", "V3"), ("size", "<u8")])
+
+
+ROWS_PER_BLOCK = 4096
+ROWS_UNKNOWN = 128  # where lengths are not known beforehand; published events have up to 30,000 points
+
+
+@cache
+def _order_is_lost() -> bool:
+    """Whether this h5py hands over variable-length rows of the other byte order as they lie in the file (h5py#1729)."""
+    with h5py.File("probe", "w", driver="core", backing_store=False) as file:
+        kind = np.dtype(np.int16).newbyteorder("S")
+        probe = file.create_dataset("probe", (1,), dtype=h5py.vlen_dtype(kind))
+        probe[0] = np.array([1], kind)
+        return int(probe[0][0]) != 1
+
+
+class VlenRows:
+    """Rows of a one-dimensional dataset of variable-length numbers, in native byte order.
+
+    Args:
+        path: the HDF5 file.
+        dataset: an open dataset of it.
+
+    Raises:
+        DataError: more rows than the file can hold.
+    """
+
+    def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+        self._lengths = RowLengths(path, dataset)
+        base = h5py.check_vlen_dtype(dataset.dtype)
+        self._swapped = isinstance(base, np.dtype) and not base.isnative and _order_is_lost()
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def end_of_block(self, start: int, values: int) -> int:
+        """Return where a block of about ``values`` numbers from row ``start`` on ends, by what the rows claim to hold."""
+        stop = min(start + ROWS_PER_BLOCK, len(self))
+        if not self._lengths.known:
+            return min(start + ROWS_UNKNOWN, stop)
+        ends = np.cumsum(self._lengths.claimed(start, stop))
+        return start + max(1, int(np.searchsorted(ends, values, side="right")))
+
+    def read(self, start: int, stop: int) -> list[Array | str]:
+        """Read rows; a row that cannot be read becomes the reason as text."""
+        damaged = self._lengths.damaged(start, stop) if self._lengths.known else {}
+        if damaged:
+            return [damaged[i] if i in damaged else self._read(i, i + 1)[0] for i in range(start, stop)]
+        return self._read(start, stop)
+
+    def _read(self, start: int, stop: int) -> list[Array | str]:
+        try:
+            rows = list(self._dataset[start:stop])
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            if stop - start == 1:
+                return [f"cannot be read ({error})"]
+            return [row for i in range(start, stop) for row in self._read(i, i + 1)]
+        return [row.byteswap() for row in rows] if self._swapped else rows
 
 
 class RowLengths:

@@ -74,7 +74,7 @@ def _says_its_detector(file: Path) -> bool:
 
 def _ingest(file: Path, detector: Detector, folder: Path) -> Path:
     table = folder / "events.parquet"
-    ingest_file(file, detector.read.reader, file.stem, table, folder / "rejected.parquet", split_rule=lambda _: "test")
+    ingest_file(file, detector, file.stem, table, folder / "rejected.parquet", split_rule=lambda _: "test")
     return table
 
 

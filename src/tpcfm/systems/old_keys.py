@@ -8,8 +8,8 @@ from tpcfm.config.execution import Knobs
 from tpcfm.errors import ConfigError
 
 OLD: dict[str, str] = {
-    "polar_mae": "systems: {polar_mae: {family: polar_mae, dataset: lartpc, ...}}",
-    "fm4npp": "systems: {fm4npp: {family: fm4npp, dataset: collider, pretrain_dataset: collider_pretrain, ...}}",
+    "polar_mae": "systems: {polar_mae: {family: polar_mae, dataset: KEY, ...}}",
+    "fm4npp": "systems: {fm4npp: {family: fm4npp, dataset: KEY, pretrain_dataset: KEY, ...}}",
     "tokenizer_study": "systems: {polar_mae: {tokenizer_study: {...}}}",
     "data.*.name": "the key itself is the name: data: {NAME: {detector: ..., ...}}",
     "*polar_mae.segmentation": "tasks: {semantic: {labels, seeds, train, steps_by_labels}} and heads: {modes, starts, class_weights}",
@@ -29,6 +29,7 @@ OLD: dict[str, str] = {
     "*.serialization.scaling": "serialization: {preset: released}; without a preset the detector's own ranges are used",
 }
 """Path in the configuration (``*`` stands for anything): new spelling."""
+LIST = "one key for each system: systems: {fm4npp: {family: fm4npp, dataset: KEY, ...}}"
 
 
 def refuse_old_keys(values: Mapping[str, Any]) -> None:
@@ -39,14 +40,13 @@ def refuse_old_keys(values: Mapping[str, Any]) -> None:
     """
     found: dict[str, list[str]] = {}
     if isinstance(values.get("systems"), list):
-        new = "one key for each system: systems: {fm4npp: {family: fm4npp, dataset: collider, ...}}"
-        found[new] = ["systems (a list)"]
+        found[LIST] = ["systems (a list)"]
     for path in _paths(values):
-        if new := _spelling(path):
-            found.setdefault(new, []).append(path)
+        if spelling := _spelling(path):
+            found.setdefault(spelling, []).append(path)
     said = []
     for new, paths in found.items():
-        more = f" (and {len(paths) - 1} more such keys)" if len(paths) > 1 else ""
+        more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
         said.append(f"  {paths[0]}{more}: now {new}")
     if said:
         head = "the configuration has keys that are spelled otherwise now (CHANGELOG.md, Migration)"

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from event_tables import SPHENIX
 from fm4npp_toys import LAYER_RADII_CM, toy_cache
 from tpcfm.errors import DataError, Interrupted
 from tpcfm.evaluate.classification import ConfusionTally
@@ -145,7 +146,7 @@ def test_writes_what_the_adapters_write_and_the_cost(workspace, model, task):
     # All four test events are among the predictions, so the scores can be had from them.
     shown = pq.read_table(folder / "predictions.parquet").to_pylist()
     assert len(shown) == 4
-    tally = ConfusionTally(classify_points.NAMES[task])
+    tally = ConfusionTally(SPHENIX.labels[task].names)
     for event in shown:
         tally.update(np.array(event["truth"]), np.array(event["prediction"]))
     test = frame[(frame["split"] == "test") & (frame["class"] == "")].set_index("metric")["value"]
@@ -153,7 +154,7 @@ def test_writes_what_the_adapters_write_and_the_cost(workspace, model, task):
     assert test["f1_calibrated"] > 0
 
     block = AdapterConfig(
-        task=task, start="none", n_labels=6, width=16, heads=2, validation_events=1000, seed=0,
+        outputs={task: CLASSES[task]}, start="none", n_labels=6, width=16, heads=2, validation_events=1000, seed=0,
         model={"width": 64}, train={"steps": 1, "batch_size": 1},
     )  # fmt: skip
     other = Run(**{**run.model_dump(), "recipe": "fm4npp.classify_points", "config": block.model_dump(mode="json")})

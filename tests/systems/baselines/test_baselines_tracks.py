@@ -39,7 +39,13 @@ def workspace(tmp_path_factory):
 
 
 def make_run(model: str, **changes) -> Run:
-    config = {"model": model, "label": "track", "n_labels": 0 if model == "kalman" else 4, model: BLOCKS[model], "train": TRAIN} | changes
+    config = {
+        "model": model,
+        "label": "track",
+        "n_labels": 0 if model == "kalman" else 4,
+        model: BLOCKS[model],
+        "train": TRAIN,
+    } | changes
     block = TrackBaselineConfig.model_validate({"validation_events": 3, "tuning_events": 2, **config})
     return Run(
         slug=f"tracks-{model}",
@@ -94,7 +100,9 @@ def test_scores_are_those_of_the_kept_clustering(workspace):
 
 
 def find_tracks_of(xyz: np.ndarray, **cuts) -> np.ndarray:
-    return finder.find_tracks(xyz, chamber_of(SPHENIX), TrackerSettings(gate=40.0, pick_up=1.5, merge=0.0)._replace(**cuts))
+    return finder.find_tracks(
+        xyz, chamber_of(SPHENIX), TrackerSettings(gate=40.0, pick_up=1.5, merge=0.0)._replace(**cuts)
+    )
 
 
 def test_the_clustering_is_chosen_on_validation_events_only(workspace, monkeypatch):
@@ -168,7 +176,14 @@ def test_selected_tracks_count_what_experiments_quote():
     assert tally.values()["efficiency_selected_tracks"] == 4
     assert tally.values()["efficiency_selected_truth_tracks"] == 2
 
-    columns = {"track": [3, 5], "px": [3.0, 0.0], "py": [4.0, 1.0], "pz": [0.0, 0.0], "vx": [0.0, 3.0], "vy": [0.0, 4.0]}
+    columns = {
+        "track": [3, 5],
+        "px": [3.0, 0.0],
+        "py": [4.0, 1.0],
+        "pz": [0.0, 0.0],
+        "vx": [0.0, 3.0],
+        "vy": [0.0, 4.0],
+    }
     event = {f"particle_{name}": np.array(values, np.float32) for name, values in columns.items()}
     found = event_particles(SPHENIX, "track", event)
     np.testing.assert_allclose(found.pt, [5, 1])

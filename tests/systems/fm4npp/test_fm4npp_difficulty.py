@@ -10,7 +10,7 @@ from tpcfm.losses.next_neighbours import NextNeighbours, event_difficulty
 from tpcfm.prepare.groups.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.fm4npp.adapter_task import task_losses
+from tpcfm.systems.fm4npp.adapter_task import label_losses
 from tpcfm.systems.fm4npp.difficulty import GROUPS, error_by_difficulty
 from tpcfm.train import FitResult, evaluate_objective
 
@@ -66,5 +66,5 @@ def test_losses_of_tasks_come_from_the_kept_step_unweighted():
         {"step": 10, "split": "validation", "loss": 2.0, "pid": 0.1, "noise": 0.9},
     ]
     result = FitResult(steps=10, best_step=5, best_value=1.0, seconds=1.0, history=log)
-    assert task_losses(result, ["pid", "noise"]) == {"pid": 0.7, "noise": 0.3}
-    assert task_losses(result, ["tracks"]) == {}
+    assert label_losses(result, ["pid", "noise"]) == {"pid": 0.7, "noise": 0.3}
+    assert label_losses(result, ["track"]) == {}

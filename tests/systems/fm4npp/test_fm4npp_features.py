@@ -150,9 +150,9 @@ def test_an_adapter_with_the_embedding_is_trained_and_loaded(workspace, store):
 def test_switched_off_it_is_in_no_plan_and_on_it_leaves_the_control_alone():
     scale = ROOT / "workflow/scales/tiny.yaml"
     off = make_plan(load(ROOT / "config.yaml", scale))
-    assert "mix_embedding" not in off.model_dump_json()
+    assert not any(run.config.get("mix_embedding") for run in off.runs.values())
     values = merge(read_yaml(ROOT / "config.yaml"), read_yaml(scale))
-    on = make_plan(validate(merge(values, {"fm4npp": {"adapters": {"mix_embedding": True}}})))
+    on = make_plan(validate(merge(values, {"systems": {"fm4npp": {"adapters": {"mix_embedding": True}}}})))
     changed = set(on.runs) - set(off.runs)
     assert changed
     for run in changed:

@@ -12,7 +12,6 @@ from tpcfm.cli.main import _register, app
 from tpcfm.errors import CheckpointError
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.files import read_json
-from tpcfm.inference.predict import predict_event
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.plan.run import Run
@@ -20,11 +19,12 @@ from tpcfm.prepare.sequences.cache import fit_edges
 from tpcfm.prepare.sequences.settings import RELEASED_SERIALIZATION
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp import find_tracks
+from tpcfm.systems.fm4npp.adapter import adapter_labels, load_adapter
 from tpcfm.systems.fm4npp.released_weights import to_released
 from tpcfm.workspace import Workspace
 
 ADAPTER = {
-    "task": "tracks",
+    "outputs": {"track": 0},
     "start": "imported",
     "n_labels": 6,
     "width": 64,
@@ -71,7 +71,7 @@ def entry(**changes: object) -> Run:
         stage="finetune",
         family="fm4npp",
         recipe="fm4npp.find_tracks",
-        task="tracks",
+        task="track",
         config=block.model_dump(mode="json"),
         dataset="toy",
         cache="toy",
@@ -90,8 +90,9 @@ def test_an_adapter_takes_the_backbone_that_the_weights_are(workspace: Workspace
     assert "imported weights `Released`" in (workspace.run(run.id) / "README.md").read_text()
     assert "ari" in set(read_metrics([workspace.run(run.id) / "metrics.parquet"])["metric"])
     store = PreparedStore(workspace.cache("toy"))
-    found = predict_event(workspace.run(run.id), store, 0)
-    assert len(found["prediction"]) == store.lengths[0]
+    assert config["detector"]["name"] == "sphenix"
+    found = adapter_labels(load_adapter(workspace.run(run.id), store), "track", store, 0)
+    assert len(found) == store.lengths[0]
 
 
 def test_events_prepared_with_other_edges_are_refused(workspace: Workspace) -> None:

@@ -74,7 +74,15 @@ JOINT = {"pid": 0.5, "noise": 2.5}
 
 def adapter(task, start="pretrained", pretrained=None, steps=8, **changes):
     train = {"steps": steps, "batch_size": 4, "learning_rate": 1e-3, "clip": 1.0, "evaluate_every": 4}
-    settings = {"outputs": OUTPUTS[task], "start": start, "n_labels": 6, "width": 64, "queries": 20, "model": MODEL, "train": train}
+    settings = {
+        "outputs": OUTPUTS[task],
+        "start": start,
+        "n_labels": 6,
+        "width": 64,
+        "queries": 20,
+        "model": MODEL,
+        "train": train,
+    }
     settings |= {"weights": JOINT} if "+" in task else {}
     block = AdapterConfig.model_validate({**settings, **changes})
     recipe = "fm4npp.find_tracks" if task == "track" else "fm4npp.classify_points"

@@ -73,7 +73,7 @@ def test_a_mixer_is_pretrained_resumed_saved_loaded_and_adapted(workspace, mixer
     assert read_json(folder / "run.json")["backends"][f"{name}/cpu"] == "torch"
 
     train = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3, "evaluate_every": 2}
-    settings = {"task": "noise", "n_labels": 6, "width": 32, "model": model(mixer), "train": train}
+    settings = {"outputs": {"noise": 2}, "n_labels": 6, "width": 32, "model": model(mixer), "train": train}
     block = AdapterConfig.model_validate(settings)
     adapter = run_of("fm4npp.classify_points", "noise", block, f"noise-{mixer}", whole.id)
     classify_points.run(adapter, workspace, device="cpu")

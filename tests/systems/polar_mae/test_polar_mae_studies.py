@@ -1,50 +1,49 @@
 """Studies of PoLAr-MAE pretraining in the plan: one thing changed each, own caches, equal work done once, off by default."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tpcfm.config.text import read_yaml
+import plans
 from tpcfm.errors import ConfigError
-from tpcfm.plan.table import Plan
-from tpcfm.systems.registry import make_plan, validate
-
-ROOT = Path(__file__).resolve().parents[3]
+from tpcfm.plan.table import Plan, Study
+from tpcfm.prepare.groups.settings import TokenizerConfig
 
 
 def planned(**changes: Any) -> Plan:
-    config = read_yaml(ROOT / "config.yaml")
-    config["polar_mae"] |= changes
-    return make_plan(validate({**config, "systems": ["polar_mae"]}))
+    return plans.planned({"systems": {"fm4npp": None, "polar_mae": changes}})
+
+
+def study(plan: Plan, name: str) -> Study:
+    return plan.studies[f"polar_mae.{name}"]
 
 
 def test_off_in_the_demo_and_on_at_the_scale_of_the_paper() -> None:
-    assert not {"grouping", "variants"} & set(planned().studies)
-    paper = read_yaml(ROOT / "workflow/scales/paper.yaml")["polar_mae"]
+    assert not {"polar_mae.grouping", "polar_mae.variants"} & set(planned().studies)
+    paper = plans.values(scale="paper")["systems"]["polar_mae"]
     assert set(paper["grouping_study"]["methods"]) == {"cnms", "fps_cnms", "fps_ball", "fps_knn"}
     assert {"autoencode", "group_energy", "diffusion"} <= set(paper["variants"]["variants"])
 
 
 def test_each_tokenizer_has_its_own_cache_pretraining_and_probe() -> None:
     plan = planned(grouping_study={"overlaps": [0.4, 1.0], "steps": 30})
-    points = {p.value: plan.runs[p.run] for p in plan.studies["grouping_probe"].points}
+    points = {p.value: plan.runs[p.run] for p in study(plan, "grouping_probe").points}
     assert list(points) == ["cnms-f0.73", "fps_cnms-f0.73", "fps_ball", "fps_knn", "cnms-f0.4", "cnms-f1"]
     assert len({run.cache for run in points.values()}) == 6
     for name, run in points.items():
         pretrained = plan.runs[str(run.pretrained)]
         assert pretrained.cache == run.cache
         assert pretrained.config["train"]["steps"] == 30
-        settings = plan.caches[run.cache].settings
-        assert name.startswith(settings["method"])
-    assert points["cnms-f0.73"].cache == plan.runs[plan.studies["probe"].points[0].run].cache
+        settings = TokenizerConfig.model_validate(plan.caches[run.cache].settings)
+        assert name.startswith(settings.method)
+    assert points["cnms-f0.73"].cache == plan.runs[study(plan, "probe").points[0].run].cache
 
 
 def test_without_steps_of_its_own_the_first_entry_is_the_main_run() -> None:
     plan = planned(grouping_study={"methods": ["cnms"], "overlaps": []}, variants={"variants": ["block_masking"]})
-    main = next(p.run for p in plan.studies["pretrain_polar_mae"].points if p.value == "polar_mae")
-    assert plan.runs[plan.studies["grouping"].points[0].run].hash == plan.runs[main].hash
-    assert plan.runs[plan.studies["variants"].points[0].run].hash == plan.runs[main].hash
+    main = next(p.run for p in study(plan, "pretrain").points if p.value == "polar_mae")
+    assert plan.runs[study(plan, "grouping").points[0].run].hash == plan.runs[main].hash
+    assert plan.runs[study(plan, "variants").points[0].run].hash == plan.runs[main].hash
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_without_steps_of_its_own_the_first_entry_is_the_main_run() -> None:
 )
 def test_each_variant_changes_one_value(variant: str, place: tuple[str, ...], value: object) -> None:
     plan = planned(variants={"variants": [variant]})
-    base, changed = (plan.runs[p.run].config for p in plan.studies["variants"].points)
+    base, changed = (plan.runs[p.run].config for p in study(plan, "variants").points)
     different = [key for key in base if base[key] != changed[key]]
     assert different == [place[0]]
     for key in place:
@@ -68,7 +67,7 @@ def test_each_variant_changes_one_value(variant: str, place: tuple[str, ...], va
 
 def test_masking_and_probe_events_reach_every_pretraining() -> None:
     plan = planned(masking="block", probe_events=3, autoencode_weight=0.5)
-    for point in plan.studies["pretrain_polar_mae"].points:
+    for point in study(plan, "pretrain").points:
         config = plan.runs[point.run].config
         assert (config["masking"], config["probe_events"], config["autoencode_weight"]) == ("block", 3, 0.5)
 
@@ -83,8 +82,8 @@ def test_imported_weights_are_probed_and_fine_tuned_under_their_name() -> None:
         ("polar_mae.segment", "peft"),
         ("polar_mae.segment", "full"),
     }
-    assert "polarmae-released" in {p.value for p in plan.studies["probe"].points}
-    assert "polarmae-released/peft" in {p.value for p in plan.studies["segmentation"].points}
+    assert "polarmae-released" in {p.value for p in study(plan, "probe").points}
+    assert "polarmae-released/peft" in {p.value for p in study(plan, "heads_semantic").points}
 
 
 @pytest.mark.parametrize(("name", "said"), [("polar_mae", "name of a start"), ("../elsewhere", "imported")])

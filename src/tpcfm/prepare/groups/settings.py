@@ -28,3 +28,11 @@ class TokenizerConfig(Block):
         None, ge=0, description="points whose signal is at or below are dropped; null: the detector's own threshold"
     )
     min_points: int = Field(1, ge=1, description="events with fewer points after the cuts are rejected (paper: 1024)")
+
+
+class TokenizerStudy(Block):
+    """Grid of the tokenizer study."""
+
+    events: int = Field(50, gt=0)
+    radii: list[float] = Field(default=[2.5, 5.0], min_length=1)
+    overlaps: list[float] = Field(default=[0.6, 0.73, 0.9], min_length=1)

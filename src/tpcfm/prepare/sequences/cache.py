@@ -94,14 +94,15 @@ def sequence_event(
     edges: BinEdges,
     serialization: SerializationConfig,
     targets: TargetConfig,
+    stored: bool = True,
 ) -> dict[str, Any]:
-    """Return some points of an event as a row of the cache: serialised, with all columns, neighbours (k per point)."""
+    """Return some points of an event as a row of the cache: serialised, with all columns, neighbours (k per point) if they are stored."""
     preset = serialization.preset
     features = event_features(detector, event, preset)[rows]
     order = serial_order(features, serialization, edges)
     features = features[order]
     neighbour = None
-    if targets.objective == "next_neighbours":
+    if stored and targets.objective == "next_neighbours":
         found = next_neighbours(
             features, targets.k, detector, preset=preset, candidates=targets.candidates, wrap=targets.wrap
         )
@@ -119,7 +120,12 @@ def cache_settings(edges: BinEdges, serialization: SerializationConfig, targets:
 
 
 def write_part(
-    events: Path, edges: Path, out: Path, serialization: SerializationConfig, targets: TargetConfig
+    events: Path,
+    edges: Path,
+    out: Path,
+    serialization: SerializationConfig,
+    targets: TargetConfig,
+    stored: bool = True,
 ) -> dict[str, int]:
     """Serialise the events of one table, find their targets, and write one part of a sequences cache.
 
@@ -129,6 +135,7 @@ def write_part(
         events: event table (Parquet) of any detector.
         edges: the edges file of this cache; it must exist and fit settings and detector.
         out: the ``.arrow`` part to write.
+        stored: keep the neighbours; otherwise ``neighbour`` is null and every batch finds them anew.
 
     Returns:
         ``events``, ``points`` and ``rejected`` counts.
@@ -148,7 +155,7 @@ def write_part(
             return "no points"
         if 0 < most < len(rows):
             return f"{len(rows)} points, above max_points = {most}"
-        return sequence_event(event, rows, detector, fitted, serialization, targets)
+        return sequence_event(event, rows, detector, fitted, serialization, targets, stored)
 
     settings = cache_settings(fitted, serialization, targets)
     return write_points(events, out, detector, sequence_fields(detector), make, kind="sequences", settings=settings)

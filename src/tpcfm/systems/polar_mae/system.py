@@ -8,7 +8,7 @@ from tpcfm.config.base import Block
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.polar_mae.settings import PolarMaeModel
-from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.groups.settings import TokenizerConfig, TokenizerStudy
 from tpcfm.systems.polar_mae.settings import ProbeConfig
 
 Objective = Literal["polar_mae", "point_mae"]
@@ -59,14 +59,6 @@ class PretrainingVariants(Block):
     )
     autoencode_weight: float = Field(1.0, gt=0, description="weight of the chamfer loss on visible groups")
     steps: int | None = Field(None, gt=0, description="pretraining steps of every entry; default: those of the system")
-
-
-class TokenizerStudy(Block):
-    """Grid of the tokenizer study."""
-
-    events: int = Field(50, gt=0)
-    radii: list[float] = Field(default=[2.5, 5.0], min_length=1)
-    overlaps: list[float] = Field(default=[0.6, 0.73, 0.9], min_length=1)
 
 
 class PolarMaeSystem(SystemBlock):
