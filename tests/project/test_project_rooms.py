@@ -21,7 +21,9 @@ DETECTOR_BASE = {"config.base", "config.text"}
 NAMES = {
     "detector": (
         re.compile(r"(?<![a-z])(?:pilarnet|sphenix|tpcpp|lartpc)"),
-        {"detectors", "simulate", "readers", "release", "report.published", "cli.simulate", "cli.fetch"},
+        # The last one says what published weights were trained on.
+        {"detectors", "simulate", "readers", "release", "report.published", "cli.simulate", "cli.fetch"}
+        | {"systems.polar_mae.released_weights"},
     ),
     "family": (
         re.compile(r"(?<![a-z])(?:polar_?mae|fm4npp|baselines)"),
@@ -43,12 +45,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "systems.fm4npp.classify_points": "constants of the detector of the paper",
         "systems.fm4npp.released": "constants of the detector of the paper",
         "systems.fm4npp.support": "constants of the detector of the paper",
-        "systems.polar_mae.attention_map": "constants of the detector of the paper",
-        "systems.polar_mae.pretrain": "constants of the detector of the paper",
-        "systems.polar_mae.probe": "constants of the detector of the paper",
-        "systems.polar_mae.released_weights": "constants of the detector of the paper",
-        "systems.polar_mae.segmentation_task": "constants of the detector of the paper",
-        "systems.polar_mae.segmentation_training": "constants of the detector of the paper",
         "tracking.finder": "layers of the collider",
     },
     "family": {
@@ -77,7 +73,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "report.sections.training": "sections of the families",
         "scaling.cost": "baselines is an experiment too",
         "tasks.labelled": "settings of the families",
-        "tasks.support": "settings of the families",
     },
 }
 
