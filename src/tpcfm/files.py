@@ -50,8 +50,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write JSON atomically, keys sorted, so that equal values give equal bytes."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+    """Write JSON atomically, keys in their order: that of a detector's classes and labels has a meaning."""
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

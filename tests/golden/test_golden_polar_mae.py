@@ -16,7 +16,7 @@ from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.nn.drop_path import drop_path_factors
 from tpcfm.systems.polar_mae.batches import draw_mask, nearest_tokens
 from tpcfm.systems.polar_mae.objective import MaskedObjective
-from tpcfm.systems.polar_mae.segmentation_task import PointwiseObjective
+from tpcfm.systems.polar_mae.class_head import PointwiseObjective
 from tpcfm.train import StepInfo
 
 MODEL = PolarMaeModel(width=24, depth=3, heads=2, decoder_depth=1, embed_hidden=8, attention_dropout=0.0)
@@ -89,10 +89,10 @@ def descend(name: str) -> list[float]:
         objective = MaskedObjective(energy=kind == "polar_mae")
     elif name == "segmentation":
         model = SegmentationModel(MODEL, head_hidden=16, head_dropout=0.0)
-        objective = PointwiseObjective(inverse_frequency([40, 30, 3, 7]), 2.0)
+        objective = PointwiseObjective(inverse_frequency([40, 30, 3, 7]), 2.0, "semantic")
     else:
         model = SparseUNet(filters=4, depth=3, repetitions=1)
-        objective = PointwiseObjective([1.0] * 4, 0.0)
+        objective = PointwiseObjective([1.0] * 4, 0.0, "semantic")
     arrays = batch()
     tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)

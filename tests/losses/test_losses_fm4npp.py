@@ -152,7 +152,7 @@ def test_set_loss_sums_over_sets_and_counts_events():
         "offsets": np.array([0, 5, 12]),
         "track": np.array([0] * 3 + [1] * 4 + [2] * 5),
     }
-    loss = SetMatching("branches")
+    loss = SetMatching("branches", "track")
     assert loss.counts(b, INFO) == {"class": 2.0, "dice": 2.0, "focal": 2.0}
     single = loss.sums(Fixed([one]), tensors(b), INFO)
     double = loss.sums(Fixed([one, one]), tensors(b), INFO)

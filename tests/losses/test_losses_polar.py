@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from tpcfm.detectors import pilarnet
+from tpcfm.detectors.registry import load_detector
 from tpcfm.losses.chamfer import chamfer
 from tpcfm.losses.energy import squared_error_sum
 from tpcfm.losses.focal import focal_sum, inverse_frequency
+from tpcfm.systems.polar_mae.class_head import published_points
 
 
 def brute_force(prediction: torch.Tensor, target: torch.Tensor, count: int) -> torch.Tensor:
@@ -57,7 +58,7 @@ def test_energy_error_counts_valid_slots_only() -> None:
 
 
 def test_published_class_weights() -> None:
-    weights = inverse_frequency(pilarnet.PUBLISHED_VOXELS[:4])
+    weights = inverse_frequency(published_points(load_detector("pilarnet"), "semantic"))
     assert weights == pytest.approx([2.1234, 2.0071, 120.03, 44.46], rel=1e-4)
     assert inverse_frequency([3, 0, 1]) == [4 / 3, 0.0, 4.0]
 
@@ -68,6 +69,18 @@ def test_focal_loss_without_focus_is_weighted_cross_entropy() -> None:
     weights = torch.tensor([1.0, 2.0, 3.0, 4.0])
     want = torch.nn.functional.cross_entropy(logits, target, weights, reduction="sum")
     torch.testing.assert_close(focal_sum(logits, target, weights, 0.0), want)
+
+
+def test_points_without_a_class_add_nothing() -> None:
+    torch.manual_seed(4)
+    logits, target = torch.randn(9, 3, requires_grad=True), torch.tensor([0, -1, 2, 1, -1, 0, 2, 2, -1])
+    known, weights = target >= 0, torch.tensor([1.0, 5.0, 2.0])
+    value = focal_sum(logits, target, weights, 2.0)
+    assert value.item() == pytest.approx(focal_sum(logits[known], target[known], weights, 2.0).item())
+    value.backward()
+    assert logits.grad is not None
+    assert (logits.grad[~known] == 0).all()
+    assert (logits.grad[known] != 0).any(1).all()
 
 
 def test_focal_value_by_hand() -> None:

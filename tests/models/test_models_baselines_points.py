@@ -26,6 +26,7 @@ from tpcfm.systems.baselines.settings import PointBaselineConfig
 from tpcfm.train import StepInfo, to_device
 
 MODELS = ("sage", "graph_conv", "gcn", "gat", "voxel_unet")
+CLASSES = {"pid": 5, "noise": 2}
 INFO = StepInfo(0, 0, 0, training=False)
 
 
@@ -41,7 +42,7 @@ def network(name, task="pid"):
     voxel = VoxelUNetConfig(filters=8, depth=3, width=32, decoder_layers=2, heads=4) if graph is None else None
     train = {"steps": 1, "batch_size": 1}
     torch.manual_seed(3)
-    return make_model(PointBaselineConfig(model=name, task=task, n_labels=4, graph=graph, voxel=voxel, train=train))
+    return make_model(PointBaselineConfig(model=name, label=task, classes=CLASSES[task], n_labels=4, graph=graph, voxel=voxel, train=train))
 
 
 def random_edges(n, most, seed=0):

@@ -9,11 +9,12 @@ import torch
 from mixer_twins import to_fused
 from tpcfm.errors import CheckpointError
 from tpcfm.models.fm4npp import parameters
-from tpcfm.models.fm4npp.adapters import assign_points, make_adapter
+from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp, width_ratio
 from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
 from tpcfm.nn.mup import multipliers, role
 from tpcfm.nn.queries import TrackSet
+from tpcfm.nn.set_decision import assign_points
 from tpcfm.systems.fm4npp.released_weights import from_released, infer_config, to_released, unwrap
 
 TABLE_1 = {
@@ -25,9 +26,12 @@ TABLE_1 = {
 TRACKS = {64: 2_137_806, 128: 2_154_382, 256: 2_187_534, 512: 2_253_838, 1024: 2_386_446, 1536: 2_519_054}
 
 
+OUTPUTS = {"track": {"track": 0}, "pid": {"pid": 5}, "noise": {"noise": 2}, "pid+noise": {"pid": 5, "noise": 2}}
+
+
 def adapter(task, width=64, **changes):
     plain = {
-        "task": task,
+        "outputs": OUTPUTS[task],
         "n_labels": 1,
         "model": {"width": width, "dropout": 0.0},
         "train": {"steps": 1, "batch_size": 1},
@@ -79,9 +83,9 @@ def test_mamba1_counts_round_to_the_published_table():
 def test_adapters_have_the_published_parameters(width):
     with torch.device("meta"):
         assert (
-            trained(make_adapter(adapter("tracks", width)))
+            trained(make_adapter(adapter("track", width)))
             == TRACKS[width]
-            == parameters.adapter(adapter("tracks", width))
+            == parameters.adapter(adapter("track", width))
         )
         # The published counts of the classifiers contain 4.5 numbers per channel of an embedder that they do not use.
         for task, published in {"pid": {256: 399_249, 1536: 736_529}, "noise": {256: 398_478, 1536: 735_758}}.items():
@@ -139,7 +143,7 @@ def test_further_mixers_give_an_event_the_same_alone_and_in_any_batch(mixer):
     torch.testing.assert_close(model(features, offsets), torch.cat(alone), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("task", [None, "tracks", "pid_noise"])
+@pytest.mark.parametrize("task", [None, "track", "pid+noise"])
 def test_an_event_gives_the_same_alone_and_in_any_batch(task):
     lengths = [40, 1, 200, 63, 65]
     features, offsets = points(lengths)
@@ -152,14 +156,14 @@ def test_an_event_gives_the_same_alone_and_in_any_batch(task):
 
         def run(f, o):
             out = head(model.branches(f, o), o)
-            return list(out.values()) if task != "tracks" else [torch.cat(out[-1].masks, dim=1).t(), out[-1].classes]
+            return list(out.values()) if task != "track" else [torch.cat(out[-1].masks, dim=1).t(), out[-1].classes]
 
     together = run(features, offsets)
     for event in range(len(lengths)):
         part = slice(int(offsets[event]), int(offsets[event + 1]))
         alone = run(features[part], torch.tensor([0, lengths[event]]))
         for whole, own in zip(together, alone, strict=True):
-            expected = whole[event : event + 1] if whole.dim() == 3 and task == "tracks" else whole[part]
+            expected = whole[event : event + 1] if whole.dim() == 3 and task == "track" else whole[part]
             torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -176,7 +180,7 @@ def test_activation_checkpointing_changes_no_gradient():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["tracks", "pid"])
+@pytest.mark.parametrize("task", ["track", "pid"])
 def test_a_very_long_event_passes_in_bounded_memory(task):
     import resource
 
@@ -186,7 +190,7 @@ def test_a_very_long_event_passes_in_bounded_memory(task):
     with torch.no_grad():
         branches = model.branches(features, offsets).half()
         out = make_adapter(adapter(task, 256)).eval()(branches, offsets)
-    labels = assign_points(out[-1]) if task == "tracks" else out[task].argmax(1)
+    labels = assign_points(out[-1]) if task == "track" else out[task].argmax(1)
     assert labels.shape == (20_000,)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20 < 2.0  # GiB; a full matrix alone has 6
 

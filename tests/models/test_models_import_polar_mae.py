@@ -110,7 +110,7 @@ def test_segmentation_checkpoint_loads_tensor_by_tensor(tmp_path: Path) -> None:
     source = randomise(SegmentationModel(MODEL, 4, head_hidden=16))
     state = foreign_names(source)
     model, config = load_released(write_checkpoint(tmp_path / "segsem.ckpt", state), heads=2)
-    assert config["architecture"] == "polar_mae_segmentation"
+    assert config["architecture"] == "polar_mae_head"
     assert config["unused"] == []
     want = source.state_dict()
     assert all(torch.equal(value, want[name]) for name, value in model.state_dict().items())
@@ -178,7 +178,7 @@ def test_command_writes_a_model_directory_that_recipes_accept(tmp_path: Path) ->
     import typer
 
     from tpcfm.cli.import_polar_mae import command
-    from tpcfm.tasks.support import load_encoder
+    from tpcfm.systems.polar_mae.support import load_encoder
 
     source = randomise(make_masked_autoencoder("polar_mae", MODEL, SLOTS))
     path = write_checkpoint(tmp_path / "released.ckpt", foreign_names(source))

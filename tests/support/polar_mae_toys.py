@@ -76,7 +76,7 @@ def toy_run(recipe: str, config: dict, **more: object) -> Run:
         stage=stages[recipe],
         family="polar_mae",
         recipe=recipe,
-        task=tasks.get(recipe, "segmentation"),
+        task=tasks.get(recipe, str(config.get("label", "semantic"))),
         config=config,
         dataset="toy",
         cache="toy",

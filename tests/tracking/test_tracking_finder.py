@@ -3,13 +3,21 @@
 import numpy as np
 import pytest
 
-from fm4npp_toys import toy_event
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
-from tpcfm.errors import DataError
+from event_tables import PILARNET, SPHENIX
+from fm4npp_toys import LAYER_RADII_CM, toy_event
+from tpcfm.errors import ConfigError, DataError
 from tpcfm.evaluate.tracking import adjusted_rand_index
-from tpcfm.tracking import TrackerSettings, find_tracks
+from tpcfm.tracking import finder
+from tpcfm.tracking.chamber import chamber_of
 from tpcfm.tracking.clusters import components, dbscan, hdbscan
+from tpcfm.tracking.finder import TrackerSettings
 from tpcfm.tracking.helix_state import advance, crossings, reverse, to_radius, transport
+
+CHAMBER = chamber_of(SPHENIX)
+
+
+def find_tracks(xyz: np.ndarray, settings: TrackerSettings | None = None) -> np.ndarray:
+    return finder.find_tracks(xyz, CHAMBER, settings)
 
 
 def helix(curvature: float, azimuth: float, slope: float, turns: bool = False) -> np.ndarray:
@@ -89,6 +97,24 @@ def test_toy_events_and_the_order_of_their_points() -> None:
     assert adjusted_rand_index(event["track"], found) > 0.9
     order = rng.permutation(len(xyz))
     assert adjusted_rand_index(found[order], find_tracks(xyz[order])) == 1.0
+
+
+def test_the_unit_of_the_detector_does_not_matter() -> None:
+    coordinates = SPHENIX.coordinates.model_copy(update={"unit": "mm"})
+    volume = SPHENIX.volume.model_copy(update={"z": (-1050.0, 1050.0)})
+    layers = SPHENIX.layers.model_copy(update={"radii": [10 * r for r in SPHENIX.layers.radii]})
+    millimetres = SPHENIX.model_copy(update={"coordinates": coordinates, "volume": volume, "layers": layers})
+    event = toy_event(np.random.default_rng(5), 6)
+    xyz = np.stack([event[axis] for axis in "xyz"], axis=1)
+    found = finder.find_tracks(10 * xyz, chamber_of(millimetres))
+    assert adjusted_rand_index(find_tracks(xyz), found) == 1.0
+
+
+def test_a_detector_without_helices_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"pilarnet lacks a cylindrical volume, layers, a magnetic field"):
+        chamber_of(PILARNET)
+    with pytest.raises(ConfigError, match="sphenix lacks layers$"):
+        chamber_of(SPHENIX.model_copy(update={"layers": None}))
 
 
 def test_cuts_cut() -> None:

@@ -38,16 +38,17 @@ class TokenSet:
         return TokenSet(self.features[keep], self.labels[keep], self.event[keep])
 
 
-def token_labels(semantic: npt.NDArray[Any], member: npt.NDArray[np.int64], classes: int) -> Bools:
+def token_labels(classes_of: npt.NDArray[Any], member: npt.NDArray[np.int64], classes: int) -> Bools:
     """Return ``(T, classes)``: which classes occur among the member points of each token.
 
     Args:
-        semantic: ``(N,)`` class of each point.
+        classes_of: ``(N,)`` class of each point, negative for none.
         member: ``(T, K)`` rows of the member points, −1 for an empty slot.
     """
     labels = np.zeros((len(member), classes), dtype=bool)
     token, slot = np.nonzero(member >= 0)
-    labels[token, semantic[member[token, slot]]] = True
+    found = classes_of[member[token, slot]]
+    labels[token[found >= 0], found[found >= 0]] = True
     return labels
 
 

@@ -1,26 +1,26 @@
 """Efficiency of track finding for the tracks that experiments quote: at least 20 points, pT > 1 GeV, |eta| < 1.1.
 
 The published comparison (arXiv 2508.14087, Sec. 5) has true momenta. Public files carry none, so there are up to three
-numbers: from helix fits to the points of the true tracks (always), from the true momenta where the event tables have
+numbers: from helix fits to the points of the true tracks (always), from the true momenta where the events have
 them, and the latter for particles made at the beam line only (nuclei broken out of the calorimeter also have momenta
 above 1 GeV, but no track from the vertex).
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
+from tpcfm.detectors.model import UNITS_CM, Detector
 from tpcfm.evaluate.intervals import binomial_interval
 from tpcfm.evaluate.kinematics import fitted_kinematics, momentum_to_pt_eta, reference_selection, track_truth
 from tpcfm.evaluate.tracking import Labels
 
 NAMES = ("efficiency_selected", "efficiency_selected_truth", "efficiency_selected_primary")
 BEAM_LINE_CM = 2.0
-_COLUMNS = ("track", "px", "py", "pz", "vx", "vy")
+GEV = {"GeV/c": 1.0, "GeV": 1.0, "MeV/c": 1e-3, "MeV": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,29 @@ class Particles:
     distance: npt.NDArray[np.float64]
 
 
-def read_particles(folder: Path, event_ids: Iterable[str]) -> dict[str, Particles]:
-    """Return the truth particles of events of a folder of event tables; events without any are left out.
+def event_particles(detector: Detector, label: str, event: Mapping[str, Any]) -> Particles | None:
+    """Return the truth particles of an event: the table of objects that belongs to a label and holds momenta; None without one.
 
-    An empty folder gives an empty result: the tables may be gone once the caches are made.
+    Args:
+        detector: of the event.
+        label: of instances.
+        event: with the columns of a prepared cache.
     """
-    wanted, found = set(event_ids), {}
-    columns = [f"particle_{name}" for name in _COLUMNS]
-    for path in sorted(folder.glob("*.parquet")):
-        file = pq.ParquetFile(path)
-        if path.name.endswith(".rejected.parquet") or not set(columns) <= set(file.schema_arrow.names):
+    for name, table in detector.objects.items():
+        columns = {column: event.get(f"{name}_{column}") for column in table.columns}
+        ids = columns[next(iter(table.columns))]
+        if table.instances != label or ids is None or not {"px", "py", "pz"} <= set(columns):
             continue
-        for batch in file.iter_batches(batch_size=1024, columns=["event_id", *columns]):
-            ids = batch.column(0).to_pylist()
-            for row in (i for i, name in enumerate(ids) if name in wanted):
-                values = [batch.column(1 + i)[row].values for i in range(len(columns))]
-                if values[0] is None:
-                    continue
-                track, px, py, pz, vx, vy = (value.to_numpy(zero_copy_only=False) for value in values)
-                pt, eta = momentum_to_pt_eta(px, py, pz)
-                first = np.unique(track, return_index=True)[1]
-                found[ids[row]] = Particles(track[first], pt[first], eta[first], np.hypot(vx, vy)[first])
-    return found
+        momentum = GEV.get(table.columns["px"].unit, 1.0)
+        pt, eta = momentum_to_pt_eta(*(momentum * np.asarray(columns[axis], np.float64) for axis in ("px", "py", "pz")))
+        distance = np.full(len(ids), np.nan)
+        if {"vx", "vy"} <= set(columns):
+            distance = UNITS_CM.get(table.columns["vx"].unit, 1.0) * np.hypot(
+                *(np.asarray(columns[axis], np.float64) for axis in ("vx", "vy"))
+            )
+        first = np.unique(ids, return_index=True)[1]
+        return Particles(np.asarray(ids)[first], pt[first], eta[first], distance[first])
+    return None
 
 
 class SelectedTally:

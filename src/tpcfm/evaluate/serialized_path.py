@@ -27,7 +27,7 @@ def event_paths(event: Mapping[str, Any], edges: BinEdges, label: str) -> pd.Dat
     """
     config = SerializationConfig(preset=edges.preset, bins=edges.bins)
     features = event["features"].reshape(-1, 4)
-    labels = np.full(event["n_points"], -1) if event[label] is None else event[label]
+    labels = np.full(event["n_points"], -1) if event.get(label) is None else event[label]
     parts, same = [], {}
     for name in ORDERS:
         order = serial_order(features, config.model_copy(update={"order": name}), edges)

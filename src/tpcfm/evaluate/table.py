@@ -9,8 +9,8 @@ import pandas as pd
 from tpcfm.errors import DataError
 from tpcfm.files import atomic
 
-COLUMNS = ("run", "family", "task", "split", "metric", "class", "n_labels", "seed", "value", "low", "high")
-_TEXT = ("run", "family", "task", "split", "metric", "class")
+_TEXT = ("run", "system", "family", "dataset", "task", "split", "metric", "class")
+COLUMNS = (*_TEXT, "n_labels", "seed", "value", "low", "high")
 
 
 def metrics_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

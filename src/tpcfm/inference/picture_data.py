@@ -27,7 +27,7 @@ from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_querie
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.systems.polar_mae.probe import encode
 from tpcfm.systems.polar_mae.reconstruction import load_autoencoder, reconstruct_event
-from tpcfm.tasks.support import load_encoder, pretrained_model_config
+from tpcfm.systems.polar_mae.support import load_encoder, pretrained_model_config
 
 
 def picture_data(file: Path, row: int, runs: Sequence[Path], picture: str, choice: Choice) -> dict[str, Any]:

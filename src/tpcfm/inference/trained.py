@@ -20,7 +20,7 @@ from tpcfm.prepare.groups.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.support import ARCHITECTURE, load_backbone
 from tpcfm.systems.polar_mae.batches import GroupBatches
-from tpcfm.tasks.support import load_encoder, pretrained_model_config
+from tpcfm.systems.polar_mae.support import load_encoder, pretrained_model_config
 from tpcfm.train import StepInfo, load_config, load_weights, to_device
 
 KNOWN = (*AUTOENCODERS, "token_encoder", SEGMENTATION, ARCHITECTURE, *ADAPTERS)

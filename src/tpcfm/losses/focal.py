@@ -17,19 +17,20 @@ def inverse_frequency(counts: Sequence[float]) -> list[float]:
 
 
 def focal_sum(logits: Tensor, target: Tensor, weights: Tensor, gamma: float) -> Tensor:
-    """Return Σ −α_c (1 − p)^γ log p over points; divide by the number of points for the loss.
+    """Return Σ −α_c (1 − p)^γ log p over points; divide by the number of points that count for the loss.
 
     Args:
         logits: ``(N, classes)``.
-        target: ``(N,)`` class of each point.
+        target: ``(N,)`` class of each point, negative for one that does not count.
         weights: ``(classes,)`` α_c.
         gamma: focal exponent; 0 gives the weighted cross-entropy.
 
     Returns:
         Scalar, float32.
     """
+    known, target = target >= 0, target.clamp(min=0)
     log_p = F.log_softmax(logits.float(), dim=1).gather(1, target[:, None])[:, 0]
-    loss = -weights[target] * log_p
+    loss = -(weights[target] * known) * log_p
     if gamma:
         loss = loss * (1 - log_p.exp()).clamp(min=0) ** gamma
     return torch.sum(loss)

@@ -1,4 +1,4 @@
-"""Cross-entropy of point classes, one term per task (arXiv 2508.14087, App. C.3)."""
+"""Cross-entropy of point classes, one term per label (arXiv 2508.14087, App. C.3)."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class PointClasses:
-    """Objective: mean cross-entropy over labelled points, summed over tasks with weights; negative labels are left out.
+    """Objective: mean cross-entropy over labelled points, summed over labels with weights; negative labels are left out.
 
     Args:
         inputs: key of the batch that the model reads ("branches" or "features") beside ``offsets``; None: the whole batch.
-        weights: weight per task.
+        weights: weight per label.
 
-    A model may answer (N, C) logits per task, or (L, N, C): several answers, whose mean loss is taken.
+    A model may answer (N, C) logits per label, or (L, N, C): several answers, whose mean loss is taken.
     """
 
     weights: Mapping[str, float]
@@ -27,11 +27,11 @@ class PointClasses:
         self.inputs, self.weights = inputs, dict(weights)
 
     def counts(self, batch: Mapping[str, npt.NDArray[Any]], info: "StepInfo") -> dict[str, float]:
-        """Return the number of labelled points per task."""
+        """Return the number of labelled points per label."""
         return {name: float((batch[name] >= 0).sum()) for name in self.weights}
 
     def sums(self, model: nn.Module, batch: Mapping[str, Tensor], info: "StepInfo") -> dict[str, Tensor]:
-        """Return the summed cross-entropy per task."""
+        """Return the summed cross-entropy per label."""
         logits = model(batch) if self.inputs is None else model(batch[self.inputs], batch["offsets"])
         return {name: _cross_entropy(logits[name], batch[name]) for name in self.weights}
 

@@ -1,4 +1,4 @@
-"""Loss of a set of predicted tracks: one-to-one matching, then class, dice and focal terms (arXiv 2508.14087, App. C.2)."""
+"""Loss of a set of predicted objects: one-to-one matching, then class, dice and focal terms (arXiv 2508.14087, App. C.2)."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from tpcfm.losses.objective import StepInfo
 
 CLASS_COST, DICE_COST, FOCAL_COST = 0.5, 1.0, 30.0  # of the matching
-MATCHED, UNMATCHED = 0.5, 0.1  # class loss of queries with and without a track
+MATCHED, UNMATCHED = 0.5, 0.1  # class loss of queries with and without an object
 ALPHA, GAMMA = 0.25, 2.0
 EPS = 1e-6
 
 
-def instances(track: Tensor) -> Tensor:
-    """Return (M, n) float one-hot rows, one per distinct non-negative label of an event's (n,) points."""
-    labels = torch.unique(track[track >= 0])
-    return (labels[:, None] == track[None]).float()
+def instances(ids: Tensor) -> Tensor:
+    """Return (M, n) float one-hot rows, one per distinct non-negative id of an event's (n,) points."""
+    labels = torch.unique(ids[ids >= 0])
+    return (labels[:, None] == ids[None]).float()
 
 
 def focal_terms(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,16 +76,17 @@ def event_terms(classes: Tensor, masks: Tensor, targets: Tensor) -> dict[str, Te
 
 
 class SetMatching:
-    """Objective of track finding: terms summed over prediction sets, mean over events.
+    """Objective of finding instances: terms summed over prediction sets, mean over events.
 
     Args:
-        inputs: key of the batch that the model reads ("branches" or "features").
+        inputs: key of the batch that the model reads ("branches" or "features") beside ``offsets``; None: the whole batch.
+        label: key of the batch with the ids of instances, negative for points of none.
     """
 
     weights: Mapping[str, float] = {"class": 1.0, "dice": 1.0, "focal": 30.0}
 
-    def __init__(self, inputs: str) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: str | None, label: str) -> None:
+        self.inputs, self.label = inputs, label
 
     def counts(self, batch: Mapping[str, npt.NDArray[Any]], info: "StepInfo") -> dict[str, float]:
         """Return the number of events."""
@@ -93,12 +94,12 @@ class SetMatching:
 
     def sums(self, model: nn.Module, batch: Mapping[str, Tensor], info: "StepInfo") -> dict[str, Tensor]:
         """Return the summed terms."""
-        sets: list[TrackSet] = model(batch[self.inputs], batch["offsets"])
-        tracks_of = batch["track"].split(batch["offsets"].diff().tolist())
+        sets: list[TrackSet] = model(batch) if self.inputs is None else model(batch[self.inputs], batch["offsets"])
+        ids_of = batch[self.label].split(batch["offsets"].diff().tolist())
         total: dict[str, Tensor] = {}
-        for event, track in enumerate(tracks_of):
-            targets = instances(track)
-            for tracks in sets:
-                for name, value in event_terms(tracks.classes[event], tracks.masks[event], targets).items():
+        for event, ids in enumerate(ids_of):
+            targets = instances(ids)
+            for found in sets:
+                for name, value in event_terms(found.classes[event], found.masks[event], targets).items():
                     total[name] = total[name] + value if name in total else value
         return total

@@ -16,10 +16,11 @@ class EmbeddingLoss:
     Args:
         margin: of the hinge.
         hard_negatives: nearest points of other tracks that count extra.
+        label: key of the batch with the track of each point.
     """
 
-    def __init__(self, margin: float, hard_negatives: int) -> None:
-        self.margin, self.hard = margin, hard_negatives
+    def __init__(self, margin: float, hard_negatives: int, label: str) -> None:
+        self.margin, self.hard, self.label = margin, hard_negatives, label
         self.weights: Mapping[str, float] = {"pull": 1.0, "push": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -35,7 +36,7 @@ class EmbeddingLoss:
         """Return the sums over points, the mean over the embeddings."""
         found = self.embeddings(model, batch)
         pairs = [
-            hinge_embedding(e, batch["track"], batch["offsets"], margin=self.margin, hard=self.hard) for e in found
+            hinge_embedding(e, batch[self.label], batch["offsets"], margin=self.margin, hard=self.hard) for e in found
         ]
         return {
             "pull": torch.stack([pull for pull, _ in pairs]).mean(),
@@ -59,8 +60,8 @@ class EdgeLoss:
     Which edges there are depends on the stages before, which stand still; so the number of events is the denominator.
     """
 
-    def __init__(self, system: Any, stage: str) -> None:
-        self.system, self.stage = system, stage
+    def __init__(self, system: Any, stage: str, label: str) -> None:
+        self.system, self.stage, self.label = system, stage, label
         self.weights: Mapping[str, float] = {"edges": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -69,7 +70,7 @@ class EdgeLoss:
 
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
         """Return the sum over events. ``model`` is the network of the stage, a part of the system."""
-        track, offsets = batch["track"], batch["offsets"]
+        track, offsets = batch[self.label], batch["offsets"]
         with torch.no_grad():
             edges = self.system.near_pairs(batch) if self.stage == "filter" else self.system.graph(batch)
         if self.stage == "filter":
@@ -96,8 +97,8 @@ class EdgeLoss:
 class HeptLoss:
     """HEPT: contrastive loss, averaged over points."""
 
-    def __init__(self, negatives: int, temperature: float, sigma: float) -> None:
-        self.negatives, self.temperature, self.sigma = negatives, temperature, sigma
+    def __init__(self, negatives: int, temperature: float, sigma: float, label: str) -> None:
+        self.negatives, self.temperature, self.sigma, self.label = negatives, temperature, sigma, label
         self.weights: Mapping[str, float] = {"contrastive": 1.0}
 
     def counts(self, batch: Any, info: Any) -> dict[str, float]:
@@ -107,7 +108,7 @@ class HeptLoss:
     def sums(self, model: Any, batch: dict[str, Tensor], info: Any) -> dict[str, Tensor]:
         """Return the sum over points."""
         loss = contrastive(
-            model(batch), batch["track"], batch["offsets"],
+            model(batch), batch[self.label], batch["offsets"],
             negatives=self.negatives, temperature=self.temperature, sigma=self.sigma,
         )  # fmt: skip
         return {"contrastive": loss}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-TRACK = 1  # class of a query that stands for a track
+TRACK = 1  # class of a query that stands for an object: a track, a particle, an interaction
 
 
 @dataclass(frozen=True)

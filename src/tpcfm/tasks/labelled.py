@@ -1,11 +1,11 @@
-"""What adapters and comparison systems share: labelled collider events, training of a head, timed answers, shown events.
+"""What every training on labels shares: labelled events, training of a head, timed answers, shown events, what a run leaves.
 
 One path for all, so that events, label subsets, choice of weights and clocks are the same for every system of a seed.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,43 +14,81 @@ from torch import nn
 
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import DataError
+from tpcfm.evaluate.table import write_metrics
 from tpcfm.events.splits import label_order
-from tpcfm.models.fm4npp.settings import AdapterConfig
 from tpcfm.plan.run import Run
-from tpcfm.prepare.groups.batches import Batch
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.baselines.settings import PointBaselineConfig
-from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
-from tpcfm.tasks.predictions import point_columns
-from tpcfm.tasks.support import choose_device, evaluation_batches, events_of, identity, packed_source, spread
-from tpcfm.train import FitResult, Objective, StepInfo, evaluate_objective, fit
+from tpcfm.tasks.predictions import point_columns, write_predictions
+from tpcfm.tasks.support import (
+    Rows,
+    card_values,
+    choose_device,
+    evaluation_batches,
+    events_of,
+    identity,
+    metric_rows,
+    model_card,
+    packed_source,
+    run_record,
+    spread,
+)
+from tpcfm.train import FitResult, Objective, StepInfo, evaluate_objective, fit, save_model
 from tpcfm.workspace import Workspace
 
-TaskConfig = AdapterConfig | PointBaselineConfig | TrackBaselineConfig
-Rows = npt.NDArray[np.int64]
 SHOWN_EVENTS = 8
-LABELS = {"tracks": "track", "pid": "pid", "noise": "noise"}
+Validate = Callable[[nn.Module, int], dict[str, float]]
 
 
-class ColliderTask:
-    """One training on labelled events of a sequences cache.
+class LabelledBlock(Protocol):
+    """Settings of a training on labels: label count and seed name the label subset."""
+
+    @property
+    def train(self) -> TrainConfig:
+        """Settings of the training."""
+        ...
+
+    @property
+    def n_labels(self) -> int:
+        """Labelled training events."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the subset, the first weights and the batches."""
+        ...
+
+
+class LabelledTask:
+    """One training on labelled events of a prepared cache.
 
     Args:
         run, workspace, device: as the recipe got them.
-        block: settings of the run; label count and seed name the label subset.
-        tasks: of ``tracks``, ``pid`` and ``noise``.
+        block: settings of the run.
+        labels: label columns that are predicted.
+        validation_events: events of the fixed validation set, evenly spaced among the labelled ones of its split.
 
     Raises:
         DataError: too few labelled events, or none in validation or test.
     """
 
-    def __init__(self, run: Run, workspace: Workspace, device: str | None, block: TaskConfig, tasks: list[str]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        workspace: Workspace,
+        device: str | None,
+        block: LabelledBlock,
+        labels: Sequence[str],
+        validation_events: int,
+    ) -> None:
         self.run, self.workspace, self.device = run, workspace, choose_device(device)
         self.settings, self.n_labels, self.seed = block.train, block.n_labels, block.seed
+        self.labels = list(labels)
         self.store = PreparedStore(workspace.cache(run.cache))
-        self.training = labelled_events(self.store, tasks, self.n_labels, self.seed)
-        self.validation = spread(events_of(self.store, "validation"), block.validation_events)
-        self.test = events_of(self.store, "test")
+        self.training = labelled_events(self.store, self.labels, self.n_labels, self.seed)
+        self.validation = spread(with_labels(self.store, "validation", self.labels), validation_events)
+        self.test = with_labels(self.store, "test", self.labels)
+        self.folder = workspace.run(run.id)
         self.inference_seconds = 0.0
 
     def make_batch(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
@@ -68,10 +106,20 @@ class ColliderTask:
         settings: TrainConfig,
         max_seconds: float | None,
         stage: str | None = None,
+        *,
+        validate: Validate | None = None,
+        monitor: str = "loss",
     ) -> FitResult:
-        """Train, keeping the weights of the lowest validation loss; a ``stage`` has a state folder of its own."""
+        """Train, keeping the best weights of the validation events.
 
-        def validate(network: nn.Module, step: int) -> dict[str, float]:
+        Args:
+            model, objective, settings, max_seconds: as in `tpcfm.train.fit`.
+            stage: has a state folder of its own.
+            validate: values of the validation events; the loss if not given.
+            monitor: which of them is to be small; with a minus in front, large.
+        """
+
+        def loss(network: nn.Module, step: int) -> dict[str, float]:
             batches = self.batches(self.validation)
             return evaluate_objective(network, objective, batches, self.device, precision=settings.precision)
 
@@ -85,7 +133,8 @@ class ColliderTask:
             state=state / stage if stage else state,
             identity={**named, "stage": stage} if stage else named,
             seed=self.seed,
-            validate=validate,
+            validate=validate or loss,
+            monitor=monitor,
             keep="best",
             max_seconds=max_seconds,
             device=self.device,
@@ -130,42 +179,101 @@ class ColliderTask:
             values["events_per_second"] = len(self.test) / self.inference_seconds
         return values
 
-    def task_rows(
+    def metric_rows(
         self,
-        task: str,
+        label: str,
         values: Mapping[str, float],
         intervals: Mapping[str, tuple[float, float]] | None = None,
         *,
         split: str = "test",
         name: str = "",
     ) -> list[dict[str, Any]]:
-        """Return rows of the metrics table for one task; ``name`` is the class, if they belong to one."""
-        common: dict[str, Any] = {"run": self.run.id, "family": self.run.family, "task": task, "split": split}
-        common |= {"class": name, "n_labels": self.n_labels, "seed": self.seed}
-        nothing = (float("nan"), float("nan"))
-        return [
-            {**common, "metric": metric, "value": value, "low": low, "high": high}
-            for metric, value in values.items()
-            for low, high in [(intervals or {}).get(metric, nothing)]
-        ]
+        """Return rows of the metrics table for one label; ``name`` is the class, if they belong to one."""
+        return metric_rows(self.run, values, intervals, task=label, split=split, name=name, n_labels=self.n_labels)
+
+    def finish(
+        self,
+        model: nn.Module,
+        result: FitResult,
+        rows: list[dict[str, Any]],
+        shown: list[dict[str, Any]],
+        *,
+        title: str,
+        what: str,
+        config: Mapping[str, Any],
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write model directory, metrics and predictions.
+
+        Args:
+            model: trained.
+            result: of the training.
+            rows: of the metrics table.
+            shown: rows of the predictions table (`shown_events`), of the first label.
+            title, what: of the model card.
+            config: what it takes to build the model again; the detector is added.
+            record: more for ``run.json``.
+        """
+        save_model(
+            self.folder,
+            model,
+            config={**config, "detector": self.store.detector.model_dump(mode="json", exclude_defaults=True)},
+            card=model_card(title, self.run, self.store, model, card_values(rows), what),
+            run={**run_record(self.run, self.store, result.seconds), **(record or {})},
+            history=result.history,
+        )
+        write_predictions(self.folder / "predictions.parquet", shown, self.store.detector, self.labels[0])
+        write_metrics(self.folder / "metrics.parquet", rows)
 
 
-def labelled_events(store: PreparedStore, tasks: list[str], n_labels: int, seed: int) -> Rows:
+def with_labels(store: PreparedStore, split: str, labels: Sequence[str]) -> Rows:
+    """Return the events of a split that carry some labels.
+
+    Raises:
+        DataError: the detector has no such label, or no event of the split carries them all.
+    """
+    rows = events_of(store, split)
+    for label in labels:
+        if label not in store.detector.labels:
+            known = ", ".join(store.detector.labels) or "none"
+            raise DataError(f"{store.folder}: {store.detector.name} has no label {label!r}; it has: {known}")
+    parts = store.record_batches(labels)
+    carried = [~np.any([column.is_null() for column in part.values()], axis=0) for part in parts]
+    found = rows[np.concatenate(carried)[rows]]
+    if not len(found):
+        raise DataError(f"{store.folder}: no event of the split {split!r} carries labels {', '.join(labels)}")
+    return found
+
+
+def labelled_events(store: PreparedStore, labels: Sequence[str], n_labels: int, seed: int) -> Rows:
     """Return ``n_labels`` training events in the order of their nested subsets: the same for every system of a seed.
 
     Raises:
-        DataError: too few training events, or without the labels of a task.
+        DataError: too few training events with these labels.
     """
-    rows = events_of(store, "train")
+    rows = with_labels(store, "train", labels)
     if n_labels > len(rows):
         raise DataError(
             f"{store.folder}: {n_labels} labelled events asked for, the training split holds {len(rows)}; "
             "lower n_labels or prepare more events"
         )
-    for name in tasks:
-        if store.value(int(rows[0]), LABELS[name]) is None:
-            raise DataError(f"{store.folder}: events carry no {LABELS[name]!r} labels, the task {name!r} needs them")
     return rows[label_order(store.event_ids(rows), seed)[:n_labels]]
+
+
+def check_outputs(store: PreparedStore, outputs: dict[str, int]) -> None:
+    """Make sure that a head has as many outputs as its labels have classes.
+
+    Raises:
+        DataError: it was planned for another version of the detector.
+    """
+    classes = store.detector.classes()
+    for label, count in outputs.items():
+        found = len(classes[label].values) if label in classes else 0
+        if found != count:
+            raise DataError(
+                f"{store.folder}: the label {label!r} has {found} classes (0: instances), the run was planned for {count}; "
+                "prepare the cache again, or plan again"
+            )
 
 
 def shown_events(

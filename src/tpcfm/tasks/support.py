@@ -1,6 +1,7 @@
-"""What recipes share: choosing events, batches for training and evaluation, identity; model card of PoLAr-MAE."""
+"""What recipes share: choosing events, batches, identity, weights to start from, rows of metrics, model card."""
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tpcfm import backends
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.files import sha256
-from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch
 from tpcfm.prepare.store import PreparedStore
@@ -22,6 +23,7 @@ from tpcfm.workspace import Workspace
 Rows = npt.NDArray[np.int64]
 Collate = Callable[[PreparedStore, Rows, StepInfo], Batch]
 SHOWN_EVENTS = 8
+LOG = logging.getLogger(__name__)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -87,46 +89,89 @@ def identity(run: Run, store: PreparedStore, workspace: Workspace) -> dict[str, 
     return {"recipe": run.recipe, "run": run.hash, "data": store.fingerprint, "start": start}
 
 
-def pretrained_model_config(folder: Path, store: PreparedStore) -> PolarMaeModel:
-    """Return width and depth of a pretrained run that fits a cache.
+def start_weights(model: nn.Module, folder: Path, architectures: Sequence[str], renewed: Sequence[str]) -> None:
+    """Load the weights of another pretrained run, perhaps on another detector, to train on from them.
+
+    Args:
+        model: new weights.
+        folder: model directory of the other run.
+        architectures: kinds of model directories that fit.
+        renewed: prefixes of weights that stay new where their shapes differ, or the other run lacks them.
 
     Raises:
-        CheckpointError: the folder holds another architecture, or was trained on groups of another radius.
+        CheckpointError: another architecture, or other weights that do not fit.
     """
-    config = load_config(folder)
-    if config.get("architecture") not in ("polar_mae", "point_mae"):
-        raise CheckpointError(
-            f"{folder}: a model of architecture {config.get('architecture')!r}; needed is polar_mae or point_mae"
-        )
-    trained, given = config["tokenizer"]["radius"], store.settings["radius"]
-    if trained != given:
-        raise CheckpointError(f"{folder}: trained on groups of radius {trained} voxels, {store.folder} has {given}")
-    return PolarMaeModel.model_validate(config["model"])
+    found = load_config(folder).get("architecture")
+    if found not in architectures:
+        raise CheckpointError(f"{folder}: a model of architecture {found!r}; needed is {' or '.join(architectures)}")
+    left = load_weights(model, folder, renewed=renewed)
+    LOG.info("weights of %s, but %s", folder.name, f"new ones for {', '.join(left)}" if left else "nothing new")
 
 
-def load_encoder(encoder: nn.Module, folder: Path) -> None:
-    """Load the encoder of a pretrained run.
+def run_columns(run: Run) -> dict[str, Any]:
+    """Return the columns of the metrics table that say which run a row belongs to."""
+    return {"run": run.id, "system": run.system, "family": run.family, "dataset": run.dataset}
 
-    Raises:
-        CheckpointError: the weights do not fit.
+
+def metric_rows(
+    run: Run,
+    values: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    task: str,
+    split: str,
+    name: str = "",
+    n_labels: int = -1,
+) -> list[dict[str, Any]]:
+    """Return rows of the metrics table, with 95 % intervals by metric where there are any; ``name`` is a class."""
+    common = {**run_columns(run), "task": task, "split": split, "class": name, "n_labels": n_labels, "seed": run.seed}
+    nothing = (float("nan"), float("nan"))
+    return [
+        {**common, "metric": metric, "value": value, "low": low, "high": high}
+        for metric, value in values.items()
+        for low, high in [(intervals or {}).get(metric, nothing)]
+    ]
+
+
+def run_record(run: Run, store: PreparedStore, seconds: float) -> dict[str, Any]:
+    """Return what goes into ``run.json`` beside versions and machine."""
+    return {
+        "run": run.model_dump(mode="json"),
+        "seconds": seconds,
+        "data": store.fingerprint,
+        "backends": backends.used(),
+    }
+
+
+def card_values(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what a card lists of a metrics table: overall values by task and metric, with the split if it is not the test.
+
+    One metric can stand there for two splits (the calibrated Rand index: of the validation events it was tuned on, and of the test).
     """
-    load_weights(encoder, folder, prefix="encoder.")
+    values = {}
+    for row in rows:
+        if not row.get("class"):
+            split = f"{row['split']} " if row["split"] not in ("", "test") else ""
+            values[f"{row['task']} {split}{row['metric'].removeprefix(split.strip() + '_')}"] = row["value"]
+    return values
 
 
-def model_card(title: str, run: Run, store: PreparedStore, model: nn.Module, values: Mapping[str, float]) -> str:
+def model_card(
+    title: str, run: Run, store: PreparedStore, model: nn.Module, values: Mapping[str, float], what: str = ""
+) -> str:
     """Return a model card in Markdown: what it is, what made it, what it reached, how to load it."""
-    parameters = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     table = "\n".join(f"| {name} | {value:.5g} |" for name, value in values.items())
     return f"""# {title}
 
-Run `{run.id}` of recipe `{run.recipe}`, {parameters:,} parameters, trained by tpcfm on dataset `{run.dataset}`
-(groups cache `{run.cache}`, {len(store)} events, fingerprint `{store.fingerprint[:12]}`), seed {run.seed}.
-Method: Young, Jwa, Terao, arXiv 2502.02558.
+Run `{run.id}` of recipe `{run.recipe}`, {trained:,} trained parameters, made by tpcfm on dataset `{run.dataset}` of the detector
+`{store.detector.name}` ({store.manifest["kind"]} cache `{run.cache}`, {len(store)} events, fingerprint `{store.fingerprint[:12]}`),
+seed {run.seed}. {what}
 
 | value | |
 |---|---|
 {table}
 
-`config.json` holds the architecture and the tokenizer settings, `model.safetensors` the weights; `run.json` says with
-which versions, machine and data they were made.
+`config.json` holds the architecture, the detector and how its events are prepared, `model.safetensors` the weights; `run.json` says
+with which versions, backends, machine and data they were made.
 """

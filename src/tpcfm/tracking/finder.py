@@ -1,4 +1,4 @@
-"""Tracks of one event by cellular-automaton seeds and a Kalman filter over the 48 layers: the classical reference.
+"""Tracks of one event by cellular-automaton seeds and a Kalman filter over the layers: the classical reference.
 
 As in the reconstruction that arXiv 2508.14087 (Sec. 5) compares with, seeds are chains of points in neighbouring layers and
 a Kalman filter follows them outwards and inwards; a track that turns in the field is followed on its way back. Then points
@@ -11,17 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tpcfm.detectors.sphenix import HALF_LENGTH_CM, LAYER_RADII_CM
 from tpcfm.errors import DataError
 from tpcfm.kernels import njit
 from tpcfm.tracking.cellular_automaton import chains
+from tpcfm.tracking.chamber import Chamber
 from tpcfm.tracking.helix_state import reverse
 from tpcfm.tracking.kalman import fit, follow, start_state
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
-
-_BORDERS = (LAYER_RADII_CM[1:] + LAYER_RADII_CM[:-1]) / 2
 
 
 class TrackerSettings(NamedTuple):
@@ -44,12 +42,15 @@ class TrackerSettings(NamedTuple):
     merge: float = 3.0  # tolerance of joining turns of one helix, in units of the built-in one; 0 joins none
 
 
-def find_tracks(xyz: npt.NDArray[np.floating], settings: TrackerSettings | None = None) -> npt.NDArray[np.int64]:
+def find_tracks(
+    xyz: npt.NDArray[np.floating], chamber: Chamber, settings: TrackerSettings | None = None
+) -> npt.NDArray[np.int64]:
     """Return the track of each point of one event, -1 for none.
 
     Args:
-        xyz: (N, 3) cm.
-        settings: cuts; defaults are for the sPHENIX chamber.
+        xyz: (N, 3) in the unit of the detector.
+        chamber: its layers.
+        settings: cuts; the defaults are for layers about 1 cm apart.
 
     Raises:
         DataError: wrong shape, or values that are not finite.
@@ -64,16 +65,17 @@ def find_tracks(xyz: npt.NDArray[np.floating], settings: TrackerSettings | None 
         raise DataError("tracker: points hold values that are not finite")
     if not len(xyz):
         return np.empty(0, dtype=np.int64)
+    xyz, radii = xyz * chamber.unit, chamber.radii
     radius = np.hypot(xyz[:, 0], xyz[:, 1])
-    layer = np.searchsorted(_BORDERS, radius)
+    layer = np.searchsorted((radii[1:] + radii[:-1]) / 2, radius)
     order = np.lexsort((xyz[:, 1], xyz[:, 0], xyz[:, 2], layer))  # independent of the order of the points
     points = np.ascontiguousarray(np.column_stack([xyz, radius])[order])
-    bounds = np.searchsorted(layer[order], np.arange(len(LAYER_RADII_CM) + 1)).astype(np.int64)
-    found, tracks, helices = _track(points, bounds, LAYER_RADII_CM, settings)
+    bounds = np.searchsorted(layer[order], np.arange(len(radii) + 1)).astype(np.int64)
+    found, tracks, helices = _track(points, bounds, radii, chamber.half_length, settings)
     if settings.pick_up > 0:
         _pick_up(points, bounds, found, settings.pick_up, settings.own, tracks)
     if settings.merge > 0 and tracks:
-        joined = _merged(helices[:tracks], settings.merge)
+        joined = _merged(helices[:tracks], settings.merge, radii[-1])
         found = np.where((found >= 0) & (found < tracks), joined[np.minimum(found, tracks)], found)
     labels = np.empty(len(xyz), dtype=np.int64)
     labels[order] = found
@@ -81,7 +83,9 @@ def find_tracks(xyz: npt.NDArray[np.floating], settings: TrackerSettings | None 
 
 
 @njit(cache=True, nogil=True)
-def _track(points: Array, bounds: Index, radii: Array, settings: TrackerSettings) -> tuple[Index, int, Array]:
+def _track(
+    points: Array, bounds: Index, radii: Array, half_length: float, settings: TrackerSettings
+) -> tuple[Index, int, Array]:
     """Return the track of each point, the number of tracks, and per track (centre x, y, radius, dz/dtheta, theta, z)."""
     n = len(points)
     owner = np.full(n, -1)
@@ -98,7 +102,7 @@ def _track(points: Array, bounds: Index, radii: Array, settings: TrackerSettings
     state, covariance = np.empty(5), np.empty((5, 5))
     line, ahead = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     tracks = 0
-    max_z = HALF_LENGTH_CM + 2.0
+    max_z = half_length + 2.0
     for number in by_size:
         count = 0
         for k in range(starts[number], starts[number + 1]):
@@ -191,22 +195,22 @@ def _pick_up(points: Array, bounds: Index, owner: Index, distance: float, own: i
     return found
 
 
-def _merged(helices: Array, tolerance: float) -> Index:
+def _merged(helices: Array, tolerance: float, outermost: float) -> Index:
     """Return the label of each track (and -1 last, for free points) after joining turns of one helix."""
     tracks = len(helices)
     label = np.arange(tracks + 1)
     label[tracks] = -1
     for a in range(tracks):
         for b in range(a):
-            if label[a] != label[b] and _same_helix(helices[a], helices[b], tolerance):
+            if label[a] != label[b] and _same_helix(helices[a], helices[b], tolerance, outermost):
                 label[label == label[a]] = label[b]
     return label
 
 
-def _same_helix(a: Array, b: Array, tolerance: float) -> bool:
+def _same_helix(a: Array, b: Array, tolerance: float, outermost: float) -> bool:
     """Whether two pieces lie on one helix that turns inside the chamber: circle, pitch and phase agree."""
     radius = 0.5 * (a[2] + b[2])
-    if max(a[2], b[2]) > LAYER_RADII_CM[-1]:
+    if max(a[2], b[2]) > outermost:
         return False
     if math.hypot(a[0] - b[0], a[1] - b[1]) > tolerance * (1.0 + 0.1 * radius):
         return False

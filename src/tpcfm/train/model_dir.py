@@ -1,6 +1,6 @@
 """The model directory: weights, architecture, card, provenance and log; written atomically, read without unpickling."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,9 @@ def history_frame(history: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return frame[["step", "split", *sorted(values)]]
 
 
-def load_weights(model: nn.Module, folder: str | Path, *, prefix: str = "", strict: bool = True) -> list[str]:
+def load_weights(
+    model: nn.Module, folder: str | Path, *, prefix: str = "", strict: bool = True, renewed: Sequence[str] = ()
+) -> list[str]:
     """Load the weights of a model directory into a model, in place.
 
     Args:
@@ -73,9 +75,10 @@ def load_weights(model: nn.Module, folder: str | Path, *, prefix: str = "", stri
         folder: the model directory.
         prefix: load only weights whose name starts with it, the prefix removed (``"encoder."`` takes the encoder).
         strict: every weight of the model must be found, and none may be left over.
+        renewed: prefixes of weights that may be missing, left over or of another shape; the model's own are kept.
 
     Returns:
-        Names of the model's weights that were not in the file (empty when strict).
+        Names of the model's weights that were not taken from the file (empty when strict and nothing is renewed).
 
     Raises:
         CheckpointError: no such file, damaged, or names and shapes do not fit.
@@ -90,6 +93,9 @@ def load_weights(model: nn.Module, folder: str | Path, *, prefix: str = "", stri
     if prefix:
         tensors = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     own = model.state_dict()
+    new = {n for n in own if n.startswith(tuple(renewed)) and (n not in tensors or tensors[n].shape != own[n].shape)}
+    own = {n: t for n, t in own.items() if n not in new}
+    tensors = {n: t for n, t in tensors.items() if n in own or not n.startswith(tuple(renewed))}
     unknown = sorted(set(tensors) - set(own))
     missing = sorted(set(own) - set(tensors))
     shapes = [
@@ -107,4 +113,4 @@ def load_weights(model: nn.Module, folder: str | Path, *, prefix: str = "", stri
         )
     with torch.no_grad():
         model.load_state_dict({n: t for n, t in tensors.items() if n in own}, strict=False)
-    return missing
+    return sorted({*missing, *new})

@@ -7,8 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from fm4npp_toys import toy_cache
-from tpcfm.detectors.sphenix import LAYER_RADII_CM
+from fm4npp_toys import LAYER_RADII_CM, toy_cache
 from tpcfm.errors import DataError, Interrupted
 from tpcfm.evaluate.classification import ConfusionTally
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
@@ -25,6 +24,7 @@ from tpcfm.train import StepInfo
 from tpcfm.train.signals import StopRequest
 from tpcfm.workspace import Workspace
 
+CLASSES = {"pid": 5, "noise": 2}
 INFO = StepInfo(0, 0, 0, training=False)
 GRAPH = GraphNetConfig(width=16, layers=2, neighbours=8)
 VOXEL = VoxelUNetConfig(filters=4, depth=2, width=16, decoder_layers=1, heads=2)
@@ -43,7 +43,8 @@ def job(model="sage", task="pid", slug="", n_labels=6, **train):
     block = PointBaselineConfig.model_validate(
         {
             "model": model,
-            "task": task,
+            "label": task,
+            "classes": CLASSES[task],
             "n_labels": n_labels,
             "graph": None if model == "voxel_unet" else GRAPH.model_dump(),
             "voxel": VOXEL.model_dump() if model == "voxel_unet" else None,
@@ -116,12 +117,12 @@ def test_voxels_equal_brute_force(workspace):
 
 def test_events_are_those_of_the_adapters(workspace):
     run = job()
-    block = AdapterConfig(task="pid", start="none", n_labels=6, train={"steps": 1, "batch_size": 1}, seed=0)
+    block = AdapterConfig(outputs={"pid": 5}, start="none", n_labels=6, train={"steps": 1, "batch_size": 1}, seed=0)
     other = Run(**{**run.model_dump(), "recipe": "fm4npp.classify_points", "config": block.model_dump(mode="json")})
     adapter = AdapterTask(other, workspace, "cpu")
     theirs = PointBaselineConfig.model_validate(run.config)
     assert (theirs.n_labels, theirs.seed, theirs.validation_events) == (6, 0, 1000)
-    mine = BaselineTask(run, workspace, "cpu", theirs, task="pid", collate=GraphBatches(GRAPH))
+    mine = BaselineTask(run, workspace, "cpu", theirs, GraphBatches(GRAPH))
     for name in ("training", "validation", "test"):
         assert getattr(mine, name).tolist() == getattr(adapter, name).tolist()
 
@@ -190,6 +191,6 @@ def test_too_few_labelled_events_are_named(workspace):
 def test_a_run_holds_the_settings_of_its_own_network_only():
     train = {"steps": 1, "batch_size": 1}
     with pytest.raises(ValueError, match="needs the block `voxel`"):
-        PointBaselineConfig(model="voxel_unet", task="pid", n_labels=1, graph=GRAPH, train=train)
+        PointBaselineConfig(model="voxel_unet", label="pid", classes=5, n_labels=1, graph=GRAPH, train=train)
     with pytest.raises(ValueError, match="needs the block `graph` and no other"):
-        PointBaselineConfig(model="gcn", task="pid", n_labels=1, graph=GRAPH, voxel=VOXEL, train=train)
+        PointBaselineConfig(model="gcn", label="pid", classes=5, n_labels=1, graph=GRAPH, voxel=VOXEL, train=train)

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from event_tables import SPHENIX
 from fm4npp_toys import toy_cache
-from tpcfm import tracking as classical
-from tpcfm.evaluate.selected_tracks import Particles, SelectedTally, read_particles
+from tpcfm.evaluate.selected_tracks import Particles, SelectedTally, event_particles
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import collate_sequences
@@ -16,9 +14,11 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines import find_tracks as find_tracks_baseline
 from tpcfm.systems.baselines.find_tracks import TrackTask
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
-from tpcfm.systems.fm4npp import find_tracks
-from tpcfm.tasks.track_scores import TrackScores
-from tpcfm.tracking import TrackerSettings
+from tpcfm.tasks import instances
+from tpcfm.tasks.instances import InstanceScores
+from tpcfm.tracking import finder
+from tpcfm.tracking.chamber import chamber_of
+from tpcfm.tracking.finder import TrackerSettings
 from tpcfm.train import FitResult
 from tpcfm.workspace import Workspace
 
@@ -39,14 +39,14 @@ def workspace(tmp_path_factory):
 
 
 def make_run(model: str, **changes) -> Run:
-    config = {"model": model, "n_labels": 0 if model == "kalman" else 4, model: BLOCKS[model], "train": TRAIN} | changes
+    config = {"model": model, "label": "track", "n_labels": 0 if model == "kalman" else 4, model: BLOCKS[model], "train": TRAIN} | changes
     block = TrackBaselineConfig.model_validate({"validation_events": 3, "tuning_events": 2, **config})
     return Run(
         slug=f"tracks-{model}",
         stage="baseline",
         family="fm4npp",
         recipe="baselines.find_tracks",
-        task="tracks",
+        task="track",
         config=block.model_dump(mode="json"),
         dataset="toy",
         cache="toy",
@@ -94,7 +94,7 @@ def test_scores_are_those_of_the_kept_clustering(workspace):
 
 
 def find_tracks_of(xyz: np.ndarray, **cuts) -> np.ndarray:
-    return classical.find_tracks(xyz, TrackerSettings(gate=40.0, pick_up=1.5, merge=0.0)._replace(**cuts))
+    return finder.find_tracks(xyz, chamber_of(SPHENIX), TrackerSettings(gate=40.0, pick_up=1.5, merge=0.0)._replace(**cuts))
 
 
 def test_the_clustering_is_chosen_on_validation_events_only(workspace, monkeypatch):
@@ -142,7 +142,7 @@ def test_both_paths_score_alike(workspace):
     """The adapters and the comparison systems hand their labels to the same object; here against the bare tally."""
     store = PreparedStore(workspace.cache("toy"))
     rows = np.asarray(store.rows("test"))
-    scores, tally = TrackScores(store, rows, workspace, "toy"), TrackingTally()
+    scores, tally = InstanceScores(store, "track"), TrackingTally()
     batch = collate_sequences(store, rows, 0)
     guess = np.random.default_rng(0).integers(-1, 4, len(batch["track"]))
     scores.update(rows, batch, guess)
@@ -151,10 +151,10 @@ def test_both_paths_score_alike(workspace):
     for name, value in tally.values().items():
         assert values[name] == pytest.approx(value, nan_ok=True), name
     assert values["test_events"] == 4
-    assert find_tracks.TrackScores is find_tracks_baseline.TrackScores is TrackScores
+    assert instances.InstanceScores is find_tracks_baseline.InstanceScores is InstanceScores
 
 
-def test_selected_tracks_count_what_experiments_quote(tmp_path):
+def test_selected_tracks_count_what_experiments_quote():
     radii = np.linspace(31.5, 75, 40)
     truth = np.repeat([3, 5], 40)
     xyz = np.concatenate([np.stack([radii * np.cos(a), radii * np.sin(a), 0.2 * radii], 1) for a in (0.0, 2.0)])
@@ -168,12 +168,10 @@ def test_selected_tracks_count_what_experiments_quote(tmp_path):
     assert tally.values()["efficiency_selected_tracks"] == 4
     assert tally.values()["efficiency_selected_truth_tracks"] == 2
 
-    lists = {"track": [[3, 5], None], "px": [[3.0, 0.0], None], "py": [[4.0, 1.0], None], "pz": [[0.0, 0.0], None]}
-    lists |= {"vx": [[0.0, 3.0], None], "vy": [[0.0, 4.0], None]}
-    table = pa.table({"event_id": ["toy/a/0", "toy/a/1"], **{f"particle_{k}": v for k, v in lists.items()}})
-    pq.write_table(table, tmp_path / "a.parquet")
-    found = read_particles(tmp_path, ["toy/a/0", "toy/a/1", "toy/b/0"])
-    assert list(found) == ["toy/a/0"]
-    np.testing.assert_allclose(found["toy/a/0"].pt, [5, 1])
-    np.testing.assert_allclose(found["toy/a/0"].distance, [0, 5])
-    assert read_particles(tmp_path / "none", ["toy/a/0"]) == {}
+    columns = {"track": [3, 5], "px": [3.0, 0.0], "py": [4.0, 1.0], "pz": [0.0, 0.0], "vx": [0.0, 3.0], "vy": [0.0, 4.0]}
+    event = {f"particle_{name}": np.array(values, np.float32) for name, values in columns.items()}
+    found = event_particles(SPHENIX, "track", event)
+    np.testing.assert_allclose(found.pt, [5, 1])
+    np.testing.assert_allclose(found.distance, [0, 5])
+    assert event_particles(SPHENIX, "track", dict.fromkeys(event)) is None
+    assert event_particles(SPHENIX, "pid", event) is None

@@ -11,7 +11,6 @@ from fm4npp_toys import toy_cache
 from tpcfm.config.text import merge, read_yaml
 from tpcfm.errors import ConfigError, MachineError
 from tpcfm.files import read_json
-from tpcfm.inference.predict import load_adapter
 from tpcfm.models.fm4npp import parameters
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
@@ -20,6 +19,7 @@ from tpcfm.prepare.groups.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp import classify_points
+from tpcfm.systems.fm4npp.adapter import load_adapter
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache
 from tpcfm.systems.fm4npp.support import new_backbone
@@ -50,7 +50,7 @@ def cache(store, folder, embedding=False):
 
 def job(**changes):
     train = {"steps": 4, "batch_size": 4, "learning_rate": 1e-3, "evaluate_every": 2}
-    plain = {"task": "pid", "start": "random", "n_labels": 6, "width": 64, "model": MODEL, "train": train}
+    plain = {"outputs": {"pid": 5}, "start": "random", "n_labels": 6, "width": 64, "model": MODEL, "train": train}
     block = AdapterConfig.model_validate({**plain, **changes})
     names = {
         "slug": "pid-random",
@@ -123,9 +123,9 @@ def test_the_embedding_is_the_first_layer(store, tmp_path):
     np.testing.assert_array_equal(found[0], embedded.detach().half().numpy())
 
 
-@pytest.mark.parametrize("task", ["tracks", "pid"])
-def test_the_mix_has_one_number_more(task):
-    plain = {"task": task, "n_labels": 1, "model": {"width": 64}, "train": {"steps": 1, "batch_size": 1}}
+@pytest.mark.parametrize("outputs", [{"track": 0}, {"pid": 5}])
+def test_the_mix_has_one_number_more(outputs):
+    plain = {"outputs": outputs, "n_labels": 1, "model": {"width": 64}, "train": {"steps": 1, "batch_size": 1}}
     off, on = (AdapterConfig.model_validate({**plain, "mix_embedding": value}) for value in (False, True))
     count = [sum(p.numel() for p in make_adapter(c).parameters() if p.requires_grad) for c in (off, on)]
     assert count[1] == count[0] + 1

@@ -26,10 +26,11 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp import classify_points, find_tracks
 from tpcfm.systems.fm4npp import pretrain as pretrain_fm4npp
 from tpcfm.systems.fm4npp.coordinate_check import coordinate_check, slopes
-from tpcfm.systems.fm4npp.decision_choice import choose_decision
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache
 from tpcfm.systems.fm4npp.settings import NeighbourPretraining
 from tpcfm.systems.fm4npp.support import load_backbone
+from tpcfm.tasks import instances
+from tpcfm.tasks.decision_choice import choose_decision
 from tpcfm.train.optimizer import make_optimizer
 from tpcfm.train.schedule import set_rates
 from tpcfm.train.signals import StopRequest
@@ -67,12 +68,17 @@ def pretraining(steps=12, **changes):
     return job("pretrain", "fm4npp.pretrain", "pretrain", block)
 
 
+OUTPUTS = {"track": {"track": 0}, "pid": {"pid": 5}, "noise": {"noise": 2}, "pid+noise": {"pid": 5, "noise": 2}}
+JOINT = {"pid": 0.5, "noise": 2.5}
+
+
 def adapter(task, start="pretrained", pretrained=None, steps=8, **changes):
     train = {"steps": steps, "batch_size": 4, "learning_rate": 1e-3, "clip": 1.0, "evaluate_every": 4}
-    settings = {"task": task, "start": start, "n_labels": 6, "width": 64, "queries": 20, "model": MODEL, "train": train}
+    settings = {"outputs": OUTPUTS[task], "start": start, "n_labels": 6, "width": 64, "queries": 20, "model": MODEL, "train": train}
+    settings |= {"weights": JOINT} if "+" in task else {}
     block = AdapterConfig.model_validate({**settings, **changes})
-    recipe = "fm4npp.find_tracks" if task == "tracks" else "fm4npp.classify_points"
-    return job(f"{task}-{start}", recipe, task, block, pretrained.id if pretrained else None)
+    recipe = "fm4npp.find_tracks" if task == "track" else "fm4npp.classify_points"
+    return job(f"{task.replace('+', '-')}-{start}", recipe, task, block, pretrained.id if pretrained else None)
 
 
 def job(slug, recipe, task, block, pretrained=None):
@@ -132,8 +138,8 @@ def test_an_interrupted_pretraining_ends_with_the_same_weights(workspace, pretra
 
 
 def test_golden_losses(workspace, pretrained):
-    track = adapter("tracks", "none", steps=4)
-    classes = adapter("pid_noise", "none", steps=4)
+    track = adapter("track", "none", steps=4)
+    classes = adapter("pid+noise", "none", steps=4)
     find_tracks.run(track, workspace, device="cpu")
     classify_points.run(classes, workspace, device="cpu")
     found = {}
@@ -146,14 +152,14 @@ def test_golden_losses(workspace, pretrained):
 
 @pytest.mark.parametrize("start", ["pretrained", "random", "none"])
 def test_track_finding_writes_metrics_and_predictions(workspace, pretrained, start, monkeypatch):
-    run = adapter("tracks", start, pretrained if start == "pretrained" else None, steps=4)
+    run = adapter("track", start, pretrained if start == "pretrained" else None, steps=4)
     tuned_on = []
 
     def choose(events):
         tuned_on.extend(events)
         return choose_decision(tuned_on)
 
-    monkeypatch.setattr(find_tracks, "choose_decision", choose)
+    monkeypatch.setattr(instances, "choose_decision", choose)
     find_tracks.run(run, workspace, device="cpu")
     store = PreparedStore(workspace.cache("toy"))
     held = [store.value(row, "track").tolist() for row in store.rows("validation").tolist()]
@@ -186,19 +192,19 @@ def test_track_finding_writes_metrics_and_predictions(workspace, pretrained, sta
     assert not list(workspace.state(run.id).glob("features*"))
 
 
-@pytest.mark.parametrize("task", ["pid", "noise", "pid_noise"])
+@pytest.mark.parametrize("task", ["pid", "noise", "pid+noise"])
 def test_point_classes_write_overall_and_per_class_scores(workspace, pretrained, task):
     run = adapter(task, "pretrained", pretrained, steps=4)
     classify_points.run(run, workspace, device="cpu")
     frame = metrics(workspace, run)
-    for name in task.split("_"):
+    for name in task.split("+"):
         rows = frame[(frame["task"] == name) & (frame["split"] == "test")]
         assert {"accuracy", "recall", "precision", "majority"} <= set(rows.loc[rows["class"] == "", "metric"])
         assert len(set(rows["class"]) - {""}) == (5 if name == "pid" else 2)
 
 
 def test_a_joint_head_has_one_trunk(workspace):
-    joint, single = (adapter(task, "none") for task in ("pid_noise", "pid"))
+    joint, single = (adapter(task, "none") for task in ("pid+noise", "pid"))
     from tpcfm.models.fm4npp.adapters import make_adapter
 
     both, one = (make_adapter(AdapterConfig.model_validate(run.config)).state_dict() for run in (joint, single))
@@ -242,7 +248,7 @@ def test_backbone_refuses_sequences_in_another_order(workspace, pretrained, tmp_
 
 def test_too_few_labels_are_named(workspace):
     with pytest.raises(DataError, match="500 labelled events asked for, the training split holds 12"):
-        find_tracks.run(adapter("tracks", "none", n_labels=500), workspace, device="cpu")
+        find_tracks.run(adapter("track", "none", n_labels=500), workspace, device="cpu")
 
 
 def test_the_order_of_the_raw_points_does_not_matter(workspace, pretrained):

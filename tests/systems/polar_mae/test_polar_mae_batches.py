@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from event_tables import PILARNET
 from polar_mae_toys import toy_batch, toy_cache
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.polar_mae.batches import draw_mask, labelled_subset, nearest_tokens, uniform_rotation
+from tpcfm.systems.polar_mae.batches import draw_mask, nearest_tokens, uniform_rotation
+from tpcfm.systems.polar_mae.support import some_labelled
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_interpolation_with_fewer_than_five_tokens_uses_those_there_are() -> Non
 
 def test_label_subsets_are_nested_and_seeded(store: PreparedStore) -> None:
     rows = store.rows("train")
-    small, large = (set(labelled_subset(store, rows, n, 0).tolist()) for n in (3, 9))
+    small, large = (set(some_labelled(store, "semantic", n, 0).tolist()) for n in (3, 9))
     assert len(small) == 3
     assert small < large < set(rows.tolist())
-    assert small != set(labelled_subset(store, rows, 3, 1).tolist())
+    assert small != set(some_labelled(store, "semantic", 3, 1).tolist())

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from polar_mae_toys import MODEL, TRAIN, toy_batch, toy_run, toy_workspace
-from tpcfm.errors import CheckpointError, ConfigError, Interrupted
+from tpcfm.errors import CheckpointError, ConfigError, DataError, Interrupted
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
 from tpcfm.prepare.store import PreparedStore
@@ -245,9 +245,9 @@ def test_early_weights_are_those_of_the_first_validation_after_a_fifth(tmp_path:
         load_early(other, tmp_path)
 
 
-def test_more_labels_than_events_is_a_config_error(workspace: Workspace) -> None:
+def test_more_labels_than_events_is_an_error(workspace: Workspace) -> None:
     run = toy_run("baselines.sparse_unet", {"n_labels": 13, "train": TRAIN}, n_labels=13)
-    with pytest.raises(ConfigError, match=r"n_labels: 13 .* has 12 training events"):
+    with pytest.raises(DataError, match=r"13 labelled events asked for, the training split holds 12"):
         sparse_unet.run(run, workspace)
 
 
@@ -258,7 +258,7 @@ def test_start_and_pretrained_run_must_agree(workspace: Workspace) -> None:
 
 
 def test_a_segmentation_run_is_no_pretrained_encoder(workspace: Workspace, tmp_path: Path) -> None:
-    from tpcfm.tasks.support import pretrained_model_config
+    from tpcfm.systems.polar_mae.support import pretrained_model_config
 
     (tmp_path / "config.json").write_text('{"architecture": "sparse_unet"}')
     with pytest.raises(CheckpointError, match="'sparse_unet'; needed is polar_mae or point_mae"):

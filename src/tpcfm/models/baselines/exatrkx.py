@@ -73,9 +73,10 @@ class ExaTrkx(nn.Module):
         """Return the edges (2, E), each pair once, from the inner to the outer point."""
         inputs = batch["track_inputs"]
         edges = nearest(self.embedding(inputs), batch["offsets"], self.config.neighbours, self.config.radius)
-        # Layer first, then eta: a key of the points themselves, so that the order of the rows does not matter.
+        # Layer first, then eta, then the rest: keys of the points themselves, so that the order of the rows does not matter.
         key = inputs[:, 4].double() * 480 + inputs[:, 1].double()
-        swap = key[edges[0]] > key[edges[1]]
+        tie = inputs[:, 2].double() * 480 + inputs[:, 3].double()
+        swap = (key[edges[0]] > key[edges[1]]) | ((key[edges[0]] == key[edges[1]]) & (tie[edges[0]] > tie[edges[1]]))
         edges = torch.stack([torch.where(swap, edges[1], edges[0]), torch.where(swap, edges[0], edges[1])])
         pairs: Tensor = torch.unique(edges[0] * len(inputs) + edges[1])
         return torch.stack([pairs // len(inputs), pairs % len(inputs)])

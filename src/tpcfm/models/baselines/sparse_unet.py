@@ -76,11 +76,20 @@ class SparseUNet(nn.Module):
         self.classify = nn.Linear(filters, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return logits ``(N, classes)``.
+        """Return logits of the points, ``(N, classes)``: those of their voxel.
 
         Args:
-            batch: ``voxel`` ``(N, 3)`` int64 coordinates in 0..1021, distinct within an event; ``voxel_event``
-                ``(N,)``; ``voxel_features`` ``(N, inputs)``.
+            batch: as in `voxels`; ``point_voxel`` ``(N,)`` row of the voxel of each point, if they are not one to one.
+        """
+        found = self.voxels(batch)
+        return found[batch["point_voxel"]] if "point_voxel" in batch else found
+
+    def voxels(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return logits of the voxels, ``(V, classes)``.
+
+        Args:
+            batch: ``voxel`` ``(V, 3)`` int64 coordinates in 0..65533, distinct within an event; ``voxel_event``
+                ``(V,)``; ``voxel_features`` ``(V, inputs)``.
         """
         with torch.no_grad():
             levels = pyramid(batch["voxel"], batch["voxel_event"], self.depth)

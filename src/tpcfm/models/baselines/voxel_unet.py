@@ -1,9 +1,9 @@
 """Voxel U-Net with query decoder: stands for OneFormer3D among the comparison systems of arXiv 2508.14087.
 
 Written from descriptions in papers alone (OneFormer3D: arXiv 2311.14405; its use here: arXiv 2508.14087, App. C), semantic part only: a
-sparse U-Net over 64 x 64 x 48 voxels in (eta, phi, r), and one learned query per class that reads the voxels of the event and
-the other queries; a voxel's logit is its product with the query. It is not that system: no superpoints, no instance queries, cross-entropy in
-place of one binary cross-entropy per mask, no pretrained weights. The published count is 44.95M.
+sparse U-Net over 64 x 64 x 48 voxels in the network coordinates (eta, phi, r in a cylinder), and one learned query per class that reads
+the voxels of the event and the other queries; a voxel's logit is its product with the query. It is not that system: no superpoints, no
+instance queries, cross-entropy in place of one binary cross-entropy per mask, no pretrained weights. The published count is 44.95M.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from tpcfm.models.baselines.settings import VoxelUNetConfig
 from tpcfm.models.baselines.sparse_unet import SparseUNet
-from tpcfm.models.fm4npp.adapters import SOFT_MASK_FLOOR, DecoderLayer
 from tpcfm.nn.set_attention import Head
+from tpcfm.nn.set_decoder import SOFT_MASK_FLOOR, DecoderLayer
 
 INPUTS = 5  # energy, eta, cos phi, sin phi, layer: means over the points of a voxel
 
@@ -47,7 +47,7 @@ class VoxelUNet(nn.Module):
             batch: ``voxel`` (V, 3) int64, distinct within an event, grouped by event; ``voxel_event`` (V,);
                 ``voxel_features`` (V, 5); ``point_voxel`` (N,) row of the voxel of each point; ``offsets`` (B+1,).
         """
-        voxels = self.norm(self.unet(batch))
+        voxels = self.norm(self.unet.voxels(batch))
         events = len(batch["offsets"]) - 1
         lengths = torch.bincount(batch["voxel_event"], minlength=events).tolist()
         queries = self.content.expand(events, -1, -1)

@@ -1,4 +1,4 @@
-"""Semantic segmentation of points on top of the token encoder (arXiv 2502.02558, Sec. 4)."""
+"""Classes of points (arXiv 2502.02558, Sec. 4) or objects of an event on top of the token encoder."""
 
 from collections.abc import Mapping
 
@@ -11,17 +11,22 @@ from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.nn.norms import batch_scalar
+from tpcfm.nn.queries import TrackSet
+from tpcfm.nn.set_decoder import SetDecoder
+
+DECODER_LAYERS, DECODER_DROPOUT = 2, 0.1  # of the set decoder, as in arXiv 2508.14087
 
 
 class SegmentationModel(nn.Module):
-    """Encoder, hidden states of three depths averaged, upsampling to points, per-point classifier.
+    """Encoder, hidden states of three depths averaged, upsampling to points, and a per-point classifier or a set decoder.
 
     Args:
         config: encoder width and depth.
-        classes: number of classes.
+        classes: number of classes; 0 for a set decoder that finds the objects of each event.
         frozen: keep the encoder's weights, and keep it in evaluation mode even while the rest trains (PEFT).
         head_hidden: first hidden width of the per-point classifier; 0 = 4/3 of the width (512 in the paper).
         head_dropout: of the per-point classifier.
+        queries: objects that the set decoder can find in an event.
     """
 
     def __init__(
@@ -32,12 +37,18 @@ class SegmentationModel(nn.Module):
         frozen: bool = False,
         head_hidden: int = 0,
         head_dropout: float = 0.5,
+        queries: int = 60,
     ) -> None:
         super().__init__()
         self.config, self.frozen = config, frozen
         self.encoder = TokenEncoder(config)
         self.upsampler = PointUpsampler(config.width)
-        self.head = PointHead(config.width, classes, head_hidden or 4 * config.width // 3, head_dropout)
+        self.head_hidden = (head_hidden or 4 * config.width // 3) if classes else 0
+        self.head: PointHead | SetDecoder
+        if classes:
+            self.head = PointHead(config.width, classes, self.head_hidden, head_dropout)
+        else:
+            self.head = SetDecoder(config.width, queries, DECODER_LAYERS, config.heads, DECODER_DROPOUT)
         # The paper takes blocks 3, 7, 11 (from 0) of 12; other depths take the same thirds.
         self.layers = tuple(sorted({max(0, (i + 1) * config.depth // 3 - 1) for i in range(3)}))
         if frozen:
@@ -65,15 +76,18 @@ class SegmentationModel(nn.Module):
                 normal = [F.layer_norm(h.float(), h.shape[-1:]) for h in hidden]
             return torch.stack(normal).mean(0)
 
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return logits ``(N, classes)``.
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor | list[TrackSet]:
+        """Return logits ``(N, classes)``, or the sets of objects from the first guess to the answer.
 
         Args:
             batch: token keys (:meth:`Tokens.from_batch`), ``nearest`` ``(N, k)``, ``nearest_weight`` ``(N, k)``,
-                ``point_xyz`` ``(N, 3)`` scaled coordinates, ``point_event`` ``(N,)``, optional
-                ``encoder_factors`` ``(depth, 2, B)``.
+                ``point_xyz`` ``(N, 3)`` scaled coordinates, ``point_event`` ``(N,)``, for objects ``offsets`` ``(B + 1,)``,
+                optional ``encoder_factors`` ``(depth, 2, B)``.
         """
         tokens = Tokens.from_batch(batch)
         features = self.token_features(tokens, None if self.frozen else batch.get("encoder_factors"))
         points = self.upsampler(features, batch["nearest"], batch["nearest_weight"], batch["point_xyz"])
-        return self.head(points, features, tokens.packing, batch["point_event"])
+        if isinstance(self.head, SetDecoder):
+            return self.head(points, batch["offsets"].diff().tolist())
+        logits: Tensor = self.head(points, features, tokens.packing, batch["point_event"])
+        return logits

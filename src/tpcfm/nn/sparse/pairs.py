@@ -11,7 +11,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-_SIDE = 1024  # coordinates 0..1021 leave a margin of one voxel on either side
+_SIDE = 1 << 16  # coordinates 0..65533 leave a margin of one voxel on either side; 15 bits are left for the event
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Level:
 
 
 def voxel_keys(xyz: Tensor, event: Tensor) -> Tensor:
-    """Return one int64 key per voxel, ``(V,)``; coordinates must lie in 0..1021."""
+    """Return one int64 key per voxel, ``(V,)``; coordinates must lie in 0..65533."""
     x, y, z = (xyz.long() + 1).unbind(1)
     return ((event * _SIDE + x) * _SIDE + y) * _SIDE + z
 
@@ -75,7 +75,7 @@ def pyramid(xyz: Tensor, event: Tensor, depth: int) -> list[Level]:
     """Halve the resolution ``depth − 1`` times.
 
     Args:
-        xyz: ``(N, 3)`` integer coordinates in 0..1021, distinct within an event.
+        xyz: ``(N, 3)`` integer coordinates in 0..65533, distinct within an event.
         event: ``(N,)`` event of each voxel.
         depth: number of levels.
     """

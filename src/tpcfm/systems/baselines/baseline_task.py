@@ -1,31 +1,28 @@
-"""What the comparison systems on collider events share: training in one or several stages, and the outputs of a run."""
+"""What the baselines on sequences share: training in one or several stages, and the outputs of a run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
-from tpcfm.evaluate.table import write_metrics
 from tpcfm.plan.run import Run
-from tpcfm.prepare.groups.batches import Batch
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.settings import PointBaselineConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
-from tpcfm.systems.fm4npp.support import card_values, model_card, run_record
-from tpcfm.tasks.labelled import LABELS, ColliderTask, Rows
-from tpcfm.tasks.predictions import write_predictions
-from tpcfm.tasks.support import Collate
-from tpcfm.train import FitResult, Objective, StepInfo, save_model, to_device
+from tpcfm.systems.fm4npp.support import METHOD, made_with
+from tpcfm.tasks.labelled import LabelledTask
+from tpcfm.tasks.support import Collate, Rows
+from tpcfm.train import FitResult, Objective, StepInfo, to_device
 from tpcfm.workspace import Workspace
 
 
-class BaselineTask(ColliderTask):
-    """One comparison run on a sequences cache: the events, training and test pass that the adapters have.
+class BaselineTask(LabelledTask):
+    """One baseline on a sequences cache: the events, training and test pass that the adapters have.
 
     Args:
         run, workspace, device: as the recipe got them.
         block: settings of the run.
-        task: ``tracks``, ``pid`` or ``noise``.
         collate: makes a batch of some events.
 
     Raises:
@@ -38,12 +35,10 @@ class BaselineTask(ColliderTask):
         workspace: Workspace,
         device: str | None,
         block: PointBaselineConfig | TrackBaselineConfig,
-        *,
-        task: str,
         collate: Collate,
     ) -> None:
-        super().__init__(run, workspace, device, block, [task])
-        self.task, self.collate = task, collate
+        super().__init__(run, workspace, device, block, [block.label], block.validation_events)
+        self.collate = collate
         self.plateaus: list[bool] = []  # of each stage: did it end before its budget
 
     def make_batch(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
@@ -83,24 +78,14 @@ class BaselineTask(ColliderTask):
         """Yield (rows, batch, answer of the model) as `answers` does."""
         return self.answers(model, lambda batch: model(to_device(batch, self.device)), events)
 
-    def metric_rows(
-        self,
-        values: Mapping[str, float],
-        intervals: Mapping[str, tuple[float, float]] | None = None,
-        *,
-        split: str = "test",
-        name: str = "",
-    ) -> list[dict[str, Any]]:
-        """Return rows of the metrics table; ``name`` is the class, if they belong to one."""
-        return self.task_rows(self.task, values, intervals, split=split, name=name)
-
     def cost_rows(self, model: nn.Module, result: FitResult) -> list[dict[str, Any]]:
         """Return size, training time, speed and how it ended (``stopped_early``: 0 if the budget ended it, or one stage)."""
         best = {} if result.best_value is None else {"validation_loss": result.best_value}
         values = self.costs(model, result, stopped_early=all(self.plateaus))
-        return self.metric_rows(best, split="validation") + self.metric_rows(values, split="")
+        label = self.labels[0]
+        return self.metric_rows(label, best, split="validation") + self.metric_rows(label, values, split="")
 
-    def finish(
+    def leave(
         self,
         model: nn.Module,
         result: FitResult,
@@ -111,25 +96,10 @@ class BaselineTask(ColliderTask):
         what: str,
         config: Mapping[str, Any],
     ) -> None:
-        """Write model directory, metrics and predictions.
-
-        Args:
-            model: trained.
-            result: of the training.
-            rows: metrics on the test split; costs are added here.
-            shown: rows of the predictions table (``shown_events``).
-            title, what: of the model card.
-            config: what it takes to build the model again.
-        """
-        folder = self.workspace.run(self.run.id)
+        """Write model directory, metrics (the costs are added) and predictions; arguments as in `finish`."""
+        label = self.labels[0]
+        classes = self.store.detector.classes()
+        names = classes[label].names if label in classes else []
         rows = rows + self.cost_rows(model, result)
-        save_model(
-            folder,
-            model,
-            config={**config, "detector": "sphenix"},
-            card=model_card(title, self.run, self.store, model, card_values(rows), what),
-            run=run_record(self.run, self.store, result.seconds),
-            history=result.history,
-        )
-        write_predictions(folder / "predictions.parquet", shown, self.store.detector, LABELS[self.task])
-        write_metrics(folder / "metrics.parquet", rows)
+        config = {**config, "label": label, "classes": names, **made_with(self.store)}
+        self.finish(model, result, rows, shown, title=title, what=f"{METHOD} {what}", config=config)

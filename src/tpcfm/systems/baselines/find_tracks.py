@@ -1,4 +1,4 @@
-"""Comparison systems of track finding on the labelled events of the adapters (arXiv 2508.14087, Sec. 5 and App. C)."""
+"""Baselines of a label with instances, on the labelled events of the adapters (arXiv 2508.14087, Sec. 5 and App. C)."""
 
 import time
 from collections.abc import Iterable
@@ -17,9 +17,9 @@ from tpcfm.systems.baselines.baseline_task import BaselineTask
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.systems.baselines.track_systems import KINDS, TrackBatches, TrackSystem
 from tpcfm.tasks.clustering_choice import Choice, Chosen, choose
+from tpcfm.tasks.instances import InstanceScores
 from tpcfm.tasks.labelled import SHOWN_EVENTS, shown_events
 from tpcfm.tasks.support import spread
-from tpcfm.tasks.track_scores import TrackScores
 from tpcfm.train import FitResult, Objective, to_device
 from tpcfm.workspace import Workspace
 
@@ -32,13 +32,13 @@ TITLES = {
 
 
 class TrackTask(BaselineTask):
-    """A track-finding run: training in one or several stages, choice of the clustering, scores."""
+    """A run that finds instances: training in one or several stages, choice of the clustering, scores."""
 
     def __init__(self, run: Run, workspace: Workspace, device: str | None, block: TrackBaselineConfig) -> None:
-        super().__init__(run, workspace, device, block, task="tracks", collate=TrackBatches(block.model))
+        super().__init__(run, workspace, device, block, TrackBatches(block.model))
         self.block = block
         torch.manual_seed(block.seed)
-        self.system = TrackSystem(block)
+        self.system = TrackSystem(block, self.store.detector)
 
     def learn(self, max_seconds: float | None) -> FitResult | None:
         """Train the network of the system; None for the Kalman filter."""
@@ -48,19 +48,19 @@ class TrackTask(BaselineTask):
         objective: Objective
         if not isinstance(network, ExaTrkx):
             if block.eggnet:
-                objective = EggNetLoss(block.eggnet.margin, block.eggnet.hard_negatives)
+                objective = EggNetLoss(block.eggnet.margin, block.eggnet.hard_negatives, block.label)
             else:
                 assert block.hept is not None
                 hept = block.hept
-                objective = HeptLoss(hept.negatives, hept.temperature, hept.sigma)
+                objective = HeptLoss(hept.negatives, hept.temperature, hept.sigma, block.label)
             return self.train(network, objective, max_seconds)
         network.to(self.device)  # the stages that stand still are needed there too
         begun, results = time.monotonic(), []
         ends = np.cumsum([0, *network.config.stage_steps]) * self.settings.steps
         for stage, steps in zip(STAGES, np.diff(ends.round().astype(int)).tolist(), strict=True):
             part = getattr(network, stage)
-            embedding = EmbeddingLoss(network.config.margin, network.config.hard_negatives)
-            objective = embedding if stage == "embedding" else EdgeLoss(network, stage)
+            embedding = EmbeddingLoss(network.config.margin, network.config.hard_negatives, block.label)
+            objective = embedding if stage == "embedding" else EdgeLoss(network, stage, block.label)
             left = None if max_seconds is None else max_seconds - (time.monotonic() - begun)
             results.append(self.train(part, objective, left, stage=stage, steps=max(1, steps)))
             if stage == "filter":
@@ -78,7 +78,7 @@ class TrackTask(BaselineTask):
         scores = []
         for _, batch in self.batches(spread(self.validation, self.block.tuning_events)):
             tensors = to_device(batch, self.device)
-            edges, track = network.near_pairs(tensors), tensors["track"]
+            edges, track = network.near_pairs(tensors), tensors[self.block.label]
             same = (track[edges[0]] == track[edges[1]]) & (track[edges[0]] >= 0)
             scores.append(network.filter_logits(tensors, edges[:, same]).float().sigmoid())
         network.let_pass(torch.cat(scores))
@@ -92,7 +92,7 @@ class TrackTask(BaselineTask):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
                 answer = network(to_device(batch, self.device))
             bounds = batch["offsets"].tolist()
-            truth = [batch["track"][start:stop] for start, stop in pairwise(bounds)]
+            truth = [batch[self.block.label][start:stop] for start, stop in pairwise(bounds)]
             events += zip(truth, self.system.split(batch, answer), strict=True)
 
         def score(choices: Iterable[Choice]) -> list[float]:
@@ -131,8 +131,9 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     choice = chosen.choice
     tuning_seconds = time.monotonic() - started
 
-    scores = TrackScores(task.store, task.test, workspace, run.dataset)
-    others = {choice_name(c): (c, TrackScores(task.store, task.test, workspace, run.dataset)) for c in system.published}
+    label = block.label
+    scores = InstanceScores(task.store, label)
+    others = {choice_name(c): (c, InstanceScores(task.store, label)) for c in system.published}
     shown: list[dict[str, Any]] = []
     for rows, batch, answer in task.predict(system.network):
         started = time.perf_counter()
@@ -142,27 +143,27 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         scores.update(rows, batch, found, found)
         for other, tally in others.values():
             tally.update(rows, batch, np.concatenate([system.cluster(event, other) for event in events]))
-        shown += shown_events(task.store, rows, batch, batch["track"], found, SHOWN_EVENTS - len(shown))
+        shown += shown_events(task.store, rows, batch, batch[label], found, SHOWN_EVENTS - len(shown))
 
-    scores.write(workspace.run(run.id))
-    metrics = task.metric_rows(scores.values(), scores.intervals())
+    scores.write(task.folder)
+    metrics = task.metric_rows(label, scores.values(), scores.intervals())
     for name, (_, tally) in others.items():
-        metrics += task.metric_rows(tally.values(), tally.intervals(), name=name)
-    metrics += task.metric_rows({"ari": chosen.value}, split="validation")
-    metrics += task.metric_rows({f"clustering_{key}": float(value) for key, value in choice.items()}, split="")
+        metrics += task.metric_rows(label, tally.values(), tally.intervals(), name=name)
+    metrics += task.metric_rows(label, {"ari": chosen.value}, split="validation")
+    metrics += task.metric_rows(label, {f"clustering_{key}": float(value) for key, value in choice.items()}, split="")
     tuning = {"tuning_seconds": tuning_seconds, "tuned_at_edge": float(chosen.at_edge), "tuning_choices": chosen.tried}
     if isinstance(system.network, ExaTrkx):
         tuning["filter_threshold"] = float(system.network.filter_threshold)
-    metrics += task.metric_rows(tuning, split="")
+    metrics += task.metric_rows(label, tuning, split="")
     if block.kalman:
         _keep(system.network, choice)
-    task.finish(
+    task.leave(
         system.network,
         result or FitResult(0, None, None, tuning_seconds, []),
         metrics,
         shown,
-        title=f"{TITLES[block.model]}, track finding" + (f", {block.n_labels} labelled events" if result else ""),
-        what=f"Comparison system; clustering chosen on validation events: {choice_name(choice)}.",
+        title=f"{TITLES[block.model]}, {label}" + (f", {block.n_labels} labelled events" if result else ""),
+        what=f"Baseline; clustering chosen on validation events: {choice_name(choice)}.",
         config={
             "architecture": f"baseline_{block.model}",
             "baseline": block.model_dump(mode="json"),

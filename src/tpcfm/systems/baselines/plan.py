@@ -3,10 +3,12 @@
 from typing import Any
 
 from tpcfm.config.training import LabelledTraining
+from tpcfm.errors import ConfigError
 from tpcfm.plan.planner import Planner
 from tpcfm.systems.baselines.settings import BaselinesStudy, PointBaselineConfig, PointBaselines
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig, TrackBaselines
 from tpcfm.systems.polar_mae.settings import SparseUNetConfig
+from tpcfm.tracking.chamber import chamber_of
 
 
 def plan_baselines(
@@ -70,6 +72,8 @@ def _instances(
     """Add track finders; the Kalman filter learns nothing, so it is one run for all label counts."""
     for label, training in study.tasks.items():
         planner.label(f"systems.{key}.baselines.instances.tasks", on, label, "instances")
+        if "kalman" in study.models:
+            _check_chamber(planner, key, on)
         for model in study.models:
             learns = model != "kalman"
             for n_labels in training.labels if learns else [0]:
@@ -101,6 +105,14 @@ def _instances(
                         **events,
                     )
                     planner.study(key, f"baselines_{label}", "baselines", run, "model", model)
+
+
+def _check_chamber(planner: Planner, key: str, on: str) -> None:
+    """Stop unless the Kalman filter can work in the detector."""
+    try:
+        chamber_of(planner.detector(on))
+    except ConfigError as error:
+        raise ConfigError(f"systems.{key}.baselines.instances.models: {error}; take kalman out") from error
 
 
 def plan_sparse_unet(

@@ -1,4 +1,4 @@
-"""Packed batches of the comparison systems that classify points: neighbour graphs, or voxels."""
+"""Packed batches of the baselines that classify points: neighbour graphs, or voxels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
-from tpcfm.prepare.groups.batches import Batch, collate_sequences
+from tpcfm.prepare.packing import Batch
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.features import comparison_features, network_coordinates
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.event_cache import EventCache

@@ -1,4 +1,4 @@
-"""The comparison systems of track finding as the recipe sees them: inputs, network, clusterings to choose from."""
+"""The baselines that find instances as the recipe sees them: inputs, network, clusterings to choose from."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,12 +15,14 @@ from tpcfm.models.baselines.exatrkx import ExaTrkx
 from tpcfm.models.baselines.hept import Hept
 from tpcfm.models.baselines.track_settings import KalmanConfig
 from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
-from tpcfm.prepare.groups.batches import Batch, collate_sequences
+from tpcfm.prepare.packing import Batch
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.features import comparison_features, ranges
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.event_cache import EventCache
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.tasks.clustering_choice import Choice, Kind, grid
+from tpcfm.tracking.chamber import chamber_of
 from tpcfm.tracking.clusters import components, dbscan, hdbscan
 from tpcfm.tracking.finder import TrackerSettings, find_tracks
 from tpcfm.train import StepInfo
@@ -99,10 +101,19 @@ class KalmanFilter(nn.Module):
 
 
 class TrackSystem:
-    """One comparison system: its network, and how its answer becomes tracks under one of several clusterings."""
+    """One baseline: its network, and how its answer becomes objects under one of several clusterings.
 
-    def __init__(self, block: TrackBaselineConfig) -> None:
+    Args:
+        block: settings.
+        detector: of the events.
+
+    Raises:
+        ConfigError: the Kalman filter cannot work in this detector.
+    """
+
+    def __init__(self, block: TrackBaselineConfig, detector: Detector) -> None:
         self.block = block
+        self.chamber = chamber_of(detector) if block.kalman else None
         self.network: nn.Module = _network(block)
         self.values = _values(block)
         self.choices = grid(self.values)
@@ -131,7 +142,8 @@ class TrackSystem:
         if self.block.exatrkx:
             points, edges, scores = event
             return components(points, edges[:, scores > choice["threshold"]])
-        return find_tracks(event, TrackerSettings(**choice))  # type: ignore[arg-type]
+        assert self.chamber is not None
+        return find_tracks(event, self.chamber, TrackerSettings(**choice))  # type: ignore[arg-type]
 
 
 def _network(block: TrackBaselineConfig) -> nn.Module:

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tpcfm.inference.predict import Adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp
-from tpcfm.prepare.groups.batches import Batch, collate_sequences
+from tpcfm.prepare.packing import Batch
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.systems.fm4npp.adapter import Adapter
 
 Features = npt.NDArray[np.float32]
 

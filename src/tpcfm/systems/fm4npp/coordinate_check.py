@@ -23,12 +23,11 @@ from tpcfm.losses.next_neighbours import NextNeighbours
 from tpcfm.models.fm4npp.backbone import Fm4npp, slots_of
 from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.plan.run import Run
-from tpcfm.prepare.groups.batches import collate_sequences
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.study_settings import CoordinateCheck
-from tpcfm.systems.fm4npp.support import run_record
-from tpcfm.tasks.support import choose_device, events_of, spread
+from tpcfm.tasks.support import choose_device, events_of, metric_rows, run_record, spread
 from tpcfm.train import StepInfo, to_device
 from tpcfm.train.optimizer import make_optimizer
 from tpcfm.train.provenance import provenance
@@ -68,11 +67,11 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     folder: Path = workspace.run(run.id)
     with atomic(folder / "sizes.parquet") as temporary:
         pd.DataFrame(sizes).assign(parameterization=block.model.parameterization).to_parquet(temporary, index=False)
-    common = {"run": run.id, "family": run.family, "task": run.task, "split": "train", "seed": run.seed}
     exponents = [
-        {**common, "metric": f"{quantity}_slope", "class": part, "value": value}
+        row
         for quantity in QUANTITIES
         for part, value in slopes(sizes, quantity).items()
+        for row in metric_rows(run, {f"{quantity}_slope": value}, task=run.task, split="train", name=part)
     ]
     write_json(folder / "run.json", {**provenance(), **run_record(run, store, time.perf_counter() - started)})
     write_metrics(folder / "metrics.parquet", exponents)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tpcfm.losses.next_neighbours import NextNeighbours, event_difficulty, target_rows
-from tpcfm.prepare.groups.batches import Batch
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.train import to_device
 

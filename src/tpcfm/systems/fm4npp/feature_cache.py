@@ -13,7 +13,7 @@ import torch
 
 from tpcfm.errors import ConfigError, MachineError
 from tpcfm.models.fm4npp.backbone import Fm4npp
-from tpcfm.prepare.groups.batches import collate_sequences
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
 
 Rows = npt.NDArray[np.int64]

@@ -18,13 +18,25 @@ from tpcfm.losses.next_neighbours import (
 from tpcfm.models.fm4npp.backbone import slots_of
 from tpcfm.models.fm4npp.flops import training_flops
 from tpcfm.plan.run import Run
-from tpcfm.prepare.groups.batches import Batch, collate_sequences
+from tpcfm.prepare.packing import Batch
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.difficulty import error_by_difficulty
 from tpcfm.systems.fm4npp.settings import NeighbourPretraining
-from tpcfm.systems.fm4npp.support import backbone_config, model_card, new_backbone, run_record
-from tpcfm.tasks.support import Collate, evaluation_batches, events_of, identity, packed_source, spread
+from tpcfm.systems.fm4npp.support import ARCHITECTURE, METHOD, backbone_config, new_backbone
+from tpcfm.tasks.support import (
+    Collate,
+    evaluation_batches,
+    events_of,
+    identity,
+    metric_rows,
+    model_card,
+    packed_source,
+    run_record,
+    spread,
+    start_weights,
+)
 from tpcfm.train import StepInfo, evaluate_objective, fit, save_model
 from tpcfm.workspace import Workspace
 
@@ -35,7 +47,11 @@ DIFFICULTY_EVENTS = 2000
 def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
     """Train, resuming from the run's state if there is any, and write the model directory and its metrics.
 
+    A run with ``pretrained`` begins from the weights of that run, perhaps on another detector; where their shapes differ, embedding
+    and head stay new.
+
     Raises:
+        CheckpointError: the weights to begin from do not fit.
         DataError: the cache is missing, damaged or has no training or validation events.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
@@ -55,6 +71,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         return evaluation_batches(store, held_out, collate, train.max_points, block.seed)
 
     model = new_backbone(block.model, targets, block.seed)
+    if run.pretrained is not None:
+        start_weights(model, workspace.run(run.pretrained), [ARCHITECTURE], ["embedding.", "head."])
     objective = NextNeighbours(targets, _difficulty(store, spread(training, DIFFICULTY_EVENTS), collate, block))
     source = packed_source(store, training, collate, train, block.seed)
 
@@ -93,15 +111,13 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         folder,
         model,
         config=backbone_config(block.model, targets, store),
-        card=model_card("FM4NPP backbone, pretrained", run, store, model, values, _what(targets)),
+        card=model_card("FM4NPP backbone, pretrained", run, store, model, values, f"{METHOD} {_what(targets)}"),
         run=run_record(run, store, result.seconds),
         history=result.history,
     )
-    common = {"run": run.id, "family": run.family, "task": "pretrain", "split": "validation", "seed": block.seed}
-    rows = [{**common, "metric": name, "value": v} for name, v in values.items()]
-    rows += [
-        {**common, "metric": "error_of_difficulty", "class": name, "value": v} for name, v in by_difficulty.items()
-    ]
+    rows = metric_rows(run, values, task="pretrain", split="validation")
+    for name, value in by_difficulty.items():
+        rows += metric_rows(run, {"error_of_difficulty": value}, task="pretrain", split="validation", name=name)
     write_metrics(folder / "metrics.parquet", rows)
 
 

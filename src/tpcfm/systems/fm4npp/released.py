@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.files import read_json
 from tpcfm.models.fm4npp.backbone import Fm4npp
@@ -28,6 +29,7 @@ def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
         folder: the model directory to write.
 
     Raises:
+        ConfigError: the edges are of a detector that is not known here.
         DataError: the edges file is missing, is none, or was fitted for other features or boxes.
         CheckpointError: the checkpoint is damaged or of another layout.
     """
@@ -38,9 +40,11 @@ def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
     serialization = RELEASED_SERIALIZATION
     try:
         fitted = read_json(edges)
-        BinEdges.from_dict(fitted, source=str(edges)).check(serialization, source=str(edges))
+        read = BinEdges.from_dict(fitted, source=str(edges))
+        read.check(serialization, source=str(edges))
     except DataError as error:
         raise DataError(f"{error}. Needed are the box edges that the checkpoint was trained with") from error
+    detector = load_detector(read.detector).with_scaling(read.signal)
     model, slots = _read(checkpoint)
     targets = TargetConfig(k=slots, candidates="later_index")
     save_model(
@@ -52,7 +56,7 @@ def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
             "targets": targets.model_dump(mode="json"),
             "serialization": serialization.model_dump(mode="json"),
             "edges": fitted,
-            "detector": "sphenix",
+            "detector": detector.model_dump(mode="json", exclude_defaults=True),
         },
         card=f"# FM4NPP backbone, imported\n\nWidth {model.config.width}, from `{checkpoint.name}` (arXiv 2508.14087).",
         run={"imported": checkpoint.name},

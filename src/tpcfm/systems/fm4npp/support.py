@@ -1,22 +1,21 @@
-"""What the FM4NPP recipes share: building, saving and loading the backbone, the model card."""
+"""What the FM4NPP recipes share: building, saving and loading the backbone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from tpcfm import backends
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import CheckpointError
 from tpcfm.models.fm4npp.backbone import Fm4npp, slots_of
 from tpcfm.models.fm4npp.settings import Fm4nppModel
-from tpcfm.plan.run import Run
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.train import load_config, load_weights
 
 ARCHITECTURE = "fm4npp"
+METHOD = "Method: arXiv 2508.14087."
 
 
 def new_backbone(model: Fm4nppModel, targets: TargetConfig, seed: int) -> Fm4npp:
@@ -31,10 +30,14 @@ def backbone_config(model: Fm4nppModel, targets: TargetConfig, store: PreparedSt
         "architecture": ARCHITECTURE,
         "model": model.model_dump(mode="json"),
         "targets": targets.model_dump(mode="json"),
-        "serialization": store.settings["serialization"],
-        "edges": store.manifest.get("edges"),
-        "detector": "sphenix",
+        "detector": store.detector.model_dump(mode="json", exclude_defaults=True),
+        **made_with(store),
     }
+
+
+def made_with(store: PreparedStore) -> dict[str, Any]:
+    """Return how the sequences of a cache were made: serialization and box edges."""
+    return {"serialization": store.settings["serialization"], "edges": store.manifest.get("edges")}
 
 
 def load_backbone(folder: Path, store: PreparedStore | None = None) -> Fm4npp:
@@ -61,65 +64,34 @@ def load_backbone(folder: Path, store: PreparedStore | None = None) -> Fm4npp:
 
 
 def check_sequences(folder: Path, config: Mapping[str, Any], store: PreparedStore) -> None:
-    """Make sure that sequences were made in the way a model directory was trained on.
+    """Make sure that sequences were made in the way a model directory was trained on, be it of another detector.
 
     Raises:
-        CheckpointError: another order, scaling or other box edges.
+        CheckpointError: another order, other ranges or scaling of the signal, or other box edges.
     """
-    made, given = dict(config["serialization"]), dict(store.settings["serialization"])
-    for settings in (made, given):
-        settings.pop("max_points", None)  # a cut on events, not on how a point is seen
-    if made != given:
-        changed = {key: (made.get(key), given.get(key)) for key in {*made, *given} if made.get(key) != given.get(key)}
+    made, given = _seen(config), _seen({"detector": store.manifest["detector"], **made_with(store)})
+    changed = {key: (made[key], given[key]) for key in made if made[key] != given[key]}
+    edges = changed.pop("edges", None)
+    if changed:
         raise CheckpointError(
             f"{folder}: trained on sequences made otherwise than {store.folder} (trained, given): {changed}"
         )
-    if config.get("edges") is not None and config["edges"] != store.manifest.get("edges"):
+    if edges is not None and edges[0] is not None:
         raise CheckpointError(
             f"{folder}: trained with other box edges than those of {store.folder}, so points would come in another order; "
             "prepare the cache with the edges of the model (edges.json beside its cache, or `edges` in its config.json)"
         )
 
 
-def run_record(run: Run, store: PreparedStore, seconds: float) -> dict[str, Any]:
-    """Return what goes into ``run.json`` beside versions and machine."""
+def _seen(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides how a network sees points, of a ``config.json`` or a cache."""
+    # `max_points` is a cut on events, not on how a point is seen.
+    order = {key: value for key, value in config["serialization"].items() if key != "max_points"}
+    edges = config.get("edges")
+    detector = Detector.model_validate(config["detector"])
     return {
-        "run": run.model_dump(mode="json"),
-        "seconds": seconds,
-        "data": store.fingerprint,
-        "backends": backends.used(),
+        **order,
+        "ranges": detector.sequence_ranges(order["preset"]),
+        "signal": None if edges is None else edges["signal"],
+        "edges": None if edges is None else edges["axes"],
     }
-
-
-def card_values(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Return what a card lists of a metrics table: overall values by task and metric, with the split if it is not the test.
-
-    One metric can stand there for two splits (the calibrated Rand index: of the validation events it was tuned on, and of the test).
-    """
-    values = {}
-    for row in rows:
-        if not row.get("class"):
-            split = f"{row['split']} " if row["split"] not in ("", "test") else ""
-            values[f"{row['task']} {split}{row['metric'].removeprefix(split.strip() + '_')}"] = row["value"]
-    return values
-
-
-def model_card(
-    title: str, run: Run, store: PreparedStore, model: nn.Module, values: Mapping[str, float], what: str
-) -> str:
-    """Return a model card in Markdown: what it is, what made it, what it reached."""
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    table = "\n".join(f"| {name} | {value:.5g} |" for name, value in values.items())
-    return f"""# {title}
-
-Run `{run.id}` of recipe `{run.recipe}`, {trained:,} trained parameters, made by tpcfm on dataset `{run.dataset}`
-(sequences cache `{run.cache}`, {len(store)} events, fingerprint `{store.fingerprint[:12]}`), seed {run.seed}.
-Method: arXiv 2508.14087. {what}
-
-| value | |
-|---|---|
-{table}
-
-`config.json` holds architecture, order, scaling and box edges, `model.safetensors` the weights; `run.json` says with which
-versions, backends, machine and data they were made.
-"""

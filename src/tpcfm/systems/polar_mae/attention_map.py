@@ -12,7 +12,7 @@ from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
-from tpcfm.tasks.support import load_encoder, pretrained_model_config
+from tpcfm.systems.polar_mae.support import first_classes, load_encoder, pretrained_model_config
 from tpcfm.train import StepInfo, to_device
 
 
@@ -36,7 +36,7 @@ def attention_maps(
         layers, heads: counted from 0 (the paper shows layer 5 and head 6, counted from 1); all unless given.
 
     Returns:
-        ``event_id``; per token ``x y z`` (voxel) (T,); ``queries layers heads``; ``weight`` (queries, layers, heads, T), each
+        ``event_id``; per token ``x y z`` (T,) in the detector's unit; ``queries layers heads``; ``weight`` (queries, layers, heads, T), each
         row summing to 1.
 
     Raises:
@@ -76,21 +76,23 @@ def attention_maps(
 def typical_queries(store: PreparedStore, row: int) -> dict[str, int]:
     """Return one token per class of an event, by class name: the purest, and of those the one with most points.
 
-    Classes without a token that they have the majority of are left out; the order is that of the classes.
+    The classes are those of the detector's first label with classes. Classes without a token that they have the majority of are
+    left out; the order is that of the classes. Nothing for an event without that label.
     """
-    from tpcfm.detectors.pilarnet import SEGMENTATION_CLASSES
-
-    event = store[row]
+    event, label = store[row], first_classes(store.detector)
+    if label is None or event[label] is None:
+        return {}
+    classes = store.detector.classes()[label]
     offset, member = np.asarray(event["group_offset"]), np.asarray(event["member"])
-    semantic = np.asarray(event["semantic"])[member]
+    number = classes.encode(event[label])[member]
     token = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
-    counts = np.zeros((len(offset) - 1, len(SEGMENTATION_CLASSES)))
-    known = semantic < len(SEGMENTATION_CLASSES)
-    np.add.at(counts, (token[known], semantic[known]), 1)
+    counts = np.zeros((len(offset) - 1, len(classes.names)))
+    known = number >= 0
+    np.add.at(counts, (token[known], number[known]), 1)
     share = counts / np.maximum(np.diff(offset), 1)[:, None]
     found = {}
-    for label, name in enumerate(SEGMENTATION_CLASSES):
-        best = int(np.lexsort((counts[:, label], share[:, label].round(3)))[-1]) if len(share) else -1
-        if best >= 0 and share[best, label] > 0.5:
+    for k, name in enumerate(classes.names):
+        best = int(np.lexsort((counts[:, k], share[:, k].round(3)))[-1]) if len(share) else -1
+        if best >= 0 and share[best, k] > 0.5:
             found[name] = best
     return found

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from tpcfm.files import key64
 from tpcfm.losses.objective import StepInfo
 from tpcfm.nn.drop_path import drop_path_factors
 from tpcfm.prepare.groups.batches import Batch, collate_groups
@@ -162,9 +161,3 @@ def nearest_tokens(
         nearest[a:b, k:] = index[:, -1:] + t
         weight[a:b, :k] = share / share.sum(1, keepdims=True)
     return {"nearest": nearest, "nearest_weight": weight}
-
-
-def labelled_subset(store: PreparedStore, rows: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:
-    """Choose ``count`` events by the hash of their id: subsets of one seed are nested, 100 ⊂ 1 000 ⊂ 10 000."""
-    order = sorted(zip(store.event_ids(rows), rows), key=lambda pair: (key64(pair[0], seed), pair[0]))
-    return np.array([row for _, row in order[:count]], dtype=np.int64)

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tpcfm.errors import DataError
+from tpcfm.config.workflow import PicturesConfig
 from tpcfm.files import atomic
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_queries
@@ -18,11 +18,11 @@ from tpcfm.workspace import Workspace
 TOKENS, ATTENTION = "attention_tokens.parquet", "attention.parquet"
 
 
-def write_pictures(pictures: PolarMaePictures, workspace: Workspace, out: Path) -> None:
-    """Write `TOKENS` (``event_id x y z``, voxel, one row per token of one event) and `ATTENTION`.
+def write_pictures(pictures: PolarMaePictures, config: PicturesConfig, workspace: Workspace, out: Path) -> None:
+    """Write `TOKENS` (``event_id x y z``, one row per token of one event) and `ATTENTION` for one system.
 
     `ATTENTION` has one row per pretrained run, query, layer and head (from 1): ``start query token layer head`` and the list
-    ``weight``, one per token. The event is the one of median size among the test events with most classes.
+    ``weight``, one per token. For the event see `richest_event`. ``config`` is not used.
 
     Raises:
         DataError: no test events.
@@ -55,17 +55,17 @@ def write_pictures(pictures: PolarMaePictures, workspace: Workspace, out: Path) 
 
 
 def richest_event(store: PreparedStore, limit: int = 50) -> tuple[int, dict[str, int]]:
-    """Return the test event to look at and one query token per class in it (`typical_queries`).
+    """Return the test event to look at and the tokens to ask in it, by name.
 
-    Raises:
-        DataError: no test event has a token of one class.
+    The event of median size among those with most classes, and a token per class (`typical_queries`); without labels the
+    largest event, and its token of most points.
     """
     candidates = [(int(row), typical_queries(store, int(row))) for row in events_of(store, "test")[:limit]]
     most = max(len(queries) for _, queries in candidates)
     if not most:
-        raise DataError(
-            f"{store.folder}: no test event has a group with a majority class; nothing to ask attention for"
-        )
+        row = max((row for row, _ in candidates), key=lambda row: int(store.lengths[row]))
+        token = int(np.argmax(store.value(row, "group_size")))
+        return row, {f"token {token}": token}
     rich = [(row, queries) for row, queries in candidates if len(queries) == most]
     order = np.argsort([store.lengths[row] for row, _ in rich], kind="stable")
     return rich[int(order[len(order) // 2])]

@@ -14,11 +14,9 @@ from tpcfm.models.polar_mae.point_mae import PointMAE
 from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
-from tpcfm.tasks.support import Rows, pretrained_model_config
+from tpcfm.systems.polar_mae.support import pretrained_model_config
+from tpcfm.tasks.support import Rows
 from tpcfm.train import StepInfo, load_config, load_weights, to_device
-
-_KINDS = ("visible", "masked", "predicted")
-COLUMNS = tuple(f"{kind}_{name}" for kind in _KINDS for name in ("x", "y", "z", "energy"))
 
 
 @torch.no_grad()
@@ -27,7 +25,7 @@ def reconstruct_event(
 ) -> dict[str, Any]:
     """Return one event with its visible, masked and predicted points (see `write_reconstructions`), as arrays."""
     device = next(model.parameters()).device
-    detector = store.detector
+    detector, signal = store.detector, store.detector.main_signal
     radius = float(store.settings["radius"]) * detector.pitch
     model.eval()
     batch = collate(store, np.array([row]), StepInfo(step=0, epoch=0, seed=seed, training=False))
@@ -43,10 +41,11 @@ def reconstruct_event(
         real = valid[chosen]
         position = (points[..., :3] * radius + centre[chosen][:, None])[real]
         event |= {f"{kind}_{axis}": position[:, k].astype(np.float32) for k, axis in enumerate("xyz")}
-        event[f"{kind}_energy"] = detector.unscale_signal(points[real][:, 3]).astype(np.float32)
-    if out.energy is not None:
-        energy = out.energy.float().cpu().numpy()[valid[masked]]
-        event["masked_energy_predicted"] = detector.unscale_signal(energy).astype(np.float32)
+        if signal is not None:
+            event[f"{kind}_{signal.name}"] = detector.unscale_signal(points[real][:, 3]).astype(np.float32)
+    if out.energy is not None and signal is not None:
+        predicted = out.energy.float().cpu().numpy()[valid[masked]]
+        event[f"masked_{signal.name}_predicted"] = detector.unscale_signal(predicted).astype(np.float32)
     return event
 
 
@@ -68,14 +67,14 @@ def write_reconstructions(
 ) -> None:
     """Write one row per event: points of the visible groups, of the masked ones, and the predicted points.
 
-    Columns ``event_id`` and, for each of ``visible``, ``masked``, ``predicted``, lists ``<kind>_x y z`` (voxel) and
-    ``<kind>_energy`` (MeV), point by point; a point in several groups occurs several times. Of each masked group as many
-    predicted points are kept as it has true ones. With the energy task, ``masked_energy_predicted`` holds what the energy
-    head says about each point of ``masked``.
+    Columns ``event_id`` and, for each of ``visible``, ``masked``, ``predicted``, lists ``<kind>_x y z`` and ``<kind>_<signal>``
+    (if the detector has one) in its units, point by point; a point in several groups occurs several times. Of each masked group
+    as many predicted points are kept as it has true ones. With the energy task, ``masked_<signal>_predicted`` holds what the
+    energy head says about each point of ``masked``.
     """
     events = [reconstruct_event(model, store, int(row), collate, seed) for row in rows]
-    names = ["event_id", *COLUMNS, *(["masked_energy_predicted"] if "masked_energy_predicted" in events[0] else [])]
-    kinds = [pa.string(), *[pa.list_(pa.float32())] * (len(names) - 1)]
+    names = list(events[0])
+    kinds = [pa.string() if name == "event_id" else pa.list_(pa.float32()) for name in names]
     table = pa.table([pa.array([e[n] for e in events], kind) for n, kind in zip(names, kinds)], names=names)
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")

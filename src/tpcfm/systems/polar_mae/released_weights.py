@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tpcfm.detectors import pilarnet
+from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import CheckpointError
 from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
@@ -22,6 +22,7 @@ from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.prepare.groups.settings import TokenizerConfig
 from tpcfm.systems.polar_mae.lightning_file import read_lightning
 
+DETECTOR, LABEL = "pilarnet", "semantic"  # that the published weights were trained on
 HEAD_WIDTH = 64  # of every published width: 192/6 would be 32 and must be told by `heads`
 _GAIN, _SHIFT = ("weight", "gamma", "scale"), ("bias", "beta", "shift")
 State = dict[str, Tensor]
@@ -287,13 +288,13 @@ def map_state_dict(
         work.put("head.conv3", last)
         architecture = PolarMaeModel(**common)
         model = SegmentationModel(architecture, last.shape[0], head_hidden=wide)
-        names = pilarnet.SEMANTIC.values()
+        names = [one.name for one in load_detector(DETECTOR).classes()[LABEL].classes.values()]
         if last.shape[0] > len(names):
             raise CheckpointError(
-                f"{where}: a head of {last.shape[0]} classes; semantic classes are {', '.join(names)}"
+                f"{where}: a head of {last.shape[0]} classes; those of {LABEL} are {', '.join(names)}"
             )
-        classes = list(names)[: last.shape[0]]
-        config = {"architecture": "polar_mae_segmentation", "head_hidden": wide, "classes": classes}
+        config = {"architecture": "polar_mae_head", "head_hidden": wide, "label": LABEL}
+        config |= {"classes": names[: last.shape[0]], "queries": 0, "class_weights": []}
     missing, unexpected = model.load_state_dict(work.out, strict=False)
     if missing or unexpected:
         raise CheckpointError(f"{where}: not found in the file: {missing[:3]}; not in the model: {unexpected[:3]}")
@@ -309,4 +310,5 @@ def released_tokenizer() -> dict[str, Any]:
 def load_released(path: str | Path, heads: int | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """Read a published Lightning checkpoint; returns what :func:`map_state_dict` does."""
     model, config = map_state_dict(read_lightning(path), str(path), heads)
-    return model, {**config, "tokenizer": released_tokenizer(), "detector": "pilarnet"}
+    detector = load_detector(DETECTOR).model_dump(mode="json", exclude_defaults=True)
+    return model, {**config, "tokenizer": released_tokenizer(), "detector": detector}

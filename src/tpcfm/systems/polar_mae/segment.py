@@ -1,24 +1,33 @@
-"""Semantic segmentation on the token encoder: frozen (PEFT) or fully fine-tuned (arXiv 2502.02558, Sec. 4)."""
+"""Heads on the token encoder, frozen (PEFT) or fully fine-tuned: classes of points (arXiv 2502.02558, Sec. 4), and instances.
+
+Objects of an event (tracks, particles, interactions) are found by the set decoder of arXiv 2508.14087, Sec. 4.3, on the features
+that the encoder gives to the points.
+"""
 
 import torch
 
 from tpcfm.errors import ConfigError
+from tpcfm.losses.set_matching import SetMatching
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.plan.run import Run
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
-from tpcfm.systems.polar_mae.segmentation_task import CLASSES, PointwiseObjective, class_weights, labelled_rows
-from tpcfm.systems.polar_mae.segmentation_training import train_segmentation
+from tpcfm.systems.polar_mae.class_head import HeadTask, PointwiseObjective, class_weights
 from tpcfm.systems.polar_mae.settings import SegmentationConfig
-from tpcfm.tasks.support import load_encoder, pretrained_model_config
+from tpcfm.systems.polar_mae.support import METHOD, load_encoder, pretrained_model_config
+from tpcfm.tasks.instances import score_sets
+from tpcfm.train import to_device
 from tpcfm.workspace import Workspace
 
 
 def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
-    """Train on the labelled events, keep the weights of the best validation macro F1, score them on the test split.
+    """Train on the labelled events, keep the best weights of the validation events, score them on the test split.
+
+    The best are those of the largest macro F1, for instances of the smallest loss.
 
     Raises:
-        ConfigError: more labels than events; `start: pretrained` without a pretrained run, or the other way round.
+        DataError: fewer labelled events than asked for.
+        ConfigError: `start: pretrained` without a pretrained run, or the other way round.
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
     block = run.block(SegmentationConfig)
@@ -26,45 +35,41 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         raise ConfigError(
             f"{run.id}: start is {block.start!r} but pretrained is {run.pretrained!r}; give both or neither"
         )
-    store = PreparedStore(workspace.cache(run.cache))
     architecture = block.model
     if run.pretrained is not None:
+        store = PreparedStore(workspace.cache(run.cache))
         found = pretrained_model_config(workspace.run(run.pretrained), store)
         regularisation = {name: getattr(block.model, name) for name in ("drop_path", "attention_dropout")}
         architecture = found.model_copy(update=regularisation)
+    trained_depth = 0 if block.mode == "peft" else architecture.depth
+    collate = GroupBatches(points=True, drop_path=architecture.drop_path, depth=trained_depth)
+    task = HeadTask(run, workspace, device, block, collate)
 
     torch.manual_seed(block.seed)
     model = SegmentationModel(
         architecture,
-        len(CLASSES),
+        block.classes,
         frozen=block.mode == "peft",
         head_hidden=block.head_hidden,
         head_dropout=block.head_dropout,
+        queries=block.queries,
     )
     if run.pretrained is not None:
         load_encoder(model.encoder, workspace.run(run.pretrained))
-    rows = labelled_rows(store, block.n_labels, block.seed)
-    weights = class_weights(store, rows, block.class_weights)
-    objective = PointwiseObjective(weights, block.gamma)
-    trained_depth = 0 if block.mode == "peft" else architecture.depth
-    collate = GroupBatches(points=True, drop_path=architecture.drop_path, depth=trained_depth)
-    train_segmentation(
-        run,
-        workspace,
-        store,
-        model,
-        block,
-        rows=rows,
-        objective=objective,
-        collate=collate,
-        title=f"Semantic segmentation, {block.mode}",
-        config={
-            "architecture": "polar_mae_segmentation",
-            "model": architecture.model_dump(mode="json"),
-            "head_hidden": model.head.conv1.out_features,
-            "class_weights": weights,
-            "tokenizer": store.settings,
-        },
-        max_seconds=max_seconds,
-        device=device,
-    )
+    weights = class_weights(task.store, block.label, task.training, block.class_weights) if block.classes else []
+    config = {
+        "architecture": "polar_mae_head",
+        "model": architecture.model_dump(mode="json"),
+        "head_hidden": model.head_hidden,
+        "queries": block.queries,
+        "class_weights": weights,
+    }
+    title = f"{block.label}, {block.mode}, {block.n_labels} labelled events"
+    if block.classes:
+        objective = PointwiseObjective(weights, block.gamma, block.label)
+        task.train_classes(model, objective, title=title, config=config, max_seconds=max_seconds)
+        return
+    result = task.fit(model, SetMatching(None, block.label), task.settings, max_seconds)
+    rows, shown = score_sets(task, model, lambda batch: model(to_device(batch, task.device)))
+    config |= {"label": block.label, "classes": [], "tokenizer": task.store.settings}
+    task.finish(model, result, rows, shown, title=title, what=METHOD, config=config)

@@ -1,7 +1,7 @@
-"""Choosing the rule by which points choose among track queries, on validation events.
+"""Choosing the rule by which points choose among the queries of a set decoder, on validation events.
 
-The published rule asks for a class probability above one half. A head that has seen few labels, or few steps, seldom is that sure of a
-track it has found, so the rule says more about the class head than about the masks. Comparison systems have their clusterings chosen on
+The published rule asks for a class probability above one half. A head that has seen few labels, or few steps, seldom is that sure of an
+object it has found, so the rule says more about the class head than about the masks. Baselines have their clusterings chosen on
 validation events; the ``_calibrated`` rows give the same to the adapters. Test events play no part.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tpcfm.errors import DataError
 from tpcfm.evaluate.tracking import adjusted_rand_index
-from tpcfm.models.fm4npp.track_decision import TrackDecision, decide
+from tpcfm.nn.set_decision import SetDecision, decide
 from tpcfm.tasks.clustering_choice import Choice, Chosen, Kind, choose
 
 TUNING_EVENTS = 100
@@ -25,17 +25,17 @@ KINDS: dict[str, tuple[Kind, float]] = {
     "min_points": ("count", 1),
 }
 
-TrackEvent = tuple[npt.NDArray[np.integer], Tensor, Tensor]
-"""Of one event: (N,) true tracks, (Q,) probabilities of the queries, (Q, N) probabilities of points to belong to them."""
+SetEvent = tuple[npt.NDArray[np.integer], Tensor, Tensor]
+"""Of one event: (N,) true ids, (Q,) probabilities of the queries, (Q, N) probabilities of points to belong to them."""
 
 
-def as_decision(choice: Choice) -> TrackDecision:
+def as_decision(choice: Choice) -> SetDecision:
     """Return the rule of a choice."""
-    return TrackDecision(choice["threshold"], choice["power"], round(choice["min_points"]))
+    return SetDecision(choice["threshold"], choice["power"], round(choice["min_points"]))
 
 
 @torch.no_grad()
-def choose_decision(events: Iterable[TrackEvent]) -> Chosen:
+def choose_decision(events: Iterable[SetEvent]) -> Chosen:
     """Return the rule with the largest adjusted Rand index, mean over events; the published one in a tie.
 
     Raises:
@@ -43,7 +43,7 @@ def choose_decision(events: Iterable[TrackEvent]) -> Chosen:
     """
     kept = [event for event in events if len(event[0])]
     if not kept:
-        raise DataError("no validation event with points to choose the decision of a track finder on")
+        raise DataError("no validation event with points to choose the decision of a set decoder on")
 
     def score(choices: Iterable[Choice]) -> list[float]:
         reached = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tpcfm.evaluate.classification import overall_scores
-from tpcfm.tasks.point_scores import PointScores
+from tpcfm.tasks.classes import ClassScores
 
 
 def batch(seed: int, n: int = 3000, share: float = 0.1):
@@ -18,7 +18,7 @@ def batch(seed: int, n: int = 3000, share: float = 0.1):
 
 def test_a_rare_class_below_one_half_is_found_after_calibration():
     truth, log_p, _ = batch(0)
-    scores = PointScores(["signal", "noise"])
+    scores = ClassScores(["signal", "noise"])
     scores.tune([(log_p, truth)], len(truth))
     held_out = batch(1)
     assert (scores.update(held_out[0], held_out[1], held_out[2]) == 0).all()
@@ -34,7 +34,7 @@ def test_a_rare_class_below_one_half_is_found_after_calibration():
 
 def test_sums_over_events_give_the_scores_of_both_decisions():
     truth, log_p, offsets = batch(2)
-    scores = PointScores(["signal", "noise"])
+    scores = ClassScores(["signal", "noise"])
     scores.tune([(log_p, truth)], len(truth))
     scores.update(truth, log_p, offsets)
     sums = scores.sums()

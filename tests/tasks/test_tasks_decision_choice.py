@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from tpcfm.errors import DataError
-from tpcfm.models.fm4npp.track_decision import PUBLISHED
-from tpcfm.systems.fm4npp.decision_choice import TrackEvent, as_decision, choose_decision
+from tpcfm.nn.set_decision import PUBLISHED
+from tpcfm.tasks.decision_choice import SetEvent, as_decision, choose_decision
 
 
-def event(chances: list[float], sharp: float = 0.9) -> TrackEvent:
+def event(chances: list[float], sharp: float = 0.9) -> SetEvent:
     """Two tracks of ten points that the first two queries have found, the third claims a little of everything."""
     truth = np.repeat([4, 7], 10)
     masks = torch.full((3, 20), 0.05)

@@ -1,0 +1,73 @@
+"""A trained adapter with its frozen backbone: loaded from model directories, and its answer to one event."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tpcfm.errors import CheckpointError
+from tpcfm.models.fm4npp.adapters import make_adapter
+from tpcfm.models.fm4npp.backbone import Fm4npp
+from tpcfm.models.fm4npp.settings import AdapterConfig
+from tpcfm.nn.set_decision import assign_points
+from tpcfm.prepare.sequences.batches import collate_sequences
+from tpcfm.prepare.sequences.settings import TargetConfig
+from tpcfm.prepare.store import PreparedStore
+from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
+from tpcfm.train import load_config, load_weights
+
+ADAPTER = "fm4npp_adapter"
+"""Value of ``architecture`` in the ``config.json`` of an adapter."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained task head and the frozen backbone it reads; None if it reads raw points."""
+
+    config: AdapterConfig
+    head: nn.Module
+    backbone: Fm4npp | None
+
+    @torch.no_grad()
+    def inputs(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Return what the head reads: branch outputs (layers, N, D), in half precision as in training, or the points."""
+        if self.backbone is None:
+            return features
+        return self.backbone.branches(features, offsets, self.config.mix_embedding).half()
+
+
+def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
+    """Load a task head with its backbone, both in evaluation mode.
+
+    Raises:
+        CheckpointError: not an adapter, its backbone is not beside it, or the sequences were made otherwise.
+    """
+    config = load_config(folder)
+    if config.get("architecture") != ADAPTER:
+        raise CheckpointError(f"{folder}: a model of architecture {config.get('architecture')!r}, not an adapter")
+    check_sequences(folder, config, store)
+    block = AdapterConfig.model_validate(config["adapter"])
+    head = make_adapter(block)
+    load_weights(head, folder)
+    backbone = None
+    if block.start in ("pretrained", "imported"):
+        beside = folder.parent / str(config["pretrained"])
+        if not beside.is_dir():
+            raise CheckpointError(f"{folder}: its backbone is the run {config['pretrained']}, expected in {beside}")
+        backbone = load_backbone(beside, store)
+    elif block.start == "random":
+        backbone = new_backbone(block.model, TargetConfig(), block.seed)
+    return Adapter(block, head.eval(), None if backbone is None else backbone.eval())
+
+
+@torch.no_grad()
+def adapter_labels(adapter: Adapter, label: str, store: PreparedStore, row: int) -> npt.NDArray[np.int64]:
+    """Return what an adapter says about each point (N,) of one event: number of the class, or of an object, -1 for none."""
+    batch = collate_sequences(store, np.array([row]), 0)
+    features, offsets = torch.from_numpy(batch["features"]), torch.from_numpy(batch["offsets"])
+    answer = adapter.head(adapter.inputs(features, offsets), offsets)
+    found = assign_points(answer[-1]) if adapter.config.instances else answer[label].argmax(1)
+    return np.asarray(found.numpy(), dtype=np.int64)
