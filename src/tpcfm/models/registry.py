@@ -6,8 +6,10 @@ Reads no files: `tpcfm.inference.trained.load_model` builds the network of a fol
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
+from tpcfm.config.text import explain
 from tpcfm.errors import CheckpointError
 from tpcfm.models.baselines.eggnet import EggNet
 from tpcfm.models.baselines.exatrkx import ExaTrkx
@@ -93,4 +95,5 @@ def build(config: Config) -> nn.Module:
     except KeyError as error:
         raise CheckpointError(f"config.json of a model of architecture {kind!r} lacks the key {error}") from error
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"config.json does not describe a model of architecture {kind!r}: {error}") from error
+        why = explain(error) if isinstance(error, ValidationError) else error
+        raise CheckpointError(f"config.json does not describe a model of architecture {kind!r}: {why}") from error

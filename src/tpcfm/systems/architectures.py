@@ -85,9 +85,8 @@ def architecture_of(config: Any, folder: object, picture: str = "") -> Architect
     if found is None:
         raise CheckpointError(f"{folder}: a model of architecture {kind!r}; allowed: {', '.join(ARCHITECTURES)}")
     if picture and picture not in found.pictures:
-        able = ", ".join(name for name, one in ARCHITECTURES.items() if picture in one.pictures)
         possible = ", ".join(found.pictures) or "none"
         raise CheckpointError(
-            f"{folder}: a model of architecture {kind!r} makes no {picture!r}; it makes: {possible} ({picture}: {able})"
+            f"{folder}: a model of architecture {kind!r} makes no picture {picture!r}; it makes: {possible}"
         )
     return found

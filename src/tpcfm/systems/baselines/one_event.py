@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tpcfm.models.baselines.settings import GraphNetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.baselines.classify_points import make_model
+from tpcfm.systems.baselines.point_batches import GraphBatches, VoxelBatches
 from tpcfm.systems.baselines.settings import PointBaselineConfig, PointModel
-from tpcfm.systems.baselines.sparse_unet import VoxelBatches
+from tpcfm.systems.baselines.sparse_unet import VoxelBatches as LatticeBatches
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.systems.baselines.track_systems import TrackBatches, TrackSystem
 from tpcfm.systems.fm4npp.support import check_sequences
@@ -31,10 +32,11 @@ def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArr
     config, network = load_config(folder), load_model(folder)
     label = config["label"]
     if "baseline" not in config:
-        return {label: _answer(network, VoxelBatches(augment=False), store, row)[1].argmax(1).numpy()}
+        return {label: _answer(network, LatticeBatches(augment=False), store, row)[1].argmax(1).numpy()}
     check_sequences(folder, config, store)
     if config["baseline"]["model"] in get_args(PointModel):
-        collate = make_model(PointBaselineConfig.model_validate(config["baseline"]))[1]
+        point = PointBaselineConfig.model_validate(config["baseline"])
+        collate = VoxelBatches(point.voxel) if point.voxel else GraphBatches(point.graph or GraphNetConfig())
         return {label: _answer(network, collate, store, row)[1][label].argmax(1).numpy()}
     block = TrackBaselineConfig.model_validate(config["baseline"])
     system = TrackSystem(block)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import Fm4nppModel
-from tpcfm.prepare.groups.batches import collate_sequences
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.systems.fm4npp.adapter import adapter_labels, load_adapter
 from tpcfm.systems.fm4npp.support import load_backbone, new_backbone
 from tpcfm.train import load_config, to_device
 
@@ -25,8 +26,6 @@ def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArr
     Raises:
         CheckpointError: no adapter, its backbone is not beside it, or the sequences were made otherwise.
     """
-    from tpcfm.inference.predict import adapter_labels, load_adapter
-
     adapter = load_adapter(folder, store)
     return {label: adapter_labels(adapter, label, store, row) for label in adapter.config.tasks}
 
