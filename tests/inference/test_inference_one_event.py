@@ -104,7 +104,7 @@ def test_a_raw_file_is_read_with_the_detector_of_the_model(space: Workspace, tmp
         open_event(raw, 3, space.run("fm4npp")),
     ):
         pass
-    with pytest.raises(DataError), open_event(raw, 0, space.run("polar_mae")):
+    with pytest.raises(DataError, match="read as a file of pilarnet"), open_event(raw, 0, space.run("polar_mae")):
         pass
 
 

@@ -82,7 +82,7 @@ def configs(groups: PreparedStore, sequences: PreparedStore) -> dict[str, dict[s
         track = TrackBaselineConfig(model=kind, n_labels=int(kind != "kalman"), train=TRAIN, **{kind: sizes})  # type: ignore[arg-type]
         found[kind] = {
             "architecture": f"baseline_{kind}", "baseline": track.model_dump(mode="json"), "label": "track", "classes": [],
-            "clustering": TrackSystem(track).choices[0], **points,
+            "clustering": TrackSystem(track, sequences.detector).choices[0], **points,
         }  # fmt: skip
     return found
 

@@ -12,7 +12,7 @@ from tpcfm.detectors.model import Detector
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.events.job import ingest_file
 from tpcfm.events.manifest import open_table
-from tpcfm.events.schema import KEY, detector_of
+from tpcfm.events.schema import detector_at, detector_of
 from tpcfm.files import write_json
 from tpcfm.prepare.cache import write_manifest
 from tpcfm.prepare.groups import cache as group_cache
@@ -144,12 +144,13 @@ def _check_row(file: Path, row: int, count: int) -> None:
 
 
 def _event_table(file: Path, detector: Detector, folder: Path) -> Path:
-    if file.suffix == ".parquet":
-        with open_table(file) as table:
-            if KEY in (table.schema_arrow.metadata or {}):
-                return file
+    if detector_at(file) is not None:
+        return file
     out = folder / "events.parquet"
-    ingest_file(file, detector.read.reader, file.stem, out, folder / "rejected.parquet", split_rule=lambda _: "test")
+    try:
+        ingest_file(file, detector, file.stem, out, folder / "rejected.parquet", split_rule=lambda _: "test")
+    except DataError as error:
+        raise DataError(f"{error}\n(read as a file of {detector.name}, which this model was trained on)") from error
     return out
 
 

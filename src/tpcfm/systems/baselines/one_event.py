@@ -39,7 +39,7 @@ def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArr
         collate = VoxelBatches(point.voxel) if point.voxel else GraphBatches(point.graph or GraphNetConfig())
         return {label: _answer(network, collate, store, row)[1][label].argmax(1).numpy()}
     block = TrackBaselineConfig.model_validate(config["baseline"])
-    system = TrackSystem(block)
+    system = TrackSystem(block, store.detector)
     batch, answer = _answer(network, TrackBatches(block.model), store, row)
     return {label: system.cluster(next(system.split(batch, answer)), config["clustering"])}
 
