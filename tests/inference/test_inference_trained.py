@@ -33,7 +33,7 @@ from tpcfm.train import StepInfo, save_model
 from tpcfm.workspace import Workspace
 
 NAMES = [
-    "polar_mae", "point_mae", "token_encoder", "polar_mae_head", "sparse_unet", "fm4npp", "track-none", "track-pretrained",
+    "polar_mae", "point_mae", "token_encoder", "semantic-head", "group-head", "sparse_unet", "fm4npp", "track-none", "track-pretrained",
     "both-none", "both-pretrained", "sage", "graph_conv", "gcn", "gat", "voxel_unet", "eggnet", "exatrkx", "hept", "kalman",
 ]  # fmt: skip
 INFO = StepInfo(step=0, epoch=0, seed=5, training=False)
@@ -44,12 +44,12 @@ def outputs(name: str, model: torch.nn.Module, space: Workspace) -> list[torch.T
     """All that a network says about two events."""
     rows = [1, 3]
     torch.manual_seed(1)
-    if name in ("polar_mae", "point_mae", "token_encoder", "polar_mae_head", "sparse_unet"):
+    if name in ("polar_mae", "point_mae", "token_encoder", "semantic-head", "group-head", "sparse_unet"):
         store = PreparedStore(space.cache("groups"))
         if name == "sparse_unet":
             return leaves(model(tensors(LatticeBatches(augment=False)(store, np.array(rows), INFO))))
         batch = tensors(toy_batch(store, rows, mask_ratio=0.6, points=True))
-        if name == "polar_mae_head":
+        if name.endswith("-head"):
             return leaves(model(batch))
         tokens = Tokens.from_batch(batch)
         return leaves(model(tokens) if name == "token_encoder" else model(tokens, batch["masked"]))
@@ -106,7 +106,7 @@ def test_token_features_are_those_of_the_probe(zoo) -> None:
     space, saved = zoo
     store = PreparedStore(space.cache("groups"))
     found = event_features(space.run("polar_mae"), store, 2)
-    expected = encode(saved["polar_mae"].encoder.eval(), store, np.array([2])).features
+    expected = encode(saved["polar_mae"].encoder.eval(), store, np.array([2]), "semantic").features
     assert found.layers.shape == (MODEL.depth, len(expected), MODEL.width)
     np.testing.assert_allclose(found.last.numpy(), expected, atol=1e-6)
     np.testing.assert_array_equal(found.xyz.numpy().ravel(), store.value(2, "centre_xyz"))

@@ -48,10 +48,6 @@ def configs(groups: PreparedStore, sequences: PreparedStore) -> dict[str, dict[s
         "polar_mae": {"architecture": "polar_mae", "model": model, "slots": 32, **voxels},
         "point_mae": {"architecture": "point_mae", "model": model, "slots": 32, **voxels},
         "token_encoder": {"architecture": "token_encoder", "model": model, **voxels},
-        "polar_mae_head": {
-            "architecture": "polar_mae_head", "model": model, "head_hidden": 16, "label": "semantic", "classes": classes,
-            "queries": 8, "class_weights": [1.0] * len(classes), **voxels,
-        },
         "sparse_unet": {
             "architecture": "sparse_unet", "filters": 4, "depth": 2, "repetitions": 1, "label": "semantic",
             "classes": classes, **voxels,
@@ -61,6 +57,11 @@ def configs(groups: PreparedStore, sequences: PreparedStore) -> dict[str, dict[s
             "targets": TargetConfig().model_dump(mode="json"), **points,
         },
     }  # fmt: skip
+    for name, label, names in (("semantic-head", "semantic", classes), ("group-head", "group", [])):
+        found[name] = {
+            "architecture": "polar_mae_head", "model": model, "head_hidden": 16 if names else 0, "label": label,
+            "classes": names, "queries": 8, "class_weights": [1.0] * len(names), **voxels,
+        }  # fmt: skip
     outputs = {"track": {"track": 0}, "pid": {"pid": 5}, "noise": {"noise": 2}, "both": {"pid": 5, "noise": 2}}
     for name, wanted in outputs.items():
         for start in ("pretrained", "none"):

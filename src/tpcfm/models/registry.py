@@ -39,8 +39,8 @@ def _masked_autoencoder(config: Config) -> nn.Module:
 
 def _polar_mae_head(config: Config) -> nn.Module:
     model = PolarMaeModel.model_validate(config["model"])
-    sizes = {name: int(config[name]) for name in ("head_hidden", "queries")}
-    return SegmentationModel(model, len(config["classes"]), **sizes)
+    hidden, queries = int(config["head_hidden"]), int(config["queries"])
+    return SegmentationModel(model, len(config["classes"]), head_hidden=hidden, queries=queries)
 
 
 def _sparse_unet(config: Config) -> nn.Module:
