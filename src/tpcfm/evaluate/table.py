@@ -11,6 +11,8 @@ from tpcfm.files import atomic
 
 _TEXT = ("run", "system", "family", "dataset", "task", "split", "metric", "class")
 COLUMNS = (*_TEXT, "n_labels", "seed", "value", "low", "high")
+_LATER = {"system": "", "dataset": ""}
+"""Columns that older tables lack, with what they are read as."""
 
 
 def metrics_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -50,6 +52,7 @@ def read_metrics(paths: Iterable[str | Path]) -> pd.DataFrame:
     frames = []
     for path in paths:
         frame = pd.read_parquet(path)
+        frame = frame.assign(**{name: value for name, value in _LATER.items() if name not in frame})
         missing = set(COLUMNS) - set(frame.columns)
         if missing:
             raise DataError(f"{path}: not a metrics table: lacks {sorted(missing)}")
