@@ -15,8 +15,8 @@ from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.nn.drop_path import drop_path_factors
 from tpcfm.systems.polar_mae.batches import draw_mask, nearest_tokens
-from tpcfm.systems.polar_mae.objective import MaskedObjective
 from tpcfm.systems.polar_mae.class_head import PointwiseObjective
+from tpcfm.systems.polar_mae.objective import MaskedObjective
 from tpcfm.train import StepInfo
 
 MODEL = PolarMaeModel(width=24, depth=3, heads=2, decoder_depth=1, embed_hidden=8, attention_dropout=0.0)

@@ -206,7 +206,9 @@ def test_without_a_signal_the_energy_task_is_left_out(workspace: Workspace, capl
     assert "energy" not in set(metrics(folder)["metric"])
     assert not [c for c in pd.read_parquet(folder / "reconstruction.parquet") if "energy" in c]
     weights = load_file(pretrained(workspace, "mute", pretrained(workspace, "collider").name) / "model.safetensors")
-    assert not [name for name in weights if name.startswith("energy_head")]  # of weights with the task, the rest is taken
+    assert not [
+        name for name in weights if name.startswith("energy_head")
+    ]  # of weights with the task, the rest is taken
 
 
 def test_ignored_classes_are_neither_trained_nor_scored(workspace: Workspace) -> None:
