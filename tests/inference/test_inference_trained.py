@@ -1,91 +1,121 @@
-"""Models from Python: every kind of model directory becomes a module, features of an event of any file are those the recipes use."""
+"""Models from Python: every kind of model directory becomes the network that was saved, features of an event of any file are those the
+jobs use."""
 
+import json
+import shutil
+from dataclasses import astuple, is_dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fm4npp_toys import toy_cache as sequences
-from polar_mae_toys import MODEL
-from polar_mae_toys import toy_cache as groups
+from fm4npp_toys import LAYER_RADII_CM
+from model_zoo import BACKBONE, configs
+from polar_mae_toys import MODEL, tensors, toy_batch
 from tpcfm.errors import CheckpointError
 from tpcfm.inference.one_event import open_event
 from tpcfm.inference.trained import event_features, load_model
-from tpcfm.models.fm4npp.adapters import make_adapter
-from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
-from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
-from tpcfm.models.polar_mae.segmentation import SegmentationModel
-from tpcfm.models.polar_mae.token_encoder import TokenEncoder
-from tpcfm.prepare.sequences.settings import TargetConfig
+from tpcfm.models.baselines.kalman import CUTS
+from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
+from tpcfm.models.polar_mae.tokens import Tokens
+from tpcfm.models.registry import ARCHITECTURES, build
+from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.systems import architectures
+from tpcfm.systems.baselines.point_batches import GraphBatches, VoxelBatches
+from tpcfm.systems.baselines.sparse_unet import VoxelBatches as LatticeBatches
+from tpcfm.systems.baselines.track_systems import TrackBatches
 from tpcfm.systems.fm4npp.backbone_features import equal_mix, event_batch
-from tpcfm.systems.fm4npp.support import backbone_config, card_values, new_backbone
 from tpcfm.systems.polar_mae.probe import encode
-from tpcfm.train import save_model
+from tpcfm.tracking.finder import TrackerSettings
+from tpcfm.train import StepInfo, save_model
 from tpcfm.workspace import Workspace
 
-BACKBONE = Fm4nppModel(width=64, depth=2, dropout=0.0)
+NAMES = [
+    "polar_mae", "point_mae", "token_encoder", "semantic-head", "group-head", "sparse_unet", "fm4npp", "track-none", "track-pretrained",
+    "both-none", "both-pretrained", "sage", "graph_conv", "gcn", "gat", "voxel_unet", "eggnet", "exatrkx", "hept", "kalman",
+]  # fmt: skip
+INFO = StepInfo(step=0, epoch=0, seed=5, training=False)
 
 
-@pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, torch.nn.Module]]:
-    """Untrained models of every kind, beside the caches they fit."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    workspace = Workspace(tmp_path_factory.mktemp("trained"))
-    voxels = groups(workspace.cache("groups"), 8)
-    line = PreparedStore(sequences(workspace.cache("sequences")))
-    shared = {"model": MODEL.model_dump(mode="json"), "tokenizer": voxels.settings, "detector": "pilarnet"}
-    order = {"serialization": line.settings["serialization"], "edges": line.manifest["edges"], "detector": "sphenix"}
-    block = AdapterConfig(
-        task="tracks",
-        start="none",
-        n_labels=1,
-        width=16,
-        queries=8,
-        model=BACKBONE,
-        train={"steps": 1, "batch_size": 1},
-    )
-    segmentation = {"architecture": "polar_mae_segmentation", "classes": list("abcd"), "head_hidden": 16}
-    made: dict[str, tuple[torch.nn.Module, dict]] = {
-        "polar_mae": (make_masked_autoencoder("polar_mae", MODEL, 32), {"architecture": "polar_mae", "slots": 32}),
-        "point_mae": (make_masked_autoencoder("point_mae", MODEL, 32), {"architecture": "point_mae", "slots": 32}),
-        "probe": (TokenEncoder(MODEL), {"architecture": "token_encoder"}),
-        "segment": (SegmentationModel(MODEL, 4, head_hidden=16), segmentation),
-        "backbone": (new_backbone(BACKBONE, TargetConfig(), 0), backbone_config(BACKBONE, TargetConfig(), line)),
-        "tracks": (make_adapter(block), {"architecture": "fm4npp_tracks", "adapter": block.model_dump(mode="json")}),
-    }
-    for name, (model, config) in made.items():
-        rest = order if name in ("backbone", "tracks") else shared
-        save_model(workspace.run(name), model, config=rest | config, card="", run={}, history=[])
-    return workspace, {name: model for name, (model, _) in made.items()}
+@torch.no_grad()
+def outputs(name: str, model: torch.nn.Module, space: Workspace) -> list[torch.Tensor]:
+    """All that a network says about two events."""
+    rows = [1, 3]
+    torch.manual_seed(1)
+    if name in ("polar_mae", "point_mae", "token_encoder", "semantic-head", "group-head", "sparse_unet"):
+        store = PreparedStore(space.cache("groups"))
+        if name == "sparse_unet":
+            return leaves(model(tensors(LatticeBatches(augment=False)(store, np.array(rows), INFO))))
+        batch = tensors(toy_batch(store, rows, mask_ratio=0.6, points=True))
+        if name.endswith("-head"):
+            return leaves(model(batch))
+        tokens = Tokens.from_batch(batch)
+        return leaves(model(tokens) if name == "token_encoder" else model(tokens, batch["masked"]))
+    store = PreparedStore(space.cache("sequences"))
+    if name in ("sage", "graph_conv", "gcn", "gat", "voxel_unet"):
+        config = json.loads((space.run(name) / "config.json").read_text())["baseline"]
+        if name == "voxel_unet":
+            collate = VoxelBatches(VoxelUNetConfig.model_validate(config["voxel"]))
+        else:
+            collate = GraphBatches(GraphNetConfig.model_validate(config["graph"]))
+        return leaves(model(tensors(collate(store, np.array(rows), INFO))))
+    if name in ("eggnet", "exatrkx", "hept", "kalman"):
+        return leaves(model(tensors(TrackBatches(name)(store, np.array(rows), INFO))))
+    batch = tensors(collate_sequences(store, rows, 0))
+    if name.endswith("pretrained"):
+        return leaves(model(torch.randn(BACKBONE.depth, len(batch["xyz"]), BACKBONE.width), batch["offsets"]))
+    return leaves(model(batch["features"], batch["offsets"]))
 
 
-@pytest.mark.parametrize("name", ["polar_mae", "point_mae", "probe", "segment", "backbone", "tracks"])
-def test_every_model_directory_becomes_the_module_that_was_saved(space, name: str) -> None:
-    workspace, saved = space
-    model = load_model(workspace.run(name))
+def leaves(value: object) -> list[torch.Tensor]:
+    """Tensors of an answer, however nested."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if is_dataclass(value):
+        value = astuple(value)  # type: ignore[arg-type]
+    if isinstance(value, dict):
+        value = [value[key] for key in sorted(value)]
+    return [leaf for item in value for leaf in leaves(item)] if isinstance(value, list | tuple) else []
+
+
+def test_every_architecture_is_tried_here(space: Workspace) -> None:
+    tried = {json.loads((space.run(name) / "config.json").read_text())["architecture"] for name in NAMES}
+    assert tried == set(ARCHITECTURES) == set(architectures.ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_directory_becomes_the_network_that_was_saved(zoo, name: str) -> None:
+    space, saved = zoo
+    model = load_model(space.run(name))
     assert type(model) is type(saved[name])
     assert not model.training
     weights = saved[name].state_dict()
     assert all(torch.equal(weights[key], value) for key, value in model.state_dict().items())
+    before, after = outputs(name, saved[name], space), outputs(name, model, space)
+    assert before
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_token_features_are_those_of_the_probe(space) -> None:
-    workspace, saved = space
-    store = PreparedStore(workspace.cache("groups"))
-    found = event_features(workspace.run("polar_mae"), store, 2)
-    expected = encode(saved["polar_mae"].encoder.eval(), store, np.array([2])).features
+def test_a_kalman_filter_keeps_all_cuts_of_the_tracker() -> None:
+    assert len(TrackerSettings()) == CUTS
+
+
+def test_token_features_are_those_of_the_probe(zoo) -> None:
+    space, saved = zoo
+    store = PreparedStore(space.cache("groups"))
+    found = event_features(space.run("polar_mae"), store, 2)
+    expected = encode(saved["polar_mae"].encoder.eval(), store, np.array([2]), "semantic").features
     assert found.layers.shape == (MODEL.depth, len(expected), MODEL.width)
     np.testing.assert_allclose(found.last.numpy(), expected, atol=1e-6)
     np.testing.assert_array_equal(found.xyz.numpy().ravel(), store.value(2, "centre_xyz"))
 
 
-def test_point_features_of_a_table_are_those_of_the_cache(space) -> None:
-    workspace, saved = space
-    store = PreparedStore(workspace.cache("sequences"))
-    run, table = workspace.run("backbone"), workspace.root / "cache" / "sequences-events.parquet"
+def test_point_features_of_a_table_are_those_of_the_cache(zoo) -> None:
+    space, saved = zoo
+    store = PreparedStore(space.cache("sequences"))
+    run, table = space.run("fm4npp"), space.cache("sequences-events.parquet")
     with open_event(table, 3, run) as (one, row):
         found = event_features(run, one, row)
     at = store.event_ids(range(len(store))).index(found.event_id)
@@ -93,31 +123,34 @@ def test_point_features_of_a_table_are_those_of_the_cache(space) -> None:
     assert found.layers.shape == (BACKBONE.depth, store.lengths[at], BACKBONE.width)
     assert torch.equal(found.layers, again.layers)
     mixed = torch.nn.functional.layer_norm(again.layers.mean(0), (BACKBONE.width,))
-    np.testing.assert_allclose(equal_mix(saved["backbone"], event_batch(store, [at])), mixed.numpy(), atol=1e-6)
+    np.testing.assert_allclose(equal_mix(saved["fm4npp"], event_batch(store, [at])), mixed.numpy(), atol=1e-6)
     np.testing.assert_array_equal(found.xyz.numpy()[:, 2], store.value(at, "z"))
+    assert np.abs(np.hypot(*found.xyz.numpy()[:, :2].T) - LAYER_RADII_CM[:, None]).min(0).max() < 1e-3
 
 
-def test_what_is_no_backbone_or_unknown_is_refused_by_name(space, tmp_path: Path) -> None:
-    workspace, _ = space
-    store = PreparedStore(workspace.cache("sequences"))
-    with pytest.raises(CheckpointError, match="'fm4npp_tracks' is no pretrained backbone; these are: polar_mae"):
-        event_features(workspace.run("tracks"), store, 0)
+def test_what_is_no_backbone_is_refused_by_name(space: Workspace) -> None:
+    store = PreparedStore(space.cache("sequences"))
+    with pytest.raises(
+        CheckpointError, match="'fm4npp_adapter' makes no picture 'features'; it makes: prediction, order"
+    ):
+        event_features(space.run("track-none"), store, 0)
+
+
+def test_what_cannot_be_built_names_folder_and_key(space: Workspace, tmp_path: Path) -> None:
     save_model(tmp_path, torch.nn.Linear(1, 1), config={"architecture": "kalman"}, card="", run={}, history=[])
-    with pytest.raises(CheckpointError, match="'kalman'; these can be loaded: polar_mae"):
+    with pytest.raises(
+        CheckpointError, match=rf"{tmp_path.name}: .*'kalman' in config.json; allowed: polar_mae, point_mae"
+    ):
         load_model(tmp_path)
-
-
-def test_a_card_tells_the_splits_of_a_metric_apart() -> None:
-    rows = [
-        {"task": "tracks", "split": "test", "metric": "ari_calibrated", "class": "", "value": 0.1},
-        {"task": "tracks", "split": "validation", "metric": "ari_calibrated", "class": "", "value": 0.2},
-        {"task": "tracks", "split": "validation", "metric": "validation_loss", "value": 0.3},
-        {"task": "pid", "split": "test", "metric": "f1", "class": "kaon", "value": 0.4},
-        {"task": "pid", "split": "", "metric": "parameters", "class": "", "value": 5.0},
-    ]
-    assert card_values(rows) == {
-        "tracks ari_calibrated": 0.1,
-        "tracks validation ari_calibrated": 0.2,
-        "tracks validation loss": 0.3,
-        "pid parameters": 5.0,
-    }
+    groups, sequences = (PreparedStore(space.cache(name)) for name in ("groups", "sequences"))
+    for name, config in configs(groups, sequences).items():
+        for key in sorted({"model", "baseline", "adapter", "filters"} & set(config)) if name != "kalman" else []:
+            with pytest.raises(CheckpointError, match=f"'{config['architecture']}' lacks the key '{key}'"):
+                build({k: v for k, v in config.items() if k != key})
+    broken = tmp_path / "broken"
+    shutil.copytree(space.run("polar_mae"), broken)
+    config = json.loads((broken / "config.json").read_text())
+    config["model"]["width"] = 25
+    (broken / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"(?s)broken: .*width \(25\) must be a multiple of heads"):
+        load_model(broken)

@@ -29,7 +29,9 @@ def command(
     validation: Annotated[float, typer.Option(help="Share of events for validation (hash).")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of events for the test (hash).")] = 0.1,
     split_seed: Annotated[int, typer.Option(help="Seed of the split (hash).")] = 0,
-    statistics: Annotated[Path | None, typer.Option(help="Summary and statistics to write (PART.statistics.json).")] = None,
+    statistics: Annotated[
+        Path | None, typer.Option(help="Summary and statistics to write (PART.statistics.json).")
+    ] = None,
 ) -> None:
     """Check the events of one raw file and write them as an event table; bad events go to the rejected table."""
     from tpcfm.errors import ConfigError

@@ -25,14 +25,17 @@ MASKED = "With --picture reconstruction"
 def command(
     file: Path = typer.Argument(
         ...,
-        help="Event table or predictions table (.parquet), raw file (with --detector); with --run also the folder of a cache.",
+        help="Event table or predictions table (.parquet), raw file (with --detector or --run); with --run also the folder of a cache.",
     ),
     event: int = typer.Option(0, help="Row of the event in the file."),
     color: list[str] = typer.Option(
-        [], help="Label, signal or x, y, z; several become buttons; default: all labels and signals. Without --run."
+        [],
+        help="Label, signal or x, y, z; several become buttons; default: all labels and signals. With --run: the predicted label, "
+        "where there are several.",
     ),
     detector: str | None = typer.Option(
-        None, help="Detector of a raw file: a name (`tpcfm detector list`) or a YAML file; tables say theirs."
+        None,
+        help="Detector of a raw file: a name (`tpcfm detector list`) or a YAML file; tables say theirs, and so does a model.",
     ),
     run: list[Path] = typer.Option(
         [],
@@ -57,33 +60,36 @@ def command(
     ),
 ) -> None:
     """Draw one event: its labels, or with --run what trained models make of it."""
+    from tpcfm.detectors.registry import load_detector
     from tpcfm.errors import ConfigError
     from tpcfm.report.show_checks import check_output, check_source
 
     check_output(out)
+    opened_by = load_detector(detector) if detector else None
     if not run:
         asked = [n for n, v in (("--picture", picture), ("--layer", layer), ("--head", head)) if v is not None]
         if asked or token:
             raise ConfigError(f"{(asked or ['--token'])[0]} needs a model: give its directory with --run")
         check_source(file, model=False, raw=detector is not None)
-        from tpcfm.detectors.registry import load_detector
         from tpcfm.report.show import show_event
 
-        title, points = show_event(file, event, color, out, load_detector(detector) if detector else None)
+        title, points = show_event(file, event, color, out, opened_by)
         print(f"{out}: {title}, {points} points")
         return
-    if color or detector:
-        raise ConfigError(
-            "--color and --detector are for events without --run: a model has colours of its own and knows its detector"
-        )
-    from tpcfm.inference.picture_choice import Choice, choose_picture
-
-    choice, wanted = Choice(layer, head, token, mask_ratio, seed), picture.value if picture else ""
+    if len(color) > 1:
+        raise ConfigError(f"--color: {len(color)} given; with --run it names the one label to show")
     check_source(file, model=True)
-    choose_picture(run, wanted)
+    from tpcfm.inference.picture_choice import choose_picture
+    from tpcfm.systems.architectures import Choice
+
+    wanted = picture.value if picture else ""
+    shown, _ = choose_picture(run, wanted)
+    if color and shown != "prediction":
+        raise ConfigError(f"--color: the picture {shown!r} has colours of its own")
+    choice = Choice(layer, head, token, mask_ratio, seed, color[0] if color else None)
     from tpcfm.inference.picture_data import picture_data
     from tpcfm.report.show import show_model
 
-    data = picture_data(file, event, run, wanted, choice)
+    data = picture_data(file, event, run, wanted, choice, opened_by)
     show_model(data, out)
     print(f"{out}: {data['picture']} of {data['event_id']}, {data['points']} points")

@@ -36,4 +36,4 @@ def collect_studies(plan: Plan | str | Path, experiments: Sequence[str] = ()) ->
         return read_metrics([]).assign(system="", study="", experiment="", axis="", point="")
     frame = pd.DataFrame(points)
     metrics = read_metrics(workspace.metrics(run) for run in frame["run"].unique())
-    return frame.merge(metrics, on="run", how="left")
+    return frame.merge(metrics.drop(columns="system"), on="run", how="left")  # equal work of two systems is one run

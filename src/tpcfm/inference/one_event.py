@@ -1,15 +1,18 @@
 """One event of any file, prepared as a trained model wants it: raw file, event table or prepared cache."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import CheckpointError, DataError
+from tpcfm.events.job import ingest_file
+from tpcfm.events.manifest import open_table
+from tpcfm.events.schema import detector_at, detector_of
 from tpcfm.files import write_json
 from tpcfm.prepare.cache import write_manifest
 from tpcfm.prepare.groups import cache as group_cache
@@ -19,63 +22,22 @@ from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.train import load_config
 
-LAYOUTS = {"pilarnet": "liquid-argon", "tpcpp": "collider"}
-DETECTORS = {"pilarnet": "pilarnet", "sphenix": "tpcpp"}
-
-
-def prepared_event(file: Path, row: int, config: dict[str, Any], folder: Path) -> tuple[PreparedStore, int]:
-    """Return a store with an event and its row there.
-
-    Args:
-        file: raw file (``.h5``, ``.npz``), event table (``.parquet``) or folder of a prepared cache.
-        row: event of the file.
-        config: ``config.json`` of the model directory: its tokenizer, or its serialization with box edges.
-        folder: an empty folder for intermediate files; needed as long as the store.
-
-    Raises:
-        DataError: no such file or event, an event of another detector, or one that the cuts reject.
-        CheckpointError: the model directory does not say how its events were prepared.
-    """
-    if file.is_dir():
-        store = PreparedStore(file)
-        _check_row(file, row, len(store))
-        return store, row
-    table = folder / "one.parquet"
-    _write_row(_event_table(file, folder), row, table)
-    names = set(pq.read_schema(table).names)
-    layout = "pilarnet" if "semantic" in names else "tpcpp"
-    wanted = DETECTORS.get(str(config.get("detector")))
-    if wanted is None:
-        raise CheckpointError(f"detector: {config.get('detector')!r} in config.json; allowed: {', '.join(DETECTORS)}")
-    if layout != wanted:
-        raise DataError(f"{file}: a {LAYOUTS[layout]} event; this model was trained on {LAYOUTS[wanted]} events")
-    cache = folder / "cache"
-    cache.mkdir()
-    if layout == "pilarnet":
-        group_cache.write_part(table, cache / "one.arrow", TokenizerConfig.model_validate(config["tokenizer"]))
-        write_manifest(cache, name="one event")
-    else:
-        if not config.get("edges"):
-            raise CheckpointError("edges: config.json of this model holds no box edges, so its order cannot be made")
-        write_json(cache / "edges.json", config["edges"])
-        serialization = SerializationConfig.model_validate(config["serialization"])
-        sequence_cache.write_part(table, cache / "edges.json", cache / "one.arrow", serialization, TargetConfig())
-        write_manifest(cache, name="one event", edges=cache / "edges.json")
-    store = PreparedStore(cache)
-    if not len(store):
-        reason = pq.read_table(cache / "one.rejected.parquet")["reason"].to_pylist()
-        raise DataError(f"{file}: event {row} cannot be used by this model: {reason[0] if reason else 'rejected'}")
-    return store, 0
+Config = Mapping[str, Any]
+NO_TARGETS = TargetConfig(objective="next_token")
+"""Nothing is trained here: no neighbours are looked for."""
 
 
 @contextmanager
-def open_event(file: str | Path, row: int, run: str | Path) -> Iterator[tuple[PreparedStore, int]]:
+def open_event(
+    file: str | Path, row: int, run: str | Path, detector: Detector | None = None
+) -> Iterator[tuple[PreparedStore, int]]:
     """Open one event of any file as a trained model wants it: ``with open_event(file, 4, run) as (store, row): ...``.
 
     Args:
-        file: raw file (``.h5``, ``.npz``), event table (``.parquet``) or folder of a prepared cache.
+        file: raw file, event table or folder of a prepared cache.
         row: event of the file.
         run: model directory; its ``config.json`` says how its events are prepared.
+        detector: whose reader opens a raw file, if not that of the model: files of the same detector in another format.
 
     Yields:
         A store with the event, and its row there; they last as long as the block.
@@ -84,7 +46,96 @@ def open_event(file: str | Path, row: int, run: str | Path) -> Iterator[tuple[Pr
         DataError, CheckpointError: as `prepared_event`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        yield prepared_event(Path(file), row, load_config(run), Path(folder))
+        yield prepared_event(Path(file), row, load_config(run), Path(folder), detector)
+
+
+def prepared_event(
+    file: Path, row: int, config: Config, folder: Path, detector: Detector | None = None
+) -> tuple[PreparedStore, int]:
+    """Return a store with an event and its row there.
+
+    Args:
+        file: raw file, event table or folder of a prepared cache.
+        row: event of the file.
+        config: ``config.json`` of the model directory: its detector and tokenizer, or serialization and box edges.
+        folder: an empty folder for intermediate files; needed as long as the store.
+        detector: whose reader opens a raw file, if not that of the model.
+
+    Raises:
+        DataError: no such file or event, an event of another detector, or one that the cuts reject.
+        CheckpointError: the model directory does not say how its events were prepared.
+    """
+    model = model_detector(config)
+    if not file.exists():
+        raise DataError(f"{file}: no such file")
+    if file.is_dir():
+        store = PreparedStore(file)
+        check_detector(store.detector, model, file, scaling=True)
+        _check_row(file, row, len(store))
+        return store, row
+    with_reader = model if detector is None else detector
+    check_detector(with_reader, model, "--detector")
+    table = folder / "one.parquet"
+    _write_row(_event_table(file, with_reader, folder), row, model, file, table)
+    cache = folder / "cache"
+    cache.mkdir()
+    if "tokenizer" in config:
+        group_cache.write_part(table, cache / "one.arrow", TokenizerConfig.model_validate(config["tokenizer"]))
+        write_manifest(cache, name="one event", detector=model)
+    else:
+        if not config.get("edges") or "serialization" not in config:
+            raise CheckpointError(
+                "config.json of this model holds no tokenizer, and not serialization and edges: it does not say how its events are prepared"
+            )
+        edges = cache / "edges.json"
+        write_json(edges, config["edges"])
+        serialization = SerializationConfig.model_validate(config["serialization"])
+        sequence_cache.write_part(table, edges, cache / "one.arrow", serialization, NO_TARGETS)
+        write_manifest(cache, name="one event", edges=edges)
+    store = PreparedStore(cache)
+    if not len(store):
+        reason = pq.read_table(cache / "one.rejected.parquet")["reason"].to_pylist()
+        raise DataError(f"{file}: event {row} cannot be used by this model: {reason[0] if reason else 'rejected'}")
+    return store, 0
+
+
+def model_detector(config: Config) -> Detector:
+    """Return the detector of a model, with the signal scaling it was trained with.
+
+    Raises:
+        CheckpointError: its ``config.json`` does not hold it.
+    """
+    try:
+        return Detector.model_validate(config["detector"])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"config.json of this model holds no detector (found {config.get('detector')!r}): trained by the first edition? "
+            "Train or import it again"
+        ) from error
+
+
+def check_detector(given: Detector, model: Detector, source: object, *, scaling: bool = False) -> None:
+    """Make sure that events are of the detector that a model was trained on, however their files are read.
+
+    Args:
+        given: detector of the events.
+        model: of the model.
+        source: where ``given`` comes from, for the message.
+        scaling: the events are prepared, so that the signal must be scaled as in training, too.
+
+    Raises:
+        DataError: another detector.
+    """
+    alike = given.model_copy(update={name: getattr(model, name) for name in ("read", "simulation", "release")})
+    if given.name != model.name or alike.with_scaling(model.signal_scaling()).hash != model.hash:
+        raise DataError(
+            f"{source}: detector {given.name} ({given.hash}); this model was trained on events of {model.name} ({model.hash})"
+        )
+    if scaling and alike.hash != model.hash:
+        raise DataError(
+            f"{source}: the signal is scaled by {given.signal_scaling()}, in the training of this model by {model.signal_scaling()}; "
+            "give the event table or the raw file, which are scaled as the model wants it"
+        )
 
 
 def _check_row(file: Path, row: int, count: int) -> None:
@@ -92,33 +143,25 @@ def _check_row(file: Path, row: int, count: int) -> None:
         raise DataError(f"{file.name}: no event {row}: it has {count} (0 to {count - 1})")
 
 
-def _event_table(file: Path, folder: Path) -> Path:
-    from tpcfm.events.job import ingest_file
-    from tpcfm.readers.registry import recognise
-
-    if not file.exists():
-        raise DataError(f"{file}: no such file")
-    if file.suffix == ".parquet":
+def _event_table(file: Path, detector: Detector, folder: Path) -> Path:
+    if detector_at(file) is not None:
         return file
-    if file.suffix not in (".h5", ".npz"):
-        raise DataError(f"{file}: expected a raw file (.h5, .npz), an event table (.parquet) or a folder of a cache")
-    table = folder / "events.parquet"
-    ingest_file(file, recognise(file), file.stem, table, folder / "rejected.parquet", split_rule=lambda _: "test")
-    return table
-
-
-def _write_row(table: Path, row: int, out: Path) -> None:
-    """Copy one row of an event table, with its schema."""
+    out = folder / "events.parquet"
     try:
-        file = pq.ParquetFile(table)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{table}: not a readable event table: {error}") from error
-    _check_row(table, row, file.metadata.num_rows)
-    if "split" not in file.schema_arrow.names:
-        raise DataError(f"{table}: not an event table: it has no column `split`")
-    for group in range(file.num_row_groups):
-        count = file.metadata.row_group(group).num_rows
-        if row < count:
-            pq.write_table(file.read_row_group(group).slice(row, 1), out)
-            return
-        row -= count
+        ingest_file(file, detector, file.stem, out, folder / "rejected.parquet", split_rule=lambda _: "test")
+    except DataError as error:
+        raise DataError(f"{error}\n(read as a file of {detector.name}, which this model was trained on)") from error
+    return out
+
+
+def _write_row(table: Path, row: int, model: Detector, file: Path, out: Path) -> None:
+    """Copy one row of an event table of the model's detector, with its schema."""
+    with open_table(table) as opened:
+        check_detector(detector_of(opened.schema_arrow, file), model, file)
+        _check_row(file, row, opened.metadata.num_rows)
+        for group in range(opened.num_row_groups):
+            count = opened.metadata.row_group(group).num_rows
+            if row < count:
+                pq.write_table(opened.read_row_group(group).slice(row, 1), out)
+                return
+            row -= count

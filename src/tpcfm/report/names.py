@@ -1,25 +1,31 @@
-"""Names of systems, studies, tokenizers and scores as people write them; in tables, configuration and file names stand the short ones."""
+"""Names of starts, networks, tasks, tokenizers and scores as people write them; in tables, configuration and file names stand the short ones."""
 
-STARTS = {
-    "random": "random weights",
-    "point_mae": "Point-MAE",
-    "polar_mae": "PoLAr-MAE",
-    "sparse_unet": "sparse U-Net",
-}
-SYSTEMS = {
+from tpcfm.detectors.model import InstanceLabel, Label
+from tpcfm.report.published.lookup import OBJECTIVES
+
+ALONE = "adapter only"
+"""A head on raw points, without a backbone."""
+BASELINES = {
     "sage": "SAGE",
     "graph_conv": "GraphConv",
     "gcn": "GCN",
     "gat": "GAT",
     "voxel_unet": "voxel U-Net with queries",
+    "sparse_unet": "sparse U-Net",
     "eggnet": "EggNet",
     "exatrkx": "Exa.TrkX",
     "hept": "HEPT",
     "kalman": "Kalman filter",
 }
-TASKS = {"tracks": "Track finding", "pid": "Particle identification", "noise": "Noise tagging"}
-"""Titles of tasks on labels of tracks and their points."""
+STARTS = {"random": "random weights", **OBJECTIVES}
+"""What a network starts from, the controls first."""
 MODES = {"peft": "frozen", "full": "fine-tuned"}
+TASKS = {
+    "track": "Track finding",
+    "pid": "Particle identification",
+    "noise": "Noise tagging",
+    "semantic": "Semantic segmentation",
+}
 TOKENIZERS = {
     "cnms": "C-NMS + ball query",
     "fps_cnms": "FPS + C-NMS + ball query",
@@ -27,25 +33,45 @@ TOKENIZERS = {
     "fps_knn": "FPS + kNN",
 }
 ABBREVIATIONS = "C-NMS: centrality-based non-maximum suppression; FPS: farthest point sampling; kNN: k nearest neighbours (k = the cap of points per group)."
+SCORES = {"ari": "ARI", "f1": "macro F1", "iou": "mean IoU"}
+CLASS_SCORES = {"f1": "F1", "iou": "IoU"}
+
+
+def task_title(name: str, label: Label) -> str:
+    """Return the title of a task: a label column of a detector."""
+    words = name.replace("_", " ")
+    return TASKS.get(name, f"Finding of {words}s" if isinstance(label, InstanceLabel) else f"Classes by {words}")
 
 
 def plain(name: str) -> str:
-    """Return the name of a start (``polar_mae``) or of a start and its mode (``polar_mae/peft``), whatever follows a comma; else the same."""
+    """Return the name of a start (``random``) or baseline, or of a start and its mode (``random/peft``), whatever follows a comma; else
+    the same."""
     system, comma, rest = name.partition(", ")
     start, _, mode = system.partition("/")
     if mode == "full" and start == "random":
         return "from scratch" + comma + rest
-    return STARTS.get(start, start) + (f", {MODES.get(mode, mode)}" if mode else "") + comma + rest
+    known = BASELINES.get(start, STARTS.get(start, start))
+    return known + (f", {MODES.get(mode, mode)}" if mode else "") + comma + rest
+
+
+def start_rank(name: str) -> int:
+    """Return the place of a start among `STARTS`; unknown ones come last."""
+    return list(STARTS).index(name) if name in STARTS else len(STARTS)
 
 
 def plain_pair(name: str) -> str:
-    """Return a comparison in words: ``polar_mae/peft against sparse_unet`` as "PoLAr-MAE, frozen against sparse U-Net"."""
-    return " against ".join(SYSTEMS.get(part, plain(tokenizer(part))) for part in name.split(" against "))
+    """Return a comparison in words: ``random/peft against sparse_unet`` as "random weights, frozen against sparse U-Net"."""
+    return " against ".join(plain(tokenizer(part)) for part in name.split(" against "))
 
 
-def score_name(metric: str) -> str:
-    """Return the name of a score over all classes."""
-    return {"ari": "ARI", "f1": "macro F1", "iou": "mean IoU"}.get(metric, metric.replace("_", " "))
+def score_name(metric: str, of_class: str = "") -> str:
+    """Return the name of a score, over all classes or of one."""
+    return f"{of_class} {class_score(metric)}" if of_class else SCORES.get(metric, metric.replace("_", " "))
+
+
+def class_score(metric: str) -> str:
+    """Return the name of a score of one class."""
+    return CLASS_SCORES.get(metric, metric.replace("_", " "))
 
 
 def tokenizer(name: str) -> str:

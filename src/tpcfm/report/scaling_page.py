@@ -6,6 +6,7 @@ from tpcfm.plan.table import Plan
 from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.page import Section, write_page
 from tpcfm.report.sections.scaling import scaling_items
+from tpcfm.report.view import View
 
 
 def write_scaling_page(plan: Plan, folder: Path, out: Path) -> list[Item]:
@@ -16,7 +17,8 @@ def write_scaling_page(plan: Plan, folder: Path, out: Path) -> list[Item]:
         folder: where ``tpcfm scaling fit`` wrote.
         out: the page (HTML, opens without a network).
     """
-    items = scaling_items(folder, Sheet(out.parent / "figures", plan.config["scale"]))
+    views = View(plan, Sheet(out.parent / "figures", plan.config["scale"])).systems()
+    items = [item for view in views for item in scaling_items(view, folder)]
     section = Section("scaling", "Scaling", "What more parameters, events and steps bring.", items)
     write_page(plan, [section], out, len(plan.of_experiment("scaling")))
     return items

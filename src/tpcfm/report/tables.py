@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tpcfm.report.draw.style import Item
+from tpcfm.report.draw.style import Item, Sheet
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -37,9 +37,15 @@ def share_with_interval(value: float, low: float, high: float) -> str:
 
 
 def table(
-    name: str, title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", wide: bool = False
+    sheet: Sheet,
+    name: str,
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    caption: str = "",
+    wide: bool = False,
 ) -> Item:
-    """Return a table; cells that are strings starting with "<" or holding markup from this module pass as they are."""
+    """Return a table of a sheet; `Markup` cells pass as they are, numbers are written for people."""
     body = []
     for row in rows:
         cells = []
@@ -50,7 +56,7 @@ def table(
         body.append(f"<tr>{''.join(cells)}</tr>")
     heads = "".join(f"<th>{html.escape(h)}</th>" for h in head)
     text = f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-    return Item(name, title, text, caption, wide or len(head) > 4)
+    return sheet.item(name, title, text, caption, wide or len(head) > 4)
 
 
 class Markup:

@@ -93,11 +93,11 @@ def show_picture(sheet: Sheet, picture: Picture, name: str, title: str, caption:
     # "</" would end the script element early.
     spec = str(figure.to_json()).replace("</", "<\\/")
     scenes = 1 if picture.alternatives else len(picture.panels)
-    label = html.escape(title)
+    label, own = html.escape(title), sheet.name(name)
     markup = (
-        f'<div class="display"><div {MARK} id="display-{name}" data-scenes="{scenes}" style="height:{int(figure.layout.height)}px" '
+        f'<div class="display"><div {MARK} id="display-{own}" data-scenes="{scenes}" style="height:{int(figure.layout.height)}px" '
         f'role="img" aria-label="{label}">'
         f'<img src="data:image/png;base64,{poster}" alt="{label}"></div></div>'
-        f'<script type="application/json" id="display-{name}-data">{spec}</script>'
+        f'<script type="application/json" id="display-{own}-data">{spec}</script>'
     )
-    return Item(name, title, markup, caption, wide=True)
+    return sheet.item(name, title, markup, caption, wide=True)

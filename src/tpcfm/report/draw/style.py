@@ -1,5 +1,6 @@
 """Look of all figures: one palette, one set of axes, the scale stamped on each."""
 
+import html
 import io
 import re
 from dataclasses import dataclass
@@ -60,10 +61,29 @@ class Item:
 
 
 class Sheet:
-    """Makes the figures of one report: stamps the scale and keeps a PNG and an SVG of each for talks and dashboards."""
+    """Makes the items of one report: stamps figures with the scale and keeps a PNG and an SVG of each for talks and dashboards.
 
-    def __init__(self, folder: Path, scale: str) -> None:
-        self.folder, self.scale = folder, scale
+    Args:
+        folder: of the figures.
+        scale: stamped on each.
+        system: begins the name of every item, so that systems do not overwrite each other.
+        note: stands behind every title, in brackets.
+    """
+
+    def __init__(self, folder: Path, scale: str, system: str = "", note: str = "") -> None:
+        self.folder, self.scale, self.system, self.note = folder, scale, system, note
+
+    def of(self, system: str, note: str = "") -> "Sheet":
+        """Return the sheet of one system."""
+        return Sheet(self.folder, self.scale, system, note)
+
+    def name(self, name: str) -> str:
+        """Return the name of an item, as file and as place on the page."""
+        return f"{self.system}-{name}" if self.system else name
+
+    def item(self, name: str, title: str, markup: str, caption: str = "", wide: bool = False) -> Item:
+        """Return an item under its full name and title."""
+        return Item(self.name(name), f"{title} ({self.note})" if self.note else title, markup, caption, wide)
 
     def axes(
         self, columns: int = 1, rows: int = 1, *, width: float = 4.6, height: float = 3.2, **kwargs: Any
@@ -72,10 +92,10 @@ class Sheet:
         return plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", **kwargs)
 
     def keep(self, figure: Figure, name: str) -> None:
-        """Stamp a figure with the scale and save it as PNG and SVG."""
+        """Stamp a figure with the scale and save it as PNG and SVG under its full name."""
         figure.text(0.995, 0.002, f"scale: {self.scale}", ha="right", va="bottom", fontsize=6.5, color=MUTED)
         for ending in ("png", "svg"):
-            with atomic(self.folder / f"{name}.{ending}") as temporary:
+            with atomic(self.folder / f"{self.name(name)}.{ending}") as temporary:
                 figure.savefig(temporary, format=ending, metadata={"Date": None} if ending == "svg" else None)
 
     def finish(self, figure: Figure, name: str, title: str, caption: str = "", wide: bool = False) -> Item:
@@ -88,16 +108,12 @@ class Sheet:
         svg = stream.getvalue()
         svg = svg[svg.index("<svg") :]
         # Ids repeat between figures of one page: prefix them.
-        svg = re.sub(r'id="', f'id="{name}-', svg)
-        svg = re.sub(r'(xlink:href="#|url\(#|href="#)', rf"\g<1>{name}-", svg)
+        own = self.name(name)
+        svg = re.sub(r'id="', f'id="{own}-', svg)
+        svg = re.sub(r'(xlink:href="#|url\(#|href="#)', rf"\g<1>{own}-", svg)
         width = f"max-width:{figure.get_figwidth() * 104:.0f}px"
-        return Item(
-            name,
-            title,
-            f'<div class="figure" style="{width}" role="img" aria-label="{title}">{svg}</div>',
-            caption,
-            wide,
-        )
+        markup = f'<div class="figure" style="{width}" role="img" aria-label="{html.escape(title)}">{svg}</div>'
+        return self.item(name, title, markup, caption, wide)
 
 
 def legend(axes: Axes, **kwargs: Any) -> None:

@@ -4,26 +4,25 @@ import numpy as np
 import pandas as pd
 
 from tpcfm.evaluate.intervals import Estimate, mean_and_error, paired_difference
-from tpcfm.evaluate.study import collect_studies
-from tpcfm.plan.table import Plan
 from tpcfm.report.draw.style import Item, Sheet, colour, marker
-from tpcfm.report.names import score_name
-from tpcfm.report.published import numbers as published
+from tpcfm.report.names import score_name, task_title
 from tpcfm.report.sections.adapter_studies import adapter_study_items
-from tpcfm.report.sections.labels import TASKS
 from tpcfm.report.sections.mixers import mixer_items
+from tpcfm.report.sections.probes import probe_study_items
 from tpcfm.report.tables import Markup, number, table, with_interval
+from tpcfm.report.view import View
 
 
-def ablation_items(plan: Plan, sheet: Sheet) -> list[Item]:
-    """Return the mask-ratio figure, the table of FM4NPP variants, the effect of rescaling and the studies of the adapters."""
-    frame = collect_studies(plan, ["ablations"])
+def ablation_items(view: View) -> list[Item]:
+    """Return the mask-ratio figure, the table of variants, the effect of rescaling, the studies of the adapters and of the pretraining."""
+    frame = view.metrics("ablations")
     return [
-        *_mask_ratio(frame, sheet),
-        *variants_table(frame),
-        *_rescaling(frame),
-        *adapter_study_items(frame, sheet),
-        *mixer_items(plan, frame),
+        *_mask_ratio(frame, view.sheet),
+        *variants_table(view, frame),
+        *_rescaling(view.sheet, frame),
+        *adapter_study_items(view, frame),
+        *mixer_items(view, frame),
+        *probe_study_items(view),
     ]
 
 
@@ -49,19 +48,21 @@ def _mask_ratio(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:
     return [sheet.finish(figure, "mask-ratio", "Mask ratio", caption)]
 
 
-def variants_table(frame: pd.DataFrame) -> list[Item]:
+def variants_table(view: View, frame: pd.DataFrame) -> list[Item]:
     """Return the scores of every variant, their change against the base run, and that change over the remaining gap to 1.
 
     Args:
+        view: the system.
         frame: metrics of the ablations with ``study axis point``.
     """
-    rows = frame[(frame["study"] == "ablation_adapters") & (frame["split"] == "test") & (frame["class"] == "")]
+    rows = frame[(frame["study"] == "ablation_heads") & (frame["split"] == "test") & (frame["class"] == "")]
     if rows.empty:
         return []
-    tasks = [t for t in TASKS if f"variant/{t}" in set(rows["axis"])]
+    tasks = {axis.removeprefix("variant/"): "" for axis in rows["axis"].unique()}
+    tasks = {task: view.main_score(task) for task in tasks}
     scores: dict[tuple[str, str], pd.Series[float]] = {}  # by variant and task: one value per seed
     for task in tasks:
-        chosen = rows[(rows["axis"] == f"variant/{task}") & (rows["metric"] == TASKS[task][1][0])]
+        chosen = rows[(rows["axis"] == f"variant/{task}") & (rows["metric"] == tasks[task])]
         for point, found in chosen.groupby("point", sort=False):
             scores[str(point), task] = found.groupby("seed")["value"].mean()
     points = list(dict.fromkeys(p for p, _ in scores))
@@ -73,14 +74,14 @@ def variants_table(frame: pd.DataFrame) -> list[Item]:
             mine, reference = scores.get((point, task)), scores.get((base or "", task))
             cells += [None] * 3 if mine is None else _change(mine, None if point == base else reference)
         body.append([f"{point} (here)", *cells])
-    for name, changes in published.ABLATIONS.items():
+    published = view.published("ablation_heads")
+    for name, changes in published.rows.items():
         cells = []
         for task in tasks:
-            cells += ["", Markup(number(changes[task], 4)), ""]
-        body.append([f"{name} (paper, m5)", *cells])
-    head = ["variant"] + [
-        h for t in tasks for h in (f"{TASKS[t][0]}: {score_name(TASKS[t][1][0])}", "change", "gap to 1")
-    ]
+            cells += ["", Markup(number(changes.get(task), 4)), ""]
+        body.append([f"{name} (paper)", *cells])
+    titles = {task: task_title(task, view.detector.labels[task]) for task in tasks}
+    head = ["variant"] + [h for t in tasks for h in (f"{titles[t]}: {score_name(tasks[t])}", "change", "gap to 1")]
     seeds = max(len(found) for found in scores.values())
     caption = (
         "Each variant is pretrained with the same budget as the base run and gets its own adapters. Change: variant minus base, paired by "
@@ -90,9 +91,10 @@ def variants_table(frame: pd.DataFrame) -> list[Item]:
             if seeds > 1
             else "One seed: no intervals, so no change here is settled. "
         )
-        + "One pretraining per variant. Paper: arXiv 2508.14087, Table 3."
+        + "One pretraining per variant."
+        + (f" Paper: {published.source}." if published.source else "")
     )
-    return [table("ablations", "FM4NPP: one thing changed", head, body, caption, wide=True)]
+    return [table(view.sheet, "ablations", "One thing changed", head, body, caption, wide=True)]
 
 
 def _change(mine: "pd.Series[float]", base: "pd.Series[float] | None") -> list[object]:
@@ -115,7 +117,7 @@ def _signed(estimate: Estimate, digits: int, unit: str) -> str:
     return f"{value}{unit}{interval}".replace("-", "\u2212")
 
 
-def _rescaling(frame: pd.DataFrame) -> list[Item]:
+def _rescaling(sheet: Sheet, frame: pd.DataFrame) -> list[Item]:
     """Return what weighting the training loss by difficulty does to the unweighted error of easy and hard events."""
     rows = frame[
         (frame["study"] == "ablation_pretrain") & frame["point"].str.contains(r"^(?:base|rescale)", regex=True)
@@ -142,7 +144,7 @@ def _rescaling(frame: pd.DataFrame) -> list[Item]:
         "the two readings of arXiv 2508.14087, Sec. 3.3."
     )
     head = ["training loss", "all events", *(f"group {name}" for name in labels)]
-    return [table("rescaling", "Weighting the loss by difficulty", head, body, caption, wide=True)]
+    return [table(sheet, "rescaling", "Weighting the loss by difficulty", head, body, caption, wide=True)]
 
 
 def _against(value: float, base: float, is_base: bool) -> Markup:

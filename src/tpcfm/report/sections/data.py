@@ -8,9 +8,10 @@ import numpy as np
 from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.files import read_json
 from tpcfm.plan.table import Plan
-from tpcfm.report.detectors import detector_of_dataset
 from tpcfm.report.draw.style import Item, Sheet, colour, legend, log_axes
+from tpcfm.report.names import tokenizer
 from tpcfm.report.tables import table
+from tpcfm.report.view import View
 from tpcfm.workspace import Workspace
 
 
@@ -75,13 +76,13 @@ def _titled(key: str, detector: Detector) -> str:
     return key.replace("_", " ") + (f" ({units[key]})" if units.get(key, "1") != "1" else "")
 
 
-def data_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
-    """Return table and distributions of every dataset."""
-    items = []
-    for name, manifest in manifests(plan, workspace).items():
-        detector, statistics = detector_of_dataset(plan, name), manifest["statistics"]
+def data_items(view: View) -> list[Item]:
+    """Return table and distributions of every dataset, and the tokens of every cache."""
+    items, plan, sheet = [], view.plan, view.sheet
+    for name, manifest in manifests(plan, view.workspace).items():
+        detector, statistics = plan.datasets[name].load_detector(), manifest["statistics"]
         published, ours = published_values(detector), measured_values(statistics, detector)
-        origin = "simulated" if plan.datasets[name].source["simulate"] else "given files"
+        origin = "simulated" if plan.datasets[name].source.get("simulate") else "given files"
         splits = ", ".join(f"{k} {v}" for k, v in manifest["splits"].items())
         caption = (
             f"{manifest['events']} events, {manifest['points']:,} points in {len(manifest['parts'])} files ({origin}); {splits}; "
@@ -91,9 +92,9 @@ def data_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
         rows = [[key, ours.get(key), *([published.get(key)] if published else [])] for key in keys]
         head = ["quantity", "here", *(["published"] if published else [])]
         title = f"{manifest['dataset']}: {detector.title or detector.name}"
-        items.append(table(f"data-{name}", title, head, rows, caption))
+        items.append(table(sheet, f"table-data-{name}", title, head, rows, caption))
         items.append(_distributions(name, manifest, detector, sheet))
-    return items + _group_items(plan, workspace, sheet)
+    return items + _group_items(plan, view.workspace, sheet)
 
 
 def _distributions(name: str, manifest: Mapping[str, Any], detector: Detector, sheet: Sheet) -> Item:
@@ -140,16 +141,17 @@ def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
         right.stairs(counts, np.arange(len(counts) + 1) * tokens["bin_width"], fill=True, color=colour(0), alpha=0.75)
         right.set_xlabel("groups per event")
         right.set_ylabel("events")
-        published = detector_of_dataset(plan, cache.dataset).published.get("tokens", {})
+        dataset = plan.datasets[cache.dataset]
+        published = dataset.load_detector().published.get("tokens", {})
         for axes, key in ((left, "points"), (right, "per_event")):
             if key in published:
                 label = f"published, about {published[key]}"
                 axes.axvline(published[key], color=colour(1), linestyle="--", label=label)
             legend(axes)
         caption = (
-            f"C-NMS groups: {tokens['mean']:.0f} per event, {sizes['mean']:.1f} points each before the cap. "
+            f"{tokenizer(manifest['settings']['method'])}: {tokens['mean']:.0f} groups per event, {sizes['mean']:.1f} points each before the cap. "
             f"Of all points {100 * statistics['missed_share']:.1f} % lie in no group, {100 * statistics['capped_share']:.1f} % are "
             f"lost to the cap of {manifest['settings']['max_points']}, {100 * statistics['duplicated_share']:.1f} % lie in several groups."
         )
-        items.append(sheet.finish(figure, f"groups-{name}", "Tokens of PoLAr-MAE", caption))
+        items.append(sheet.finish(figure, f"groups-{name}", f"Tokens: {dataset.name}", caption))
     return items

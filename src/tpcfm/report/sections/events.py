@@ -17,9 +17,9 @@ from tpcfm.report.draw.colouring import colour_columns, event_picture
 from tpcfm.report.draw.embed import show_picture
 from tpcfm.report.draw.predictions import pair_picture, prediction_picture
 from tpcfm.report.draw.style import Item, Sheet
-from tpcfm.report.names import TASKS
+from tpcfm.report.names import task_title
+from tpcfm.report.view import View
 from tpcfm.tasks.predictions import described
-from tpcfm.workspace import Workspace
 
 CLASSES_NOTE = "Above: points predicted of each class, recall and precision."
 OBJECTS_NOTE = (
@@ -33,11 +33,11 @@ def typical_event(table: Path) -> int:
     return int(np.argsort(points, kind="stable")[len(points) // 2])
 
 
-def event_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
+def event_items(view: View) -> list[Item]:
     """Return one typical event of every dataset in all its colourings."""
     items = []
-    for name, dataset in plan.datasets.items():
-        table = workspace.events(name) / f"{next(iter(dataset.parts))}.parquet"
+    for name, dataset in view.plan.datasets.items():
+        table = view.workspace.event_table(name, next(iter(dataset.parts)))
         if not table.exists() or not pq.read_metadata(table).num_rows:
             continue
         detector = detector_of(pq.read_schema(table), table)
@@ -45,12 +45,12 @@ def event_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
         title = f"{dataset.name}: event {event['event_id']}"
         caption = f"{len(event['x'])} points. Drag to rotate, scroll to zoom, click a legend entry to hide it; buttons choose the colour."
         picture = event_picture(event, colour_columns(detector, event), detector)
-        items.append(show_picture(sheet, picture, f"event-{name}", title, caption, height=560))
+        items.append(show_picture(view.sheet, picture, f"event-{name}", title, caption, height=560))
     return items
 
 
-def shown_runs(plan: Plan, finished: Callable[[str], bool]) -> dict[tuple[str, str], dict[str, str]]:
-    """Return by dataset and task the runs whose predictions are drawn beside each other, by name: a control, and the best provided.
+def shown_runs(plan: Plan, system: str, finished: Callable[[str], bool]) -> dict[str, dict[str, str]]:
+    """Return by task the runs of a system whose predictions are drawn beside each other, by name: a control, and the best provided.
 
     The best provided run starts from pretrained weights and has most labels; of equals the one that trains the whole network, has
     the widest backbone, comes first in its study and has the smallest seed. The control has no pretrained weights, and the same
@@ -58,12 +58,10 @@ def shown_runs(plan: Plan, finished: Callable[[str], bool]) -> dict[tuple[str, s
     """
     found = {}
     for study in plan.studies.values():
-        if study.experiment != "finetune":
+        if study.system != system or study.experiment != "finetune":
             continue
         names = {point.run: point.value for point in study.points}
-        groups: dict[tuple[str, str], list[Run]] = {}
-        for run in (plan.runs[name] for name in study.runs if finished(name)):
-            groups.setdefault((run.dataset, run.task), []).append(run)
+        runs = [plan.runs[name] for name in study.runs if finished(name)]
         place = {value: -number for number, value in enumerate(dict.fromkeys(names.values()))}
 
         def rank(run: Run, names: dict[str, str] = names, place: dict[str, int] = place) -> tuple[float, ...]:
@@ -71,40 +69,39 @@ def shown_runs(plan: Plan, finished: Callable[[str], bool]) -> dict[tuple[str, s
             full = run.config.get("mode") == "full"
             return (run.n_labels or 0, full, width, place[names[run.id]], -run.seed)
 
-        for key, runs in groups.items():
-            pretrained = [run for run in runs if run.pretrained in plan.runs]
-            if not pretrained:
-                continue
-            best = max(pretrained, key=rank)
-            given = (best.cache, best.n_labels, best.seed, best.config.get("mode"))
-            controls = [
-                r for r in runs if not r.pretrained and (r.cache, r.n_labels, r.seed, r.config.get("mode")) == given
-            ]
-            controls.sort(key=lambda run: (run.config.get("start") == "random", -rank(run)[3]))
-            found[key] = {names[run.id]: run.id for run in (*controls[:1], best)}
+        pretrained = [run for run in runs if run.pretrained in plan.runs]
+        if not pretrained:
+            continue
+        best = max(pretrained, key=rank)
+        given = (best.cache, best.n_labels, best.seed, best.config.get("mode"))
+        controls = [
+            r for r in runs if not r.pretrained and (r.cache, r.n_labels, r.seed, r.config.get("mode")) == given
+        ]
+        controls.sort(key=lambda run: (run.config.get("start") == "random", -rank(run)[3]))
+        found[best.task] = {names[run.id]: run.id for run in (*controls[:1], best)}
     return found
 
 
-def prediction_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
-    """Return truth and predictions of a held-out event side by side for every labelled task."""
-    chosen = shown_runs(plan, lambda run: _predictions(workspace, run).exists())
-    several = len({dataset for dataset, _ in chosen}) > 1
+def prediction_items(view: View) -> list[Item]:
+    """Return truth and predictions of a held-out event side by side for every labelled task, and the pairs that were searched for."""
+
+    def table(run: str) -> Path:
+        return view.workspace.run(run) / "predictions.parquet"
+
     items = []
-    for (dataset, task), runs in chosen.items():
-        first = _predictions(workspace, next(iter(runs.values())))
+    for task, runs in shown_runs(view.plan, view.system, lambda run: table(run).exists()).items():
+        first = table(next(iter(runs.values())))
         detector, label = described(pq.read_schema(first), first)
-        frames = {n: pd.read_parquet(_predictions(workspace, run)).set_index("event_id") for n, run in runs.items()}
+        frames = {n: pd.read_parquet(table(run)).set_index("event_id") for n, run in runs.items()}
         shown, size = telling_event(frames, detector, label)
         events = {n: {str(k): v for k, v in frame.loc[shown].items()} for n, frame in frames.items()}
-        labels = plan.runs[next(iter(runs.values()))].n_labels
+        labels = view.plan.runs[next(iter(runs.values()))].n_labels
         note = CLASSES_NOTE if label in detector.classes() else OBJECTS_NOTE
         caption = f"Held-out event {shown} {size}, {labels} labelled events: {', '.join(runs.values())}. {note}"
         picture = prediction_picture(events, detector, label)
-        title = TASKS.get(task, task.replace("_", " ").capitalize()) + (
-            f" ({plan.datasets[dataset].name})" if several else ""
-        )
-        items.append(show_picture(sheet, picture, f"prediction-{task}-{dataset}", f"{title}: side by side", caption))
-    return items
+        title = f"{task_title(task, detector.labels[label])}: side by side"
+        items.append(show_picture(view.sheet, picture, f"prediction-{task}", title, caption))
+    return [*items, *pair_items(view.workspace.pictures(view.system) / "pairs.parquet", view.detector, view.sheet)]
 
 
 def telling_event(frames: dict[str, pd.DataFrame], detector: Detector, label: str) -> tuple[str, str]:
@@ -131,7 +128,7 @@ def pair_items(path: Path, detector: Detector, sheet: Sheet) -> list[Item]:
             "<p>There is no such pair in the held-out events searched: two close-by true tracks that one system puts into one predicted "
             "track, while the other finds both.</p>"
         )
-        return [Item("pairs", title, text)]
+        return [sheet.item("pairs", title, text)]
     items = []
     unit = detector.coordinates.unit
     for number, pair in enumerate(frame.to_dict("records")):
@@ -148,7 +145,3 @@ def pair_items(path: Path, detector: Detector, sheet: Sheet) -> list[Item]:
         picture = pair_picture(events, {str(k): v for k, v in pair.items()}, detector)
         items.append(show_picture(sheet, picture, f"pair-{number}", title, caption))
     return items
-
-
-def _predictions(workspace: Workspace, run: str) -> Path:
-    return workspace.run(run) / "predictions.parquet"

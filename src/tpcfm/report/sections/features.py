@@ -1,7 +1,5 @@
 """Section "Features": what the points' features know of tracks, species and noise, before and after each adapter's linear map."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -11,12 +9,11 @@ from tpcfm.report.draw.embed import show_picture
 from tpcfm.report.draw.panels import Cloud, Panel, Picture
 from tpcfm.report.draw.style import Item, Sheet, colour, legend
 from tpcfm.report.tables import table
+from tpcfm.report.view import View
 
-TASKS = {"track": "tracks"}
-"""Source of the features of a label, if it is not the name of the label."""
 METHODS = {"pca": "principal components", "tsne": "t-SNE", "umap": "UMAP"}
 STAGES = {
-    "input": "raw points (E, η, φ, r)",
+    "input": "raw points (signal and coordinates)",
     "random": "random backbone",
     "pretrained": "pretrained backbone",
     "before": "before the linear map",
@@ -24,14 +21,9 @@ STAGES = {
 }
 
 
-def feature_items(folder: Path, detector: Detector, sheet: Sheet) -> list[Item]:
-    """Return projections of features with numbers beside them, t-SNE dimensions, and the table of all numbers.
-
-    Args:
-        folder: of the tables of `tpcfm pictures --system fm4npp`; without them there are no items.
-        detector: of the events.
-        sheet: makes the figures.
-    """
+def feature_items(view: View) -> list[Item]:
+    """Return projections of features with numbers beside them, t-SNE dimensions, and the table of all numbers, if they were made."""
+    folder, detector, sheet = view.workspace.pictures(view.system), view.detector, view.sheet
     if not (folder / "features.parquet").exists():
         return []
     points, numbers = pd.read_parquet(folder / "features.parquet"), pd.read_parquet(folder / "grouping.parquet")
@@ -39,18 +31,13 @@ def feature_items(folder: Path, detector: Detector, sheet: Sheet) -> list[Item]:
         return []
     shown = [method for method in METHODS if (points["method"] == method).any()]
     items = [_projection(points, numbers, method, detector, sheet) for method in shown]
-    return [*items, *_three_dimensions(points, detector, sheet), *_dimensions(numbers, sheet), _numbers(numbers)]
+    return [*items, *_three_dimensions(points, detector, sheet), *_dimensions(numbers, sheet), _numbers(numbers, sheet)]
 
 
 def _stage(label: str) -> list[tuple[str, str, str]]:
     """Columns of a row of pictures: (source, stage, key of `STAGES`)."""
-    task = TASKS.get(label, label)
-    return [
-        ("random", "", "random"),
-        ("pretrained", "", "pretrained"),
-        (task, "before", "before"),
-        (task, "after", "after"),
-    ]
+    whole = [(name, "", name) for name in ("random", "pretrained")]
+    return whole + [(label, stage, stage) for stage in ("before", "after")]
 
 
 def point_colours(label: str, values: "pd.Series[int]", detector: Detector) -> list[str]:
@@ -94,7 +81,7 @@ def _projection(points: pd.DataFrame, numbers: pd.DataFrame, method: str, detect
         "backbone: mean of the layers; the linear map reads their learned, normalised mix. Purity: share of the ten nearest "
         "neighbours with the same label; both numbers in all dimensions, and in the picture in brackets."
     )
-    return sheet.finish(figure, f"features-{method}", f"Features of FM4NPP: {METHODS[method]}", caption, wide=True)
+    return sheet.finish(figure, f"features-{method}", f"Features of points: {METHODS[method]}", caption, wide=True)
 
 
 def _three_dimensions(points: pd.DataFrame, detector: Detector, sheet: Sheet) -> list[Item]:
@@ -110,7 +97,7 @@ def _three_dimensions(points: pd.DataFrame, detector: Detector, sheet: Sheet) ->
     if not panels:
         return []
     caption = f"Points of one event, coloured by {label}; each projection scaled to its own size."
-    title = "Features of FM4NPP: t-SNE in three dimensions"
+    title = "Features of points: t-SNE in three dimensions"
     return [show_picture(sheet, Picture(panels, None), "features-tsne3", title, caption)]
 
 
@@ -140,7 +127,7 @@ def _dimensions(numbers: pd.DataFrame, sheet: Sheet) -> list[Item]:
     return [sheet.finish(figure, "features-dimensions", "How many dimensions t-SNE needs", caption)]
 
 
-def _numbers(numbers: pd.DataFrame) -> Item:
+def _numbers(numbers: pd.DataFrame, sheet: Sheet) -> Item:
     full = numbers[numbers["space"] == "features"]
     labels = list(full["label"].unique())
     body: list[list[object]] = []
@@ -158,7 +145,7 @@ def _numbers(numbers: pd.DataFrame) -> Item:
     caption = f"In all dimensions; {counts}."
     if not (numbers["space"] == "umap").any():
         caption += " UMAP is not drawn: the optional package umap-learn was not installed where the pictures were made."
-    return table("table-features", "How features group", head, body, caption)
+    return table(sheet, "table-features", "How features group", head, body, caption)
 
 
 def _of(frame: pd.DataFrame, label: str, source: str, stage: str) -> pd.DataFrame:

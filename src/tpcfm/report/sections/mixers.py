@@ -2,35 +2,36 @@
 
 import pandas as pd
 
-from tpcfm.models.fm4npp.settings import Fm4nppModel
-from tpcfm.plan.table import Plan
 from tpcfm.report.draw.style import Item
 from tpcfm.report.tables import Markup, table
+from tpcfm.report.view import View
+
+SEES_ALL = "bidirectional"
 
 
-def mixer_items(plan: Plan, frame: pd.DataFrame) -> list[Item]:
+def mixer_items(view: View, frame: pd.DataFrame) -> list[Item]:
     """Return the table of mixers: size, cost, and the validation loss of those that see as little as the base run.
 
     Args:
-        plan: the run table.
+        view: the system.
         frame: metrics of the studies "ablations".
     """
     rows = frame[(frame["study"] == "ablation_pretrain") & (frame["class"] == "")]
-    system = plan.config.get("fm4npp")
-    if system is None or rows.empty:
+    if rows.empty:
         return []
     values = rows.pivot_table(index="point", columns="metric", values="value", sort=False)
+    mixers = {p: view.plan.runs[r].config["model"]["mixer"] for p, r in zip(rows["point"], rows["run"])}
     base = next((p for p in values.index if p.startswith("base")), None)
-    chosen = [p for p in system["ablations"]["mixers"] if p in values.index]
+    chosen = [p for p in values.index if mixers[p] != mixers.get(base)]
     if base is None or not chosen:
         return []
     body: list[list[object]] = []
     for point in [base, *chosen]:
-        mixer = system["model"]["mixer"] if point == base else point
+        mixer = mixers[point]
         found = values.loc[point]
         more = found["parameters"] / values.loc[base, "parameters"] - 1
         # The loss of a model that has its targets as inputs is another quantity: it stands in no column with the others.
-        loss: object = found["validation_loss"] if Fm4nppModel(mixer=mixer).causal else Markup("not comparable")
+        loss: object = found["validation_loss"] if mixer != SEES_ALL else Markup("not comparable")
         cells: list[object] = [f"{mixer} (base)" if point == base else mixer, int(found["parameters"])]
         cells += [
             Markup("" if point == base else f"{100 * more:+.2f} %"),
@@ -56,4 +57,4 @@ def mixer_items(plan: Plan, frame: pd.DataFrame) -> list[Item]:
         "neighbours are looked up, not predicted; it is judged by the adapters alone "
         "(table above, where adapters are trained)."
     )
-    return [table("mixers", "FM4NPP: sequence mixers at equal parameters", head, body, caption, wide=True)]
+    return [table(view.sheet, "mixers", "Sequence mixers at equal parameters", head, body, caption, wide=True)]

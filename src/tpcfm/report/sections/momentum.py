@@ -1,30 +1,17 @@
 """Efficiency of track finding against transverse momentum: figure and table, where runs have recorded it."""
 
-import pandas as pd
-
 from tpcfm.evaluate.momentum_bins import MIN_POINTS, momentum_rows
-from tpcfm.evaluate.study import collect_studies
-from tpcfm.plan.table import Plan
-from tpcfm.report.draw.style import Item, Sheet, colour, legend, log_axes, marker
-from tpcfm.report.names import SYSTEMS
-from tpcfm.report.tables import Markup, table, with_interval
+from tpcfm.report.draw.style import Item, colour, legend, log_axes, marker
+from tpcfm.report.sections.label_tables import cell
+from tpcfm.report.tables import table
+from tpcfm.report.view import TaskView
 
 MOMENTA = {"truth": "true", "fit": "helix fit"}
 
 
-def tracking_metrics(plan: Plan) -> pd.DataFrame:
-    """Return the metrics of every track-finding run, with the name of its system in ``point``."""
-    frame = collect_studies(plan, ["finetune", "baselines"])
-    return frame[frame["study"].isin(["adapters_tracks", "baselines_tracks"])].replace({"point": SYSTEMS})
-
-
-def momentum_items(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
-    """Return efficiency against pT of every system at its largest number of labels, first seed.
-
-    Args:
-        metrics: metrics table of the track-finding runs with ``point``, the name of the system.
-        sheet: makes the figure.
-    """
+def momentum_items(task: TaskView) -> list[Item]:
+    """Return efficiency against pT of every network at its largest number of labels, first seed; nothing without momenta."""
+    metrics, sheet = task.rows, task.view.sheet
     kinds = [kind for kind in MOMENTA if len(momentum_rows(metrics, kind))]
     if not kinds:
         return []
@@ -63,19 +50,13 @@ def momentum_items(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
         )
     )
     bins = rows[["pt_low", "pt_high"]].drop_duplicates().sort_values("pt_low").itertuples(index=False)
-    cells, systems = [], list(rows["point"].unique())
+    body, networks = [], list(rows["point"].unique())
     for low, high in bins:
-        inside = rows[rows["pt_low"] == low].set_index("point")
-        found = [
-            Markup(
-                with_interval(float(inside.loc[s, "value"]), float(inside.loc[s, "low"]), float(inside.loc[s, "high"]))
-            )
-            if s in inside.index
-            else None
-            for s in systems
-        ]
-        cells.append([f"{low:g} to {high:g}", int(inside["tracks"].max()), *found])
+        inside = {row.point: row for row in rows[rows["pt_low"] == low].itertuples()}
+        tracks = max(int(row.tracks) for row in inside.values())
+        body.append([f"{low:g} to {high:g}", tracks, *(cell(inside.get(name)) for name in networks)])
+    name, head = f"efficiency-pt-{task.name}", ["pT (GeV)", "tracks", *networks]
     return [
-        sheet.finish(figure, "efficiency-pt", "Track finding against momentum", caption),
-        table("table-efficiency-pt", "Efficiency in bins of pT", ["pT (GeV)", "tracks", *systems], cells),
+        sheet.finish(figure, name, f"{task.title} against momentum", caption),
+        table(sheet, f"table-{name}", "Efficiency in bins of pT", head, body),
     ]

@@ -1,7 +1,5 @@
 """Section "Scaling", the parameterization: sizes of updates over the width, and where the best learning rate lies."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullLocator
@@ -14,14 +12,9 @@ NAMES = {"mup": "maximal update", "standard": "standard"}
 QUANTITIES = {"activation": "size of the activations", "update": "size of their updates"}
 
 
-def parameterization_items(folder: Path, sheet: Sheet) -> list[Item]:
-    """Return the coordinate check and the learning-rate transfer from the folder that ``tpcfm scaling fit`` wrote."""
-    items = []
-    sizes = folder / "coordinates.parquet"
-    if sizes.exists():
-        items += coordinate_items(pd.read_parquet(sizes), sheet)
-    metrics = pd.read_parquet(folder / "metrics.parquet")
-    return items + transfer_items(metrics, sheet)
+def parameterization_items(sizes: pd.DataFrame, metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
+    """Return the coordinate check and the learning-rate transfer of one system; see `coordinate_items` and `transfer_items`."""
+    return coordinate_items(sizes, sheet) + transfer_items(metrics, sheet)
 
 
 def coordinate_items(sizes: pd.DataFrame, sheet: Sheet) -> list[Item]:
@@ -55,7 +48,7 @@ def coordinate_items(sizes: pd.DataFrame, sheet: Sheet) -> list[Item]:
         "small model to a large one. Under maximal update, B alone grows and C alone shrinks by their rules; what they feed is the branches."
     )
     items = [sheet.finish(figure, "coordinate-check", "Coordinate check", caption, wide=True)]
-    return [*items, _exponents(last, kinds)]
+    return [*items, _exponents(last, kinds, sheet)]
 
 
 def _size_curves(axes: object, rows: pd.DataFrame, quantity: str) -> None:
@@ -74,7 +67,7 @@ def _size_curves(axes: object, rows: pd.DataFrame, quantity: str) -> None:
             axes.plot(values["width"], values[quantity], marker(index) + "-", color=colour(index), label=part)  # type: ignore[attr-defined]
 
 
-def _exponents(last: pd.DataFrame, kinds: list[str]) -> Item:
+def _exponents(last: pd.DataFrame, kinds: list[str], sheet: Sheet) -> Item:
     parts = list(dict.fromkeys(last["part"]))
     body: list[list[object]] = []
     for part in parts:
@@ -86,7 +79,7 @@ def _exponents(last: pd.DataFrame, kinds: list[str]) -> Item:
         body.append(cells)
     head = ["part", *(f"{NAMES[k]}: {q}" for k in kinds for q in QUANTITIES)]
     caption = "Exponent of the size in the width, by least squares on logarithms; 0 is flat."
-    return table("coordinate-exponents", "Coordinate check: exponents in the width", head, body, caption)
+    return table(sheet, "coordinate-exponents", "Coordinate check: exponents in the width", head, body, caption)
 
 
 def _slope(rows: pd.DataFrame, quantity: str) -> float:
@@ -142,4 +135,4 @@ def transfer_items(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
         "note",
     ]
     text = "Mean over seeds where there are several. A best rate is known no better than the spacing of the grid."
-    return [*items, table("lr-best", "Best learning rate of each size", head, body, text)]
+    return [*items, table(sheet, "lr-best", "Best learning rate of each size", head, body, text)]

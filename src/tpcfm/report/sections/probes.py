@@ -1,95 +1,146 @@
-"""Linear probes of tokens: F1 per class against pretraining step, and the table after a fifth of the steps and at the end."""
+"""Linear probes of frozen tokens: F1 per class against pretraining step, the table of starts, and of studies that change the pretraining."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 
-from tpcfm.evaluate.study import collect_studies
-from tpcfm.plan.table import Plan
-from tpcfm.report.draw.style import Item, Sheet, colour, legend, marker
-from tpcfm.report.names import plain
-from tpcfm.report.published import numbers as published
+from tpcfm.report.draw.style import Item, colour, marker
+from tpcfm.report.names import ABBREVIATIONS, plain, tokenizer
 from tpcfm.report.tables import Markup, share_with_interval, table
-from tpcfm.workspace import Workspace
+from tpcfm.report.view import View
 
-CLASSES = ("mean", "track", "shower", "delta", "Michel")
-
-
-def probe_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
-    """Return the curve and the table of the probe (arXiv 2502.02558, Table 1)."""
-    return [*_curves(plan, workspace, sheet), *_table(plan)]
+CURVE = "probe_f1"
 
 
-def _curves(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
+def probe_items(view: View) -> list[Item]:
+    """Return the curve and the table of the probe."""
+    return [*_curves(view), *_starts(view)]
+
+
+def _classes(view: View) -> list[str]:
+    """Return the class names of the label that the probes ask for."""
+    run = next(r for name, s in view.studies.items() if name.endswith("probe") for r in s.runs)
+    return view.detector.classes()[view.plan.runs[run].config["label"]].names
+
+
+def _curves(view: View) -> list[Item]:
     """Return F1 per class against step for every objective, from the small probes made during pretraining."""
-    study = plan.studies.get("pretrain_polar_mae")
     logs = []
+    study = view.studies.get("pretrain")
     for point in study.points if study else []:
-        path = workspace.run(point.run) / "log.parquet"
+        path = view.workspace.run(point.run) / "log.parquet"
         if path.exists():
             log = pd.read_parquet(path)
             logs.append(log[log["split"] == "validation"].assign(objective=point.value))
-    if not logs or all("probe_f1" not in log for log in logs):
+    found = [(str(name), log[str(name)]) for log in logs for name in log if str(name).startswith(CURVE)]
+    columns = list(dict.fromkeys(name for name, values in found if values.notna().any()))
+    if not columns:
         return []
     frame = pd.concat(logs, ignore_index=True)
-    figure, grid = sheet.axes(3, 2, width=3.3, height=2.5)
-    for axes, name in zip(grid.flat, CLASSES, strict=False):
-        column = "probe_f1" if name == "mean" else f"probe_f1_{name}"
-        if column not in frame:
-            continue
+    places = min(3, len(columns) + 1)
+    figure, grid = view.sheet.axes(places, -(-(len(columns) + 1) // places), width=3.3, height=2.5, squeeze=False)
+    for axes, column in zip(grid.flat, columns, strict=False):
         for index, (objective, rows) in enumerate(frame.dropna(subset=[column]).groupby("objective", sort=False)):
             mean = rows.groupby("step")[column].mean()
             axes.plot(
                 mean.index, mean.to_numpy(), marker(index) + "-", color=colour(index), label=plain(str(objective))
             )
-        axes.set_title(name)
+        axes.set_title(column.removeprefix(CURVE).removeprefix("_") or "mean")
         axes.set_xlabel("pretraining step")
         axes.set_ylabel("probe F1")
         axes.set_ylim(0, 1.02)
-    grid.flat[-1].axis("off")
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    if handles:
-        grid.flat[-1].legend(handles, labels, loc="center", title="objective")
-    else:
-        legend(grid.flat[0])
+    for axes in grid.flat[len(columns) :]:
+        axes.axis("off")
+    grid.flat[len(columns)].legend(*grid.flat[0].get_legend_handles_labels(), loc="center", title="objective")
     caption = (
         "F1 of a linear SVM per class on frozen tokens, fitted on a few training events and scored on a few validation events at each validation; "
         "step 0: random weights; mean over pretraining seeds. A curve to look at: the table below uses more events of the test split."
     )
-    return [sheet.finish(figure, "probe-curve", "Token quality against pretraining step", caption, wide=True)]
+    return [view.sheet.finish(figure, "probe-curve", "Token quality against pretraining step", caption, wide=True)]
 
 
-def _table(plan: Plan) -> list[Item]:
-    frame = collect_studies(plan, ["pretrain"])
+def _cells(values: pd.DataFrame, classes: Sequence[str]) -> list[object]:
+    """Return F1 over all classes and of each, mean of the given rows."""
+    cells: list[object] = []
+    for name in ("", *classes):
+        chosen = values[values["class"] == name]
+        cells.append(Markup(share_with_interval(*chosen[["value", "low", "high"]].mean())) if len(chosen) else None)
+    return cells
+
+
+def _published(view: View, study: str, classes: Sequence[str]) -> list[list[object]]:
+    numbers = view.published(study)
+    rows = [
+        [f"{name} (paper, {numbers.data})", steps, *(scores.get(c) for c in ("", *classes))]
+        for (name, steps), scores in numbers.rows.items()
+    ]
+    return rows
+
+
+def _source(view: View, study: str) -> str:
+    numbers = view.published(study)
+    if not numbers.source:
+        return ""
+    return f" Rows marked paper: {numbers.source}, {numbers.data}; ours come from the dataset named under Data and are not comparable in absolute terms."
+
+
+def _starts(view: View) -> list[Item]:
+    frame = view.metrics("pretrain")
     frame = frame[frame["study"] == "probe"]
     f1 = frame[frame["metric"] == "f1"]
     if f1.empty:
         return []
-    steps = frame[frame["metric"] == "step"].groupby("point")["value"].mean()
+    classes = _classes(view)
+    early = frame[frame["metric"] == "step"].groupby("point")["value"].mean().astype(int).to_dict()
     rows: list[list[object]] = []
     for (start, task), values in f1.groupby(["point", "task"], sort=False):
-        cells: list[object] = []
-        for name in CLASSES:
-            chosen = values[values["class"].isin([name, ""] if name == "mean" else [name])]
-            cells.append(Markup(share_with_interval(*chosen[["value", "low", "high"]].mean())) if len(chosen) else None)
-        rows.append([f"{plain(str(start))} (here)", _steps(plan, str(start), str(task), steps), *cells])
+        steps = early.get(start) if task != "probe" else _steps(view, str(values["run"].iloc[0]))
+        rows.append([f"{plain(str(start))} (here)", steps, *_cells(values, classes)])
     order = list(dict.fromkeys(row[0] for row in rows))
     rows.sort(key=lambda row: (order.index(row[0]), row[1] if isinstance(row[1], int) else 0))
-    for name, numbers in published.PROBE.items():
-        model, _, count = name.partition(", ")
-        thousands = int(count.removesuffix("k steps"))
-        rows.append([f"{model} (paper, {published.DATA_2502})", 1000 * thousands, *(numbers[c] for c in CLASSES)])
     caption = (
         "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals, after the "
-        "first validation at or behind a fifth of the steps and at the end. Steps 0: random weights. Rows marked paper: arXiv 2502.02558, Table 1, "
-        f"{published.DATA_2502}; ours come from the dataset named under Data and are not comparable in absolute terms."
+        f"first validation at or behind a fifth of the steps and at the end. Steps 0: random weights.{_source(view, 'probe')}"
     )
-    return [table("probe", "Linear probe of frozen tokens", ["start", "steps", *CLASSES], rows, caption)]
+    head = ["start", "steps", "mean", *classes]
+    rows += _published(view, "probe", classes)
+    return [table(view.sheet, "probe", "Linear probe of frozen tokens", head, rows, caption)]
 
 
-def _steps(plan: Plan, start: str, task: str, early: "pd.Series[float]") -> object:
-    """Return after how many steps the tokens of a row were taken."""
-    if start == "random":
+def _steps(view: View, probe: str) -> object:
+    """Return after how many steps the tokens of a probe were taken; 0 for random weights, "" for imported ones."""
+    pretrained = view.plan.runs[probe].pretrained
+    if pretrained is None:
         return 0
-    if task == "probe_fifth":
-        return int(early[start]) if start in early.index else ""
-    runs = [p.run for p in plan.studies["pretrain_polar_mae"].points if p.value == start]
-    return int(plan.runs[runs[0]].config["train"]["steps"]) if runs else ""
+    return int(view.plan.runs[pretrained].config["train"]["steps"]) if pretrained in view.plan.runs else ""
+
+
+def probe_study_items(view: View) -> list[Item]:
+    """Return the tables of pretrainings with other tokenizers, and of variants of the pretraining, as far as they were run."""
+    frame = view.metrics("ablations")
+    frame = frame[(frame["task"] == "probe") & (frame["metric"] == "f1")]
+    grouping = (
+        "Each tokenizer with its own pretraining of the same steps and its own probe; a token counts for a class if any of its points has it, so "
+        f"tokenizers with other groups are asked other questions.{_source(view, 'grouping_probe')} {ABBREVIATIONS}"
+    )
+    variants = (
+        "Probe F1 of pretrainings that change one thing. autoencode: visible groups are predicted, too; group_energy: energies relative to the mean "
+        "of their group, which is embedded like its centre; diffusion: the decoder sees noised copies of the masked groups (all three are reported as "
+        "worse, without numbers, in arXiv 2502.02558, App. F); block_masking: the masked tokens are neighbours."
+    )
+    items = []
+    for study, first, name, title, caption in (
+        ("grouping_probe", "tokenizer", "grouping", "Grouping strategies", grouping),
+        ("variants_probe", "variant", "variants", "Variants of the pretraining", variants),
+    ):
+        rows = frame[frame["study"] == study]
+        if rows.empty:
+            continue
+        classes = _classes(view)
+        body = [
+            [f"{tokenizer(str(point))} (here)", _steps(view, values["run"].iloc[0]), *_cells(values, classes)]
+            for point, values in rows.groupby("point", sort=False)
+        ]
+        body += _published(view, study, classes)
+        items.append(table(view.sheet, name, title, [first, "steps", "mean", *classes], body, caption, wide=True))
+    return items

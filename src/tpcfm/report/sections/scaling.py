@@ -6,23 +6,30 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tpcfm.evaluate.table import mean_over_seeds
 from tpcfm.report.draw.style import Item, Sheet, colour, legend, log_axes, marker
+from tpcfm.report.names import ALONE, score_name, task_title
 from tpcfm.report.sections.floors import draw_floor, draw_majority
-from tpcfm.report.sections.labels import mean_over_seeds
 from tpcfm.report.sections.parameterization import parameterization_items
 from tpcfm.report.tables import Markup, number, table, with_interval
+from tpcfm.report.view import View
 from tpcfm.scaling.study import AXES
 
-DOWNSTREAM = {"tracks": ("ari", "ARI, mean over events"), "pid": ("accuracy", "identification accuracy"), "noise": ("accuracy", "noise accuracy")}  # fmt: skip
+TABLES = ("points", "fits", "curves", "front", "metrics", "coordinates")
 
 
-def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
-    """Return the scaling figures and the table of exponents from the folder that ``tpcfm scaling fit`` wrote."""
+def scaling_items(view: View, folder: Path | None = None) -> list[Item]:
+    """Return the scaling figures and the table of exponents of a system.
+
+    Args:
+        view: the system.
+        folder: that ``tpcfm scaling fit`` wrote; the one of the workflow unless given.
+    """
+    folder, sheet = folder or view.workspace.study("scaling"), view.sheet
     if not (folder / "fits.parquet").exists():
         return []
-    tables = {
-        name: pd.read_parquet(folder / f"{name}.parquet") for name in ("points", "fits", "curves", "front", "metrics")
-    }
+    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+    tables = {name: frame[frame["system"] == view.system] for name, frame in tables.items()}
     points, fits = tables["points"], tables["fits"]
     items = []
     studies = [s for s in AXES if s in set(points["study"])]
@@ -49,10 +56,10 @@ def scaling_items(folder: Path, sheet: Sheet) -> list[Item]:
         rows.append([name, row["x_label"], exponent, saturation, row["points"], row["runs"], note])
     if rows:
         head = ["study", "against", "exponent b", "saturation c", "points", "runs", "note"]
-        caption = "The paper (arXiv 2508.14087) shows its laws as figures only and prints no exponents."
-        items.append(table("exponents", "Fitted exponents", head, rows, caption))
-    items += _downstream(tables["metrics"], sheet) + _floors(tables["metrics"])
-    return items + parameterization_items(folder, sheet)
+        caption = "arXiv 2508.14087 shows its laws as figures only and prints no exponents."
+        items.append(table(sheet, "exponents", "Fitted exponents", head, rows, caption))
+    items += _downstream(view, tables["metrics"]) + _floors(tables["metrics"], sheet)
+    return items + parameterization_items(tables["coordinates"], tables["metrics"], sheet)
 
 
 def _law(axes: Axes, study: str, tables: dict[str, pd.DataFrame]) -> None:
@@ -99,34 +106,36 @@ def _budget(metrics: pd.DataFrame) -> str:
     return f"Budgets in training points differ: {said}; a law over these sizes also contains that."
 
 
-def _downstream(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
+def _downstream(view: View, metrics: pd.DataFrame) -> list[Item]:
     frame = metrics[metrics["study"] == "scaling_downstream"]
-    tasks = [t for t in DOWNSTREAM if t in set(frame["axis"])]
+    tasks = list(frame["axis"].unique())
     if not tasks:
         return []
-    figure, grid = sheet.axes(len(tasks), width=3.7, height=3.0, squeeze=False)
+    figure, grid = view.sheet.axes(len(tasks), width=3.7, height=3.0, squeeze=False)
     sizes = metrics[(metrics["study"] == "scaling_size") & (metrics["metric"] == "parameters")]
     parameters = dict(zip(sizes["point"], sizes["value"], strict=True))
     for axes, task in zip(grid[0], tasks, strict=True):
-        metric, label = DOWNSTREAM[task]
+        metric = view.main_score(task)
         rows = frame[
             (frame["axis"] == task) & (frame["metric"] == metric) & (frame["class"] == "") & (frame["split"] == "test")
         ]
         for index, (n_labels, values) in enumerate(mean_over_seeds(rows).groupby("n_labels")):
             _backbone_curve(axes, values, parameters, index, f"{n_labels} labels")
-        if (rows["point"] == "adapter only").any():
-            axes.plot([], [], "--", color="#1c2733", linewidth=1, label="adapter only")
+        if (rows["point"] == ALONE).any():
+            axes.plot([], [], "--", color="#1c2733", linewidth=1, label=ALONE)
         draw_majority(axes, frame[frame["axis"] == task])
         axes.set_xlabel("backbone parameters")
-        axes.set_ylabel(label)
-        axes.set_title(task)
+        axes.set_ylabel(score_name(metric))
+        axes.set_title(task_title(task, view.detector.labels[task]))
         log_axes(axes)
         legend(axes)
     caption = (
         "Adapters on every pretrained size, mean over seeds with 95 % intervals where there are several. Dashed: the same adapter on raw "
         "points, without a backbone; grey dots: always the most frequent class (arXiv 2508.14087, Fig. 5, prints no numbers)."
     )
-    return [sheet.finish(figure, "scaling-downstream", "Downstream tasks against backbone size", caption, wide=True)]
+    return [
+        view.sheet.finish(figure, "scaling-downstream", "Downstream tasks against backbone size", caption, wide=True)
+    ]
 
 
 def _backbone_curve(axes: object, means: pd.DataFrame, parameters: dict[str, float], index: int, label: str) -> None:
@@ -142,11 +151,11 @@ def _backbone_curve(axes: object, means: pd.DataFrame, parameters: dict[str, flo
         capsize=2,
         label=label,
     )
-    for value in means.loc[means["point"] == "adapter only", "value"]:
+    for value in means.loc[means["point"] == ALONE, "value"]:
         axes.axhline(value, color=colour(index), linestyle="--", linewidth=1)  # type: ignore[attr-defined]
 
 
-def _floors(metrics: pd.DataFrame) -> list[Item]:
+def _floors(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
     frame = metrics[metrics["study"] == "scaling_size"]
     wanted = ["parameters", "validation_loss", "floor_own_position", "floor_mean", "points_seen", "flops"]
     rows = []
@@ -167,4 +176,4 @@ def _floors(metrics: pd.DataFrame) -> list[Item]:
     ]
     cells = [[row[0], row[1], *(Markup(number(v, 4)) for v in row[2:])] for row in rows]
     caption = "Floors: always predicting the point's own position, or the mean target. A model below them has learned something."
-    return [table("floors", "Losses beside naive floors", head, cells, caption)]
+    return [table(sheet, "floors", "Losses beside naive floors", head, cells, caption)]

@@ -1,7 +1,5 @@
 """Section "Serialization": how the points of an event become a sequence, and how well that keeps tracks together."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from tpcfm.detectors.model import Detector
@@ -9,6 +7,7 @@ from tpcfm.report.draw.embed import show_picture
 from tpcfm.report.draw.networks import path_picture
 from tpcfm.report.draw.style import Item, Sheet, colour
 from tpcfm.report.tables import Markup, table, with_interval
+from tpcfm.report.view import View
 
 AXES = {"phi": "azimuth φ (rad)", "eta": "pseudorapidity η", "r": "radius r"}
 MEASURES = {
@@ -18,17 +17,14 @@ MEASURES = {
 }
 
 
-def serialization_items(pictures: Path, study: Path, detector: Detector | None, sheet: Sheet) -> list[Item]:
-    """Return the box edges over the distributions, paths through an event, and the coherence of every order.
-
-    Args:
-        pictures: folder of `tpcfm pictures --system fm4npp`.
-        study: folder of `tpcfm serialization-study`.
-        detector: of the events in ``pictures``.
-        sheet: makes the figures.
-    """
-    items = []
-    if detector and (pictures / "boxes.parquet").exists():
+def serialization_items(view: View) -> list[Item]:
+    """Return the box edges over the distributions, paths through an event, and the coherence of every order, as far as they were made."""
+    pictures, study = (
+        view.workspace.pictures(view.system),
+        view.workspace.study_table("serialization", "metrics", view.system),
+    )
+    items, sheet, detector = [], view.sheet, view.detector
+    if (pictures / "boxes.parquet").exists():
         items.append(_boxes(pd.read_parquet(pictures / "boxes.parquet"), detector, sheet))
         paths = pd.read_parquet(pictures / "paths.parquet")
         caption = (
@@ -37,8 +33,8 @@ def serialization_items(pictures: Path, study: Path, detector: Detector | None, 
         )
         picture = path_picture(paths, detector)
         items.append(show_picture(sheet, picture, "paths", "One event in four orders", caption))
-    if (study / "metrics.parquet").exists():
-        items += _coherence(pd.read_parquet(study / "metrics.parquet"), sheet)
+    if study.exists():
+        items += _coherence(pd.read_parquet(study), sheet)
     return items
 
 
@@ -95,7 +91,10 @@ def _coherence(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:
         cells = [Markup(with_interval(*_triple(wide[m].loc[name]))) for m in MEASURES]
         body.append([name, *cells])
     text = "The same labelled events in every order; random order is the floor."
-    return [*items, table("table-coherence", "Coherence of the orders", ["order", *MEASURES.values()], body, text)]
+    return [
+        *items,
+        table(sheet, "table-coherence", "Coherence of the orders", ["order", *MEASURES.values()], body, text),
+    ]
 
 
 def _triple(row: "pd.Series[float]") -> tuple[float, float, float]:

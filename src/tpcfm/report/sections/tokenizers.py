@@ -1,18 +1,19 @@
 """Section "Tokenizers": missed and duplicated points of every strategy, the Pareto front, sizes of groups, throughput."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tpcfm.report.draw.style import Item, Sheet, colour, legend, log_axes, marker
 from tpcfm.report.names import ABBREVIATIONS, TOKENIZERS, tokenizer
+from tpcfm.report.view import View
 
 RADIUS = 5.0  # voxels, of the paper
 
 
-def tokenizer_items(folder: Path, sheet: Sheet) -> list[Item]:
+def tokenizer_items(view: View) -> list[Item]:
     """Return the figures of the tokenizer study, if it was run."""
+    folder, sheet = view.workspace.study("tokenizer", view.system), view.sheet
     if not (folder / "study.parquet").exists():
         return []
     study = pd.read_parquet(folder / "study.parquet")

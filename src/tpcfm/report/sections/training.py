@@ -1,66 +1,80 @@
-"""Section "Pretraining": loss curves, probes, what each run cost."""
+"""Section "Pretraining": loss curves, term by term where a loss has several, and what each run cost."""
 
 import pandas as pd
 
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.files import read_json
-from tpcfm.plan.table import Plan
-from tpcfm.report.draw.style import Item, Sheet, colour, legend
+from tpcfm.plan.table import Point
+from tpcfm.report.draw.style import Item, colour, legend
+from tpcfm.report.names import plain
 from tpcfm.report.sections.floors import draw_floor
-from tpcfm.report.sections.masked_losses import masked_loss_items
-from tpcfm.report.sections.probes import probe_items
 from tpcfm.report.tables import table
-from tpcfm.workspace import Workspace
+from tpcfm.report.view import View
+
+TERMS = {"chamfer": "chamfer loss of masked groups", "energy": "signal loss of masked groups"}
+MASKED = (
+    "Validation split. Chamfer: squared distance between predicted and true points of a masked group, in position over radius and scaled signal. Signal: "
+    "mean squared error of scaled signals at given positions, the second task of PoLAr-MAE (arXiv 2502.02558, Sec. 3)."
+)
+NEIGHBOURS = (
+    "Mean squared error of neighbour coordinates on the validation split; other objectives are in the ablations."
+)
 
 
-def histories(plan: Plan, workspace: Workspace, stage: str = "pretrain") -> dict[str, pd.DataFrame]:
-    """Return the training log of every run of a stage that has one."""
-    paths = {run: workspace.run(run) / "log.parquet" for run in plan.of_stage(stage)}
-    return {run: pd.read_parquet(path) for run, path in paths.items() if path.exists()}
+def training_items(view: View) -> list[Item]:
+    """Return loss curves and the table of runs."""
+    study = view.studies.get("pretrain")
+    points = study.points if study else []
+    paths = {p.run: view.workspace.run(p.run) / "log.parquet" for p in points}
+    logs = {run: pd.read_parquet(path) for run, path in paths.items() if path.exists()}
+    return [*loss_items(view, [p for p in points if p.run in logs], logs), *_runs_table(view)]
 
 
-def training_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
-    """Return loss curves of both families, probe F1 and the table of runs."""
-    logs = histories(plan, workspace)
-    items = masked_loss_items(plan, logs, sheet)
-    titles = {
-        "fm4npp": ("FM4NPP: validation loss", "Mean squared error of neighbour coordinates on the validation split; other objectives are in the ablations."),
-    }  # fmt: skip
-    for family, (title, caption) in titles.items():
-        study = plan.studies.get(f"pretrain_{family}")
-        runs = [p for p in study.points if p.run in logs] if study else []
-        if not runs:
-            continue
-        figure, axes = sheet.axes(width=5.6, height=3.2)
-        for index, value in enumerate(dict.fromkeys(p.value for p in runs)):
-            for number, point in enumerate(p for p in runs if p.value == value):
-                log = logs[point.run]
-                rows = log[(log["split"] == "validation") & log["loss"].notna()]
-                label = value if number == 0 else None
-                axes.plot(rows["step"], rows["loss"], color=colour(index), marker="o", markersize=3, label=label)
-        if family == "fm4npp":
-            draw_floor(axes, read_metrics([workspace.run(p.run) / "metrics.parquet" for p in runs]))
+def loss_items(view: View, points: list[Point], logs: dict[str, pd.DataFrame]) -> list[Item]:
+    """Return validation losses against step, one panel per term that any run has; the loss itself where there are no terms.
+
+    Args:
+        view: the system.
+        points: pretraining runs that have a log.
+        logs: by run.
+    """
+    if not points:
+        return []
+    terms = {t: name for t, name in TERMS.items() if any(t in logs[p.run] for p in points)}
+    panels = terms or {"loss": "validation loss"}
+    figure, grid = view.sheet.axes(len(panels), width=4.8, height=3.1, squeeze=False)
+    names = list(dict.fromkeys(p.value for p in points))
+    for axes, (term, label) in zip(grid[0], panels.items(), strict=True):
+        shown = set()
+        for point in points:
+            log = logs[point.run]
+            if term not in log:
+                continue
+            rows = log[(log["split"] == "validation") & log[term].notna()]
+            style = {"color": colour(names.index(point.value)), "marker": "o", "markersize": 3}
+            axes.plot(rows["step"], rows[term], label=None if point.value in shown else plain(point.value), **style)
+            shown.add(point.value)
+        if terms:
+            axes.set_ylim(bottom=0)
+        else:
+            draw_floor(axes, read_metrics([view.workspace.metrics(p.run) for p in points]))
         axes.set_xlabel("optimiser step")
-        axes.set_ylabel("validation loss")
+        axes.set_ylabel(label)
         legend(axes)
-        items.append(sheet.finish(figure, f"loss-{family}", title, caption))
-    items += probe_items(plan, workspace, sheet)
-    items.append(_runs_table(plan, workspace))
-    return items
+    return [view.sheet.finish(figure, "loss", "Validation loss", MASKED if terms else NEIGHBOURS, wide=len(terms) > 1)]
 
 
-def _runs_table(plan: Plan, workspace: Workspace) -> Item:
+def _runs_table(view: View) -> list[Item]:
     rows = []
-    for run in plan.of_stage("pretrain"):
-        path = workspace.run(run) / "run.json"
-        if not path.exists():
+    for run in sorted({r for s in view.studies.values() for r in s.runs if view.plan.runs[r].stage == "pretrain"}):
+        if not view.workspace.record(run).exists():
             continue
-        record = read_json(path)
-        entry = plan.runs[run]
+        record, entry = read_json(view.workspace.record(run)), view.plan.runs[run]
         train = entry.config["train"]
         seconds = record.get("seconds") or record.get("timings", {}).get("seconds")
         rows.append([run, entry.config["model"]["width"], train["steps"], train["batch_size"], seconds])
+    if not rows:
+        return []
     head = ["run", "width", "steps", "events per step", "training time (s)"]
-    return table(
-        "runs", "Pretraining runs", head, rows, "Settings, versions, hardware and logs of each lie in its run folder."
-    )
+    text = "Settings, versions, hardware and logs of each lie in its run folder."
+    return [table(view.sheet, "runs", "Pretraining runs", head, rows, text)]

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tpcfm.detectors.model import Detector
 from tpcfm.models.baselines.eggnet import EggNet
 from tpcfm.models.baselines.exatrkx import ExaTrkx
 from tpcfm.models.baselines.hept import Hept
+from tpcfm.models.baselines.kalman import KalmanFilter
 from tpcfm.models.baselines.track_settings import KalmanConfig
 from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
 from tpcfm.prepare.packing import Batch
@@ -88,18 +88,6 @@ def track_inputs(
     return np.column_stack([features[:, 0], *place]).astype(np.float32)
 
 
-class KalmanFilter(nn.Module):
-    """Stands where the networks stand; keeps the cuts chosen on validation events, so that they are saved."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("settings", torch.tensor(TrackerSettings(), dtype=torch.float64))
-
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Return the points (N, 3) as they are."""
-        return batch["xyz"]
-
-
 class TrackSystem:
     """One baseline: its network, and how its answer becomes objects under one of several clusterings.
 
@@ -151,7 +139,7 @@ def _network(block: TrackBaselineConfig) -> nn.Module:
         return EggNet(block.eggnet)
     if block.exatrkx:
         return ExaTrkx(block.exatrkx)
-    return Hept(block.hept) if block.hept else KalmanFilter()
+    return Hept(block.hept) if block.hept else KalmanFilter(TrackerSettings())
 
 
 def _values(block: TrackBaselineConfig) -> dict[str, list[float]]:

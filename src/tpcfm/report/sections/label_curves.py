@@ -1,0 +1,146 @@
+"""Scores against the number of labelled events, one panel per score and class; gains of backbones; confusion matrices."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tpcfm.report.draw.style import MUTED, Item, colour, legend, log_axes, marker
+from tpcfm.report.names import ALONE, BASELINES, score_name
+from tpcfm.report.sections.floors import draw_majority
+from tpcfm.report.view import TaskView
+
+SHOWN_CLASSES = 7
+"""Most classes with a panel each."""
+CONTROLS = (ALONE, "random weights, frozen", "from scratch")
+PRETRAINED = " pretrained"
+
+
+def curve_items(task: TaskView) -> list[Item]:
+    """Return the curves: of classes macro F1, accuracy and F1 of each class, and precision likewise; of instances every score and
+    the gain of the backbones."""
+    if not task.classes:
+        return [*_panels(task, [(m, "") for m in task.scores], f"labels-{task.name}", ""), *_gain(task)]
+    classes = ["", *task.classes[:SHOWN_CLASSES]]
+    main = [("f1", ""), ("accuracy", ""), *(("f1", c) for c in classes[1:])]
+    precision = [("precision", c) for c in classes]
+    items = _panels(task, main, f"labels-{task.name}", "")
+    return items + _panels(task, precision, f"precision-{task.name}", ", precision")
+
+
+def label_curves(axes: Axes, frame: pd.DataFrame) -> None:
+    """Draw the result of `mean_over_seeds`, one line per point, on a logarithmic axis of labelled events."""
+    for index, point in enumerate(frame["point"].unique()):
+        rows = frame[frame["point"] == point].sort_values("n_labels")
+        if rows["n_labels"].max() < 1:  # learns nothing from labels
+            axes.axhline(rows["value"].mean(), color=colour(index), linestyle=":", label=point)
+            continue
+        style = "--" if point in CONTROLS else ":" if point in BASELINES.values() else "-"
+        axes.plot(rows["n_labels"], rows["value"], marker(index) + style, color=colour(index), label=point)
+        if rows["low"].notna().all():
+            axes.fill_between(rows["n_labels"], rows["low"], rows["high"], color=colour(index), alpha=0.12)
+    _label_axis(axes, frame)
+
+
+def _label_axis(axes: Axes, frame: pd.DataFrame) -> None:
+    axes.set_xlabel("labelled events")
+    log_axes(axes)
+    counts = sorted(n for n in frame["n_labels"].unique() if n > 0)
+    axes.set_xticks(counts, [f"{c:,}".replace(",", " ") for c in counts])
+    axes.minorticks_off()
+
+
+def _panels(task: TaskView, panels: list[tuple[str, str]], name: str, more: str) -> list[Item]:
+    means = {panel: task.of(*panel) for panel in panels}
+    means = {panel: frame for panel, frame in means.items() if len(frame)}
+    if not means:
+        return []
+    columns = min(3, len(means) + 1)
+    figure, grid = task.view.sheet.axes(columns, -(-(len(means) + 1) // columns), width=3.6, height=2.8, squeeze=False)
+    cells = list(grid.flat)
+    for axes, ((metric, of_class), frame) in zip(cells, means.items(), strict=False):
+        label_curves(axes, frame)
+        for symbol, (of, n_labels, network, values) in zip("x+", task.published.marks, strict=False):
+            if of == metric and of_class in values:
+                axes.plot([n_labels], [values[of_class]], symbol, color=MUTED, label=f"{network} (paper)")
+        if metric == "accuracy":
+            draw_majority(axes, task.rows)
+        axes.set_ylabel(score_name(metric, of_class) + (", mean over events" if metric == "ari" else ""))
+        axes.set_ylim(top=1.02)
+    # The panel with most entries: some have published points, some none.
+    handles = max((axes.get_legend_handles_labels() for axes in cells), key=lambda pair: len(pair[1]))
+    for axes in cells[len(means) :]:
+        axes.axis("off")
+    cells[len(means)].legend(*handles, loc="center")
+    caption = (
+        "Solid: pretrained; dashed: controls without pretraining (random weights, from scratch, the head on raw points); dotted: comparison "
+        "systems on the same labelled events. Frozen: only the head is trained; fine-tuned: all weights. Grey dots: always the most frequent "
+        "class. Bands: 95 % over seeds, where there are several."
+    )
+    if any(mark[0] in {m for m, _ in means} for mark in task.published.marks):
+        caption += f" Crosses: as the text of the paper gives them ({task.published.source.split(',')[0]})."
+    title = f"{task.title}{more} against labelled events"
+    return [task.view.sheet.finish(figure, name, title, caption, wide=True)]
+
+
+def _gain(task: TaskView) -> list[Item]:
+    """Draw the main score of every pretrained backbone over that of the head without one."""
+    metric = task.view.main_score(task.name)
+    means = task.of(metric).set_index(["point", "n_labels"])["value"]
+    sizes = sorted({str(p) for p, _ in means.index if str(p).endswith(PRETRAINED)})
+    if not sizes or ALONE not in means.index.get_level_values(0):
+        return []
+    figure, axes = task.view.sheet.axes(width=4.6, height=3.2)
+    for index, point in enumerate(sizes):
+        gain = (means[point] / means[ALONE]).dropna().sort_index()
+        axes.plot(gain.index, gain, "o-", color=colour(index), label=point.removesuffix(PRETRAINED))
+    for name, value in task.published.gain.items():
+        axes.axhline(value, color=MUTED, linestyle=":", linewidth=1)
+        where = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes.annotate(f"paper, {name}: {value:g}", (1, value), fontsize=7.5, **where)
+    axes.axhline(1, color=MUTED, linestyle="--", linewidth=0.8, label=ALONE)
+    axes.set_ylabel(f"{score_name(metric)} / {score_name(metric)} of the {ALONE.replace(' only', ' alone')}")
+    _label_axis(axes, means.reset_index())
+    legend(axes)
+    caption = "Frozen backbones, each with the same head as the control on raw points."
+    if task.published.gain:
+        caption += f" Dotted: gains printed in {task.published.source.split(',')[0]}, other data."
+    return [task.view.sheet.finish(figure, f"gain-{task.name}", f"{task.title}: gain of the backbone", caption)]
+
+
+def confusion_items(task: TaskView) -> list[Item]:
+    """Return confusion matrices, normalised over predictions, of the runs with most labels (arXiv 2502.02558, Fig. 18)."""
+    frame = task.rows[task.rows["metric"] == "confusion"]
+    if frame.empty:
+        return []
+    frame = frame[frame["n_labels"] == frame["n_labels"].max()]
+    points = list(frame["point"].unique())
+    columns = min(4, len(points))
+    figure, grid = task.view.sheet.axes(columns, -(-len(points) // columns), width=2.6, height=2.8, squeeze=False)
+    for axes in grid.flat[len(points) :]:
+        axes.axis("off")
+    for index, (axes, point) in enumerate(zip(grid.flat, points, strict=False)):
+        _matrix(axes, frame[frame["point"] == point], with_names=index % columns == 0)
+        axes.set_title(point, fontsize=8.5)
+    caption = (
+        "Share of the points predicted as a class that belong to each true class: columns sum to 1 (normalised over predictions), the diagonal is "
+        f"precision; a column of zeros was never predicted. {int(frame['n_labels'].max())} labelled events, decisions as trained, points of all seeds "
+        "together."
+    )
+    title = f"{task.title}: confusion"
+    return [task.view.sheet.finish(figure, f"confusion-{task.name}", title, caption, wide=True)]
+
+
+def _matrix(axes: Axes, rows: pd.DataFrame, *, with_names: bool) -> None:
+    counts = rows.groupby("class", sort=False)["value"].sum()
+    names = list(dict.fromkeys(name.split(">")[0] for name in counts.index))
+    matrix = np.array([[counts.get(f"{t}>{p}", 0.0) for p in names] for t in names])
+    share = matrix / np.maximum(matrix.sum(0, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(share):
+        shade = "white" if value > 0.6 else "black"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=shade)
+    axes.set_xticks(range(len(names)), names, rotation=45, fontsize=7)
+    axes.set_yticks(range(len(names)), names if with_names else [""] * len(names), fontsize=7)
+    axes.set_xlabel("prediction", fontsize=8)
+    axes.set_ylabel("truth" if with_names else "", fontsize=8)
+    axes.grid(False)
