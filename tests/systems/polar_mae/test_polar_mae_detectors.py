@@ -181,10 +181,21 @@ def test_a_probe_without_labels_says_so_and_a_head_refuses(workspace: Workspace)
     probe.run(run, workspace)
     folder = workspace.run(run.id)
     assert metrics(folder).empty
-    assert "Nothing probed: liquid_argon_adc has no label with classes" in (folder / "README.md").read_text()
+    assert "Nothing probed: the events carry no label with classes" in (folder / "README.md").read_text()
     assert (folder / "tokens.parquet").exists()
     with pytest.raises(DataError, match=r"liquid_argon_adc has no label 'semantic'; it has: none"):
         segment.run(toy_run("polar_mae.segment", HEAD | {"start": "random"}, cache="adc", n_labels=6), workspace)
+
+
+def test_unlabelled_files_of_a_detector_with_labels_pretrain_without_a_probe(workspace: Workspace) -> None:
+    def bare(rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return {name: values for name, values in toy_event(rng).items() if name != "semantic"}
+
+    toy_cache(workspace.cache("bare"), events=12, make=bare)
+    assert set(metrics(pretrained(workspace, "bare"))["task"]) == {"pretrain"}
+    run = toy_run("polar_mae.probe", {"model": MODEL.model_dump(), "label": "semantic"}, cache="bare")
+    probe.run(run, workspace)
+    assert metrics(workspace.run(run.id)).empty
 
 
 def test_pictures_of_events_without_labels_show_the_largest(workspace: Workspace, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from tpcfm.errors import ConfigError, DataError
+from tpcfm.errors import ConfigError
 from tpcfm.evaluate.embeddings import component_colours
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
 from tpcfm.evaluate.event_scores import hit_sums, write_event_scores
@@ -26,7 +26,14 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.systems.polar_mae.early_weights import load_early
 from tpcfm.systems.polar_mae.settings import ProbeConfig
-from tpcfm.systems.polar_mae.support import METHOD, first_classes, load_encoder, pretrained_model_config, some_labelled
+from tpcfm.systems.polar_mae.support import (
+    METHOD,
+    carries,
+    first_classes,
+    load_encoder,
+    pretrained_model_config,
+    some_labelled,
+)
 from tpcfm.tasks.labelled import with_labels
 from tpcfm.tasks.support import Rows, choose_device, evaluation_batches, events_of, model_card, run_columns, spread
 from tpcfm.train import save_model, to_device
@@ -98,16 +105,12 @@ def _probe(
     label = block.label or first_classes(store.detector)
     if block.label is not None and block.label not in classes:
         raise ConfigError(f"label: {store.detector.name} has no classes {label!r}; it has: {', '.join(classes)}")
-    try:
-        if label is None:
-            raise DataError(f"{store.detector.name} has no label with classes")
-        test_rows = spread(with_labels(store, "test", [label]), block.test_events)
-        counts = {
-            task: _counts(encoder, store, test_rows, block, run.seed, label) for task, encoder in encoders.items()
-        }
-    except DataError as error:
-        LOG.warning("nothing probed: %s", error)
-        return [], f" Nothing probed: {error}."
+    if label is None or not carries(store, label, "train", "test"):
+        note = f"Nothing probed: the events carry no label with classes{f' {label!r}' if label else ''}."
+        LOG.warning("%s: %s", store.folder, note)
+        return [], f" {note}"
+    test_rows = spread(with_labels(store, "test", [label]), block.test_events)
+    counts = {task: _counts(encoder, store, test_rows, block, run.seed, label) for task, encoder in encoders.items()}
     names = classes[label].names
     parts = [
         (task, seed, hit_sums(one, names))

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tpcfm.errors import DataError
 from tpcfm.evaluate.probe import event_counts, f1, fit_and_predict
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.probe import encode
 from tpcfm.systems.polar_mae.settings import ProbeConfig
-from tpcfm.systems.polar_mae.support import first_classes, some_labelled
+from tpcfm.systems.polar_mae.support import carries, first_classes, some_labelled
 from tpcfm.tasks.labelled import with_labels
 from tpcfm.tasks.support import spread
 
@@ -56,13 +55,12 @@ class ProbeCurve:
 def make_probe_curve(store: PreparedStore, events: int) -> ProbeCurve | None:
     """Return the probe of a pretraining; None if none is asked for, or without a label to judge by (which the log says)."""
     label = first_classes(store.detector)
-    if not events or label is None:
+    if not events:
         return None
-    try:
-        return ProbeCurve(store, label, events)
-    except DataError as error:
-        LOG.info("no probe at the validations of this pretraining: %s", error)
+    if label is None or not carries(store, label, "train", "validation"):
+        LOG.info("%s: no labels with classes, so no probe at the validations of this pretraining", store.folder)
         return None
+    return ProbeCurve(store, label, events)
 
 
 def curve_rows(history: Iterable[Mapping[str, Any]], steps: int, classes: Sequence[str]) -> list[dict[str, Any]]:

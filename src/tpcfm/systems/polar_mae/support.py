@@ -47,6 +47,13 @@ def first_classes(detector: Detector) -> str | None:
     return next(iter(detector.classes()), None)
 
 
+def carries(store: PreparedStore, label: str | None, *splits: str) -> bool:
+    """Return whether some event of each split carries a label."""
+    return label is not None and all(
+        any(store.value(int(row), label) is not None for row in store.rows(split)) for split in splits
+    )
+
+
 def some_labelled(store: PreparedStore, label: str, count: int, seed: int) -> Rows:
     """Return ``count`` labelled training events, or all if there are fewer, in the order of their nested subsets.
 
