@@ -30,26 +30,16 @@ NAMES = {
 }
 
 ALLOWED: dict[str, dict[str, str]] = {
-    "upwards": {
-        "systems.fm4npp.backbone_features": "opens a model directory by the room of inference",
-        "systems.fm4npp.pictures": "opens a model directory by the room of inference",
-        "tasks.labelled": "settings of the families are read here until systems come from a table",
-    },
+    "upwards": {},
     "circle": {},
     "detector": {
         "inference.one_event": "layouts of the first two data sets",
-        "systems.baselines.baseline_task": "constants of the detector of the paper",
-        "systems.fm4npp.adapter_task": "constants of the detector of the paper",
-        "systems.fm4npp.classify_points": "constants of the detector of the paper",
-        "systems.fm4npp.released": "constants of the detector of the paper",
-        "systems.fm4npp.support": "constants of the detector of the paper",
         "systems.polar_mae.attention_map": "constants of the detector of the paper",
         "systems.polar_mae.pretrain": "constants of the detector of the paper",
         "systems.polar_mae.probe": "constants of the detector of the paper",
         "systems.polar_mae.released_weights": "constants of the detector of the paper",
         "systems.polar_mae.segmentation_task": "constants of the detector of the paper",
         "systems.polar_mae.segmentation_training": "constants of the detector of the paper",
-        "tracking.finder": "layers of the collider",
     },
     "family": {
         "cli.compare": "verbs that know the first two families",
@@ -76,7 +66,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "report.sections.segmentation": "sections of the families",
         "report.sections.training": "sections of the families",
         "scaling.cost": "baselines is an experiment too",
-        "tasks.labelled": "settings of the families",
         "tasks.support": "settings of the families",
     },
 }
