@@ -7,8 +7,11 @@ import zipfile
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from columnfiles import detector_for, hits
 from rawfiles import lartpc_event
 
 pytestmark = pytest.mark.slow
@@ -66,15 +69,32 @@ def large_tpcpp(path, blocks):
     return path
 
 
+def large_columns(path, groups):
+    """Row groups of 200 events of 1,000 hits, as Parquet, and the detector beside it."""
+    (path.parent / "toy.yaml").write_text(json.dumps(detector_for("rows.parquet")))
+    table = hits(events=200, mean=1_000)
+    with pq.ParquetWriter(path, pa.Schema.from_pandas(table, preserve_index=False)) as writer:
+        for group in range(groups):
+            writer.write_table(
+                pa.Table.from_pandas(table.assign(event_id=table["event_id"] + 1000 * group), preserve_index=False)
+            )
+    return path
+
+
 @pytest.mark.parametrize(
     ("write", "detector", "name", "sizes"),
-    [(large_pilarnet, "pilarnet", "a.h5", (300, 1500)), (large_tpcpp, "sphenix", "spacepoints.npz", (4, 20))],
+    [
+        (large_pilarnet, "pilarnet", "a.h5", (300, 1500)),
+        (large_tpcpp, "sphenix", "spacepoints.npz", (4, 20)),
+        (large_columns, "toy.yaml", "rows.parquet", (8, 40)),
+    ],
 )
 def test_peak_memory(tmp_path, write, detector, name, sizes):
     found = []
     for size in sizes:
         path = write(tmp_path / name, size)
-        found.append(peak(path, detector, tmp_path / "p.parquet"))
+        named = tmp_path / detector if detector.endswith(".yaml") else detector
+        found.append(peak(path, named, tmp_path / "p.parquet"))
         print(detector, path.stat().st_size / 2**20, "MiB file,", found[-1])
         path.unlink()
     small, large = found

@@ -32,21 +32,9 @@ NAMES = {
 }
 
 ALLOWED: dict[str, dict[str, str]] = {
-    "upwards": {
-        "systems.fm4npp.backbone_features": "opens a model directory by the room of inference",
-        "systems.fm4npp.pictures": "opens a model directory by the room of inference",
-        "tasks.labelled": "settings of the families are read here until systems come from a table",
-    },
+    "upwards": {},
     "circle": {},
-    "detector": {
-        "inference.one_event": "layouts of the first two data sets",
-        "systems.baselines.baseline_task": "constants of the detector of the paper",
-        "systems.fm4npp.adapter_task": "constants of the detector of the paper",
-        "systems.fm4npp.classify_points": "constants of the detector of the paper",
-        "systems.fm4npp.released": "constants of the detector of the paper",
-        "systems.fm4npp.support": "constants of the detector of the paper",
-        "tracking.finder": "layers of the collider",
-    },
+    "detector": {},
     "family": {
         "cli.compare": "verbs that know the first two families",
         "cli.params": "baselines is an experiment too",
@@ -54,25 +42,10 @@ ALLOWED: dict[str, dict[str, str]] = {
         "cli.study": "baselines is an experiment too",
         "evaluate.comparisons": "baselines is an experiment too",
         "evaluate.serialization_study": "branches on the family",
-        "inference.picture_choice": "opens models by family",
-        "inference.picture_data": "opens models by family",
-        "inference.predict": "opens models by family",
-        "inference.trained": "opens models by family",
         "plan.table": "baselines is an experiment too",
         "prepare.groups.tokenizer_study": "study of one family",
         "report.names": "sections of the families",
-        "report.page": "sections of the families",
-        "report.sections.comparison": "sections of the families",
-        "report.sections.labels": "sections of the families",
-        "report.sections.masked_losses": "sections of the families",
-        "report.sections.mixers": "sections of the families",
-        "report.sections.momentum": "sections of the families",
-        "report.sections.probes": "sections of the families",
-        "report.sections.representations": "sections of the families",
-        "report.sections.segmentation": "sections of the families",
-        "report.sections.training": "sections of the families",
         "scaling.cost": "baselines is an experiment too",
-        "tasks.labelled": "settings of the families",
     },
 }
 

@@ -113,7 +113,7 @@ def test_the_unit_of_the_detector_does_not_matter() -> None:
 def test_a_detector_without_helices_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"pilarnet lacks a cylindrical volume, layers, a magnetic field"):
         chamber_of(PILARNET)
-    with pytest.raises(ConfigError, match="sphenix lacks layers$"):
+    with pytest.raises(ConfigError, match=r"sphenix lacks layers$"):
         chamber_of(SPHENIX.model_copy(update={"layers": None}))
 
 

@@ -13,6 +13,7 @@ def command(
     edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics.parquet.")],
     max_events: Annotated[int, typer.Option(min=1, help="Events to look at.")] = 500,
+    label: Annotated[str | None, typer.Option(help="Column with instances; default: the detector's first.")] = None,
     split: Annotated[str, typer.Option(help="Split to take them from.")] = "validation",
 ) -> None:
     """Compare serializations: raster (six nestings), Hilbert, Morton, radial, random, on the same labelled events."""
@@ -23,5 +24,5 @@ def command(
     require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.evaluate.serialization_study import run_study
 
-    table = run_study(events, edges, out, events=max_events, split=split)
+    table = run_study(events, edges, out, events=max_events, split=split, label=label)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

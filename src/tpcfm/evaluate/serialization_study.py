@@ -20,16 +20,21 @@ from tpcfm.prepare.sequences.serialization import BinEdges
 METRICS = ("same_next", "run_length", "return_distance")
 
 
-def labelled_events(tables: Sequence[Path], edges: BinEdges, limit: int, split: str) -> list[LabelledEvent]:
+def labelled_events(
+    tables: Sequence[Path], edges: BinEdges, limit: int, split: str, label: str | None = None
+) -> list[LabelledEvent]:
     """Return the first labelled events with points of a split, at most ``limit``, in the order of the tables.
 
-    Labels are those of the detector's first column of instances.
+    Labels are those of the column ``label``, by default the detector's first one with instances.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or no such column.
     """
     detector = detector_of_tables(tables).with_scaling(edges.signal)
-    label = next(iter(detector.instances()), None)
+    if label is not None and label not in detector.instances():
+        known = ", ".join(detector.instances()) or "none"
+        raise DataError(f"label {label!r}: no column with instances of {detector.name}; there are: {known}")
+    label = label or next(iter(detector.instances()), None)
     found: list[LabelledEvent] = []
     for path in tables:
         for event in read_events(path, read_columns(detector)):
@@ -47,7 +52,14 @@ def labelled_events(tables: Sequence[Path], edges: BinEdges, limit: int, split: 
 
 
 def run_study(
-    tables: Sequence[Path], edges: Path, out: Path, *, events: int = 500, split: str = "validation", draws: int = 500
+    tables: Sequence[Path],
+    edges: Path,
+    out: Path,
+    *,
+    events: int = 500,
+    split: str = "validation",
+    draws: int = 500,
+    label: str | None = None,
 ) -> pd.DataFrame:
     """Measure every order on the same events and write ``<out>/metrics.parquet`` (task ``serialization``).
 
@@ -61,7 +73,7 @@ def run_study(
         DataError: no labelled events, or missing or damaged edges.
     """
     fitted = BinEdges.load(edges)
-    chosen = labelled_events(tables, fitted, events, split)
+    chosen = labelled_events(tables, fitted, events, split, label)
     rows, shown = [], []
     for order, counts in count_orders(chosen, fitted).items():
         table = np.array([astuple(one) for one in counts], dtype=np.float64)
@@ -69,7 +81,7 @@ def run_study(
         low, high = bootstrap_sums(table, _measures, draws=draws)
         shown.append({"order": order, **dict(zip(METRICS, values.tolist(), strict=True))})
         for metric, value, a, b in zip(METRICS, values, low, high, strict=True):
-            fixed = {"run": "serialization", "family": "fm4npp", "task": "serialization", "split": split}
+            fixed = {"run": "serialization", "task": "serialization", "split": split}
             rows.append({**fixed, "metric": metric, "class": order, "value": value, "low": a, "high": b})
     write_metrics(out / "metrics.parquet", rows)
     return pd.DataFrame(shown)

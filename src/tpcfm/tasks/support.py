@@ -22,7 +22,6 @@ from tpcfm.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
 Collate = Callable[[PreparedStore, Rows, StepInfo], Batch]
-SHOWN_EVENTS = 8
 LOG = logging.getLogger(__name__)
 
 

@@ -1,9 +1,12 @@
 """Baselines on detectors that the papers do not know: any label of a liquid-argon box, and of a cylinder in mm without signal."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
 
+from event_tables import PILARNET
 from fm4npp_toys import toy_cache
 from tpcfm.errors import ConfigError
 from tpcfm.files import read_json
@@ -11,7 +14,8 @@ from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.plan.run import Run
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines import classify_points, find_tracks
-from tpcfm.systems.baselines.settings import PointBaselineConfig
+from tpcfm.systems.baselines.plan import plan_baselines
+from tpcfm.systems.baselines.settings import BaselinesStudy, PointBaselineConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.workspace import Workspace
 
@@ -90,3 +94,11 @@ def test_the_kalman_filter_says_what_it_needs(workspace: Workspace) -> None:
         run = job(detector, TrackBaselineConfig.model_validate({**plain, "label": label}))
         with pytest.raises(ConfigError, match=f"{detector} lacks {lacks}"):
             find_tracks.run(run, workspace, device="cpu")
+
+
+def test_the_plan_says_so_before_anything_runs() -> None:
+    study = {"models": ["kalman"], "tasks": {"group": {"labels": [4], "train": TRAIN}}}
+    planner = SimpleNamespace(detector=lambda key: PILARNET, label=lambda *_: None)
+    baselines = BaselinesStudy.model_validate({"instances": study})
+    with pytest.raises(ConfigError, match=r"systems.mine.baselines.instances.models: kalman: .* take kalman out"):
+        plan_baselines(planner, "mine", baselines, "argon", 3, {})  # type: ignore[arg-type]
