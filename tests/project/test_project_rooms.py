@@ -37,7 +37,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "circle": {},
     "detector": {
-        "inference.one_event": "layouts of the first two data sets",
         "systems.baselines.baseline_task": "constants of the detector of the paper",
         "systems.fm4npp.adapter_task": "constants of the detector of the paper",
         "systems.fm4npp.classify_points": "constants of the detector of the paper",
@@ -58,10 +57,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "cli.study": "baselines is an experiment too",
         "evaluate.comparisons": "baselines is an experiment too",
         "evaluate.serialization_study": "branches on the family",
-        "inference.picture_choice": "opens models by family",
-        "inference.picture_data": "opens models by family",
-        "inference.predict": "opens models by family",
-        "inference.trained": "opens models by family",
         "plan.table": "baselines is an experiment too",
         "prepare.groups.tokenizer_study": "study of one family",
         "report.names": "sections of the families",
