@@ -34,24 +34,7 @@ NAMES = {
 ALLOWED: dict[str, dict[str, str]] = {
     "upwards": {},
     "circle": {},
-<<<<<<< HEAD
     "detector": {},
-=======
-    "detector": {
-        "systems.baselines.baseline_task": "constants of the detector of the paper",
-        "systems.fm4npp.adapter_task": "constants of the detector of the paper",
-        "systems.fm4npp.classify_points": "constants of the detector of the paper",
-        "systems.fm4npp.released": "constants of the detector of the paper",
-        "systems.fm4npp.support": "constants of the detector of the paper",
-        "systems.polar_mae.attention_map": "constants of the detector of the paper",
-        "systems.polar_mae.pretrain": "constants of the detector of the paper",
-        "systems.polar_mae.probe": "constants of the detector of the paper",
-        "systems.polar_mae.released_weights": "constants of the detector of the paper",
-        "systems.polar_mae.segmentation_task": "constants of the detector of the paper",
-        "systems.polar_mae.segmentation_training": "constants of the detector of the paper",
-        "tracking.finder": "layers of the collider",
-    },
->>>>>>> g-inf
     "family": {
         "cli.compare": "verbs that know the first two families",
         "cli.params": "baselines is an experiment too",
