@@ -1,14 +1,15 @@
 """Section "Data": what is published of a detector and what the statistics say of a dataset have the same names."""
 
-import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from pages import demo_plan
 from tpcfm.detectors.registry import load_detector
+from tpcfm.files import write_json
 from tpcfm.report.draw.style import Sheet
 from tpcfm.report.sections.data import data_items, measured_values, published_values
+from tpcfm.report.view import View
 from tpcfm.workspace import Workspace
 
 
@@ -48,14 +49,13 @@ def test_shares_are_of_the_points_that_are_kept_except_of_what_is_removed() -> N
 
 
 def test_every_dataset_has_a_table_and_its_distributions(tmp_path: Path) -> None:
-    workspace, layouts = Workspace(tmp_path), {"pilarnet": "pilarnet", "sphenix": "tpcpp"}
+    plan = demo_plan(tmp_path)
     about = {"events": 5, "points": 20, "parts": [1], "splits": {"train": 5}, "rejected": 0}
-    for name, statistics in STATISTICS.items():
-        workspace.events(name).mkdir(parents=True)
-        text = json.dumps({**about, "dataset": name, "statistics": statistics})
-        (workspace.events(name) / "manifest.json").write_text(text)
-    datasets = {n: SimpleNamespace(layout=layout, source={"simulate": True}) for n, layout in layouts.items()}
-    items = data_items(SimpleNamespace(datasets=datasets, caches={}), workspace, Sheet(tmp_path / "figures", "tiny"))
-    assert [item.name for item in items] == ["data-pilarnet", "data-pilarnet", "data-sphenix", "data-sphenix"]
+    for name, dataset in plan.datasets.items():
+        manifest = {**about, "dataset": dataset.name, "statistics": STATISTICS[dataset.detector]}
+        write_json(Workspace(tmp_path).event_manifest(name), manifest)
+    items = data_items(View(plan, Sheet(tmp_path / "figures", "tiny")))
+    lartpc, collider = plan.datasets
+    assert [item.name for item in items] == [f"{k}data-{n}" for n in (lartpc, collider) for k in ("table-", "")]
     assert "energy (ADC): mean" in items[2].html
     assert "fragments per event" in items[0].html

@@ -14,6 +14,7 @@ from tpcfm.events.schema import event_schema
 from tpcfm.events.writer import write_rejected
 from tpcfm.report.draw.colouring import NOTHING, Grade, colour_columns, event_picture
 from tpcfm.report.draw.rotatable import rotatable
+from tpcfm.report.draw.style import Sheet
 from tpcfm.report.draw.volume import outline
 from tpcfm.report.show import show_event
 from tpcfm.report.tables import Markup, number, table, with_interval
@@ -195,7 +196,7 @@ def test_numbers_are_written_for_people() -> None:
 
 
 def test_tables_escape_text_but_not_markup() -> None:
-    html = table("t", "T", ["a", "b"], [["<x>", Markup("<b>1</b>")]]).html
+    html = table(Sheet(Path(), "tiny"), "t", "T", ["a", "b"], [["<x>", Markup("<b>1</b>")]]).html
     assert "&lt;x&gt;" in html
     assert "<b>1</b>" in html
 

@@ -1,62 +1,57 @@
 """Floors stand beside every loss and accuracy, thin fits say that they are, and changes carry their interval over seeds."""
 
-import re
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from tpcfm.config.load import validate
-from tpcfm.plan.pictures import compared_runs
 
-from tpcfm.config.text import read_yaml
+from pages import demo_plan, row, view_of
 from tpcfm.detectors.registry import load_detector
 from tpcfm.evaluate.intervals import paired_difference
-from tpcfm.plan.table import make_plan
 from tpcfm.report.draw.style import Sheet
 from tpcfm.report.sections.ablations import variants_table
 from tpcfm.report.sections.events import shown_runs, telling_event
 from tpcfm.report.sections.floors import draw_floor, draw_majority
 from tpcfm.report.sections.scaling import scaling_items
 from tpcfm.scaling.power_law import fit_power_law
-from tpcfm.scaling.study import compute_front, fit_studies, scaling_points
+from tpcfm.scaling.study import COORDINATE_COLUMNS, compute_front, fit_studies, scaling_points
+from tpcfm.systems.fm4npp.choice import compared_runs
 
 
 def adapters(values):
     """Metrics of ablation adapters: {(point, task): scores by seed}."""
-    metric = {"tracks": "ari", "pid": "accuracy", "noise": "accuracy"}
+    metric = {"track": "ari", "pid": "accuracy", "noise": "accuracy"}
     return pd.DataFrame(
-        {"study": "ablation_adapters", "axis": f"variant/{t}", "point": p, "split": "test", "class": "", "metric": metric[t], "seed": s, "value": v}
+        {"study": "ablation_heads", "axis": f"variant/{t}", "point": p, "split": "test", "class": "", "metric": metric[t], "seed": s, "value": v}
         for (p, t), scores in values.items()
         for s, v in enumerate(scores)
     )  # fmt: skip
 
 
-def cells(item):
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", item.html)]
-    text = [[re.sub(r"<[^>]+>", "", cell).replace("\u2212", "-") for cell in row] for row in rows if row]
-    return {row[0]: row[1:] for row in text}
+@pytest.fixture(scope="module")
+def view(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    return view_of(demo_plan(folder, "fm4npp"), folder)
 
 
-def test_changes_are_paired_by_seed_with_intervals_and_the_gap_to_one():
+def test_changes_are_paired_by_seed_with_intervals_and_the_gap_to_one(view):
     base, other = [0.60, 0.70, 0.80], [0.58, 0.69, 0.77]
-    (item,) = variants_table(adapters({("base (k=30, raster)", "pid"): base, ("k=1", "pid"): other}))
-    rows = cells(item)
+    (item,) = variants_table(view, adapters({("base (k=30, raster)", "pid"): base, ("k=1", "pid"): other}))
     found = paired_difference(other, base)
-    score, change, gap = rows["k=1 (here)"]
+    score, change, gap = row(item, "k=1 (here)")
     assert score.startswith("0.6800 [")
     assert change == f"-0.0200 [{found.low:+.4f}, {found.high:+.4f}]"
     growth = sum((0.02 / 0.4, 0.01 / 0.3, 0.03 / 0.2)) / 3
     assert gap.startswith(f"{100 * growth:+.1f} % [")
-    assert rows["base (k=30, raster) (here)"][1:] == ["", ""]
-    assert rows["k=1 (paper, m5)"] == ["", "-0.0049", ""]
+    assert row(item, "base (k=30, raster) (here)")[1:] == ["", ""]
+    assert row(item, "k=1 (paper)") == ["", "-0.0049", ""]
     assert "95 % over 3 seeds" in item.caption
 
 
-def test_one_seed_has_no_interval_and_says_that_nothing_is_settled():
-    (item,) = variants_table(adapters({("base (k=30, raster)", "noise"): [0.9], ("hilbert", "noise"): [0.91]}))
-    assert cells(item)["hilbert (here)"] == ["0.9100", "+0.0100", "-10.0 %"]
+def test_one_seed_has_no_interval_and_says_that_nothing_is_settled(view):
+    (item,) = variants_table(view, adapters({("base (k=30, raster)", "noise"): [0.9], ("hilbert", "noise"): [0.91]}))
+    assert row(item, "hilbert (here)") == ["0.9100", "+0.0100", "-10.0 %"]
     assert "One seed" in item.caption
 
 
@@ -64,6 +59,7 @@ def scaling_folder(folder, sizes, seen):
     rows = []
     for n, size in enumerate(sizes):
         common = {
+            "system": "fm4npp",
             "study": "scaling_size",
             "axis": "size",
             "point": size,
@@ -79,7 +75,14 @@ def scaling_folder(folder, sizes, seen):
     points = scaling_points(metrics)
     fits, curves = fit_studies(points)
     folder.mkdir()
-    tables = {"metrics": metrics, "points": points, "fits": fits, "curves": curves, "front": compute_front(points)}
+    tables = {
+        "coordinates": pd.DataFrame(columns=COORDINATE_COLUMNS),
+        "metrics": metrics,
+        "points": points,
+        "fits": fits,
+        "curves": curves,
+        "front": compute_front(points),
+    }
     for name, frame in tables.items():
         frame.to_parquet(folder / f"{name}.parquet")
     return folder
@@ -93,10 +96,10 @@ def few_draws(monkeypatch):
 
 @pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize(("count", "thin"), [(3, True), (5, False)])
-def test_the_law_names_its_points_floor_and_budget(tmp_path, count, thin):
+def test_the_law_names_its_points_floor_and_budget(view, tmp_path, count, thin):
     sizes = [f"m{i + 1}" for i in range(count)]
     folder = scaling_folder(tmp_path / "scaling", sizes, [1000.0] * count)
-    items = {i.name: i for i in scaling_items(folder, Sheet(tmp_path / "figures", "demo"))}
+    items = {i.name: i for i in scaling_items(view, folder)}
     figure = items["scaling"]
     assert (f"illustrative: {count} points" in figure.html) == thin
     assert "floor: own position" in figure.html
@@ -104,9 +107,9 @@ def test_the_law_names_its_points_floor_and_budget(tmp_path, count, thin):
 
 
 @pytest.mark.usefixtures("few_draws")
-def test_sizes_with_other_budgets_are_named(tmp_path):
+def test_sizes_with_other_budgets_are_named(view, tmp_path):
     folder = scaling_folder(tmp_path / "scaling", ["m1", "m2"], [1000.0, 2000.0])
-    items = {i.name: i for i in scaling_items(folder, Sheet(tmp_path / "figures", "demo"))}
+    items = {i.name: i for i in scaling_items(view, folder)}
     assert "Budgets in training points differ: m1 1e+03, m2 2e+03" in items["scaling"].caption
 
 
@@ -134,12 +137,11 @@ def test_the_event_shown_for_species_has_most_of_them():
     assert telling_event(frames, detector, "track") == ("a", "of median size")
 
 
-@pytest.mark.parametrize("task", ["tracks", "pid", "noise"])
-def test_runs_shown_beside_each_other_differ_in_the_pretraining_alone(task):
-    plan = make_plan(validate(read_yaml(Path(__file__).resolve().parents[2] / "config.yaml")))
-    found = {key[1]: names for key, names in shown_runs(plan, lambda run: True).items()}
-    assert found[task] == compared_runs(plan, task)
-    control, best = (plan.runs[run] for run in found["segmentation"].values())
+def test_runs_shown_beside_each_other_differ_in_the_pretraining_alone(tmp_path):
+    plan = demo_plan(tmp_path)
+    found = shown_runs(plan, "fm4npp", lambda run: True)
+    assert found == {task: compared_runs(plan, "fm4npp", task) for task in ("track", "pid", "noise")}
+    control, best = (plan.runs[run] for run in shown_runs(plan, "polar_mae", lambda run: True)["semantic"].values())
     assert best.pretrained
     assert not control.pretrained
     assert (control.n_labels, control.seed, control.config["mode"]) == (best.n_labels, best.seed, best.config["mode"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pages import demo_plan, view_of
 from tpcfm.detectors.registry import load_detector
 from tpcfm.report.draw.embed import SCRIPT, show_picture
 from tpcfm.report.draw.networks import attention_picture, reconstruction_picture
@@ -139,6 +140,6 @@ def test_an_item_holds_a_still_and_data_the_page_can_read(tmp_path: Path) -> Non
 
 
 def test_no_tables_no_items(tmp_path: Path) -> None:
-    sheet = Sheet(tmp_path, "tiny")
-    assert feature_items(tmp_path, SPHENIX, sheet) == []
-    assert serialization_items(tmp_path, tmp_path, SPHENIX, sheet) == []
+    view = view_of(demo_plan(tmp_path, "fm4npp"), tmp_path)
+    assert feature_items(view) == []
+    assert serialization_items(view) == []

@@ -1,49 +1,45 @@
-"""PoLAr-MAE on the page: every score of Table 7 and its calibrated row, early probes, studies, and what is not shown to be above is named."""
-
-import re
-from pathlib import Path
+"""Heads and probes on tokens: every score of Table 7 and its calibrated row, early probes, studies, and what is not shown to be above is named."""
 
 import pandas as pd
 import pytest
 
-from tpcfm.config.text import read_yaml
+from pages import demo_plan, named, row, table_of, tasks_of, view_of
 from tpcfm.evaluate.table import write_metrics
 from tpcfm.files import atomic
-from tpcfm.report.draw.style import Sheet
 from tpcfm.report.names import plain, plain_pair, tokenizer
-from tpcfm.report.published import numbers as published
-from tpcfm.report.sections.masked_losses import masked_loss_items
+from tpcfm.report.published.polar_mae import SEGMENTATION
+from tpcfm.report.sections.label_curves import curve_items
+from tpcfm.report.sections.label_tables import calibration_items, class_tables, score_table
 from tpcfm.report.sections.paired import paired_items
-from tpcfm.report.sections.polar_studies import polar_study_items
-from tpcfm.report.sections.probes import probe_items
-from tpcfm.report.sections.segmentation import segmentation_items
+from tpcfm.report.sections.probes import probe_items, probe_study_items
+from tpcfm.report.sections.training import loss_items
 from tpcfm.report.tables import share_with_interval
-from tpcfm.systems.registry import make_plan, validate
 from tpcfm.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("", "shower", "track", "Michel", "delta")
 
 
 @pytest.fixture
 def plan(tmp_path):
-    config = {**read_yaml(ROOT / "config.yaml"), "results": str(tmp_path), "systems": ["polar_mae"]}
-    polar = config["polar_mae"]
-    polar["segmentation"]["seeds"] = polar["sparse_unet"]["seeds"] = [0, 1, 2]
-    polar["grouping_study"] = {"methods": ["fps_knn"], "overlaps": [1.0], "steps": 10}
-    polar["variants"] = {"variants": ["group_energy"], "steps": 10}
-    return make_plan(validate(config))
+    def change(values):
+        polar = values["systems"]["polar_mae"]
+        polar["tasks"]["semantic"]["seeds"] = [0, 1, 2]
+        polar["baselines"]["sparse_unet"]["tasks"]["semantic"]["seeds"] = [0, 1, 2]
+        polar["grouping_study"] = {"methods": ["fps_knn"], "overlaps": [1.0], "steps": 10}
+        polar["variants"] = {"variants": ["group_energy"], "steps": 10}
+
+    return demo_plan(tmp_path, "polar_mae", change=change)
 
 
 @pytest.fixture
-def space(plan, tmp_path):
-    """Metrics of every run: pretrained above random except for Michel, where the seeds disagree."""
+def view(plan, tmp_path):
+    """The system with metrics of every run: pretrained above random except for Michel, where the seeds disagree."""
     workspace = Workspace(tmp_path)
     for name, run in plan.runs.items():
         common = {"run": name, "task": run.task, "split": "test", "n_labels": run.n_labels or -1, "seed": run.seed}
-        good = "polar_mae" in run.slug
+        good = "-polar_mae" in run.slug
         rows = []
-        if run.task == "segmentation":
+        if run.task == "semantic":
             for metric in ("f1", "precision", "recall", "iou"):
                 for c in CLASSES:
                     value = 0.5 + 0.2 * good + 0.01 * run.seed
@@ -78,83 +74,75 @@ def space(plan, tmp_path):
             with atomic(workspace.run(name) / "log.parquet") as temporary:
                 log.to_parquet(temporary)
             rows.append({**common, "metric": "loss", "value": 0.4})
-        write_metrics(workspace.run(name) / "metrics.parquet", rows)
-    return workspace
+        write_metrics(workspace.metrics(name), rows)
+    return view_of(plan, tmp_path)
 
 
-def cells(item):
-    found = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", item.html)]
-    return {(row[0], row[1]): row[2:] for row in found if row}
-
-
-def test_every_score_of_table_7_stands_beside_the_paper(plan, space, tmp_path):
-    items = {i.name: i for i in segmentation_items(plan, Sheet(tmp_path / "figures", "demo"))}
-    assert {"labels-polar_mae", "precision-polar_mae", "calibration"} <= set(items)
+def test_every_score_of_table_7_stands_beside_the_paper(view, tmp_path):
+    task = tasks_of(view)["semantic"]
+    items = named([*curve_items(task), *score_table(task), *class_tables(task), *calibration_items(task)])
+    assert {"labels-semantic", "precision-semantic", "calibration-semantic"} <= set(items)
     for metric in ("f1", "precision", "recall", "iou"):
-        rows = cells(items["table-segmentation" if metric == "f1" else f"table-segmentation-{metric}"])
+        table = items[f"table-semantic-{metric}"]
         for system in ("PoLAr-MAE, frozen", "from scratch", "sparse U-Net"):
-            for labels in ("10", "100"):
-                plain, tuned = (
-                    rows[f"{system} (here)", labels],
-                    rows[f"{system}, decision weights tuned (here)", labels],
-                )
-                assert float(tuned[0].split()[0]) == pytest.approx(float(plain[0].split()[0]) + 0.07, abs=2e-3)
-        paper = [values for (name, _), values in rows.items() if "(paper, PILArNet-M)" in name]
-        assert len(paper) == (0 if metric == "iou" else 4)
-    rows = cells(items["table-segmentation-precision"])
-    first, second = list(rows)[:2]  # the tuned row stands below its own
-    assert (second[0], second[1]) == (first[0].replace(" (here)", ", decision weights tuned (here)"), first[1])
-    assert rows["PoLAr-MAE, fine-tuned (paper, PILArNet-M)", "10 000"] == ["0.779", "0.996", "0.997", "0.402", "0.720"]
-    gains = cells(items["calibration"])
-    assert all(value.startswith("0.070") for values in gains.values() for value in values)
-    assert "0.995" not in items["precision-polar_mae"].html.split("<svg")[0]
-    assert (tmp_path / "figures" / "precision-polar_mae.png").exists()
+            for n in ("10", "100"):
+                trained, tuned = (row(table, system + more, labels=n) for more in ("", ", decision tuned"))
+                assert float(tuned[0].split()[0]) == pytest.approx(float(trained[0].split()[0]) + 0.07, abs=2e-3)
+        assert sum(name.endswith("(paper)") for name in table_of(table).index) == (0 if metric == "iou" else 4)
+    precision = items["table-semantic-precision"]
+    first, second = list(zip(table_of(precision).index, table_of(precision)["labels"], strict=True))[:2]
+    assert second == (f"{first[0]}, decision tuned", first[1])  # the tuned row stands below its own
+    published = table_of(precision).loc["PoLAr-MAE, fine-tuned (paper)", ["mean", "track", "shower", "delta", "Michel"]]
+    assert list(published) == ["0.779", "0.996", "0.997", "0.402", "0.720"]
+    assert table_of(items["table-semantic"]).loc["PoLAr-MAE, fine-tuned", "macro F1, paper"].tolist() == ["0.837"] * 2
+    gains = table_of(items["calibration-semantic"]).drop(columns="labels")
+    assert gains.map(lambda value: value.startswith("0.070")).all(axis=None)
+    assert (tmp_path / "figures" / "precision-semantic.png").exists()
 
 
 def test_published_scores_are_consistent():
-    for scores in published.SEGMENTATION.values():
+    for scores in SEGMENTATION.values():
         for values in scores.values():
             classes = [values[c] for c in ("track", "shower", "delta", "Michel")]
-            assert values["mean"] == pytest.approx(sum(classes) / 4, abs=2e-3)
+            assert values[""] == pytest.approx(sum(classes) / 4, abs=2e-3)
         for c in ("track", "shower"):
             p, r = scores["precision"][c], scores["recall"][c]
             assert scores["f1"][c] == pytest.approx(2 * p * r / (p + r), abs=3e-3)
 
 
-def test_probe_after_a_fifth_and_at_the_end_with_the_curve(plan, space, tmp_path):
-    curve, table = probe_items(plan, space, Sheet(tmp_path / "figures", "demo"))
+def test_probe_after_a_fifth_and_at_the_end_with_the_curve(view):
+    curve, table = probe_items(view)
     assert curve.name == "probe-curve"
-    rows = cells(table)
-    assert rows["PoLAr-MAE (here)", "20"][0].startswith("0.650")
-    assert rows["PoLAr-MAE (here)", "60"][0].startswith("0.700")
-    assert rows["random weights (here)", "0"][0].startswith("0.600")
-    assert rows["Point-MAE (paper, PILArNet-M)", "100 000"][0] == "0.680"
+    assert row(table, "PoLAr-MAE (here)", steps="20")[0].startswith("0.650")
+    assert row(table, "PoLAr-MAE (here)", steps="60")[0].startswith("0.700")
+    assert row(table, "random weights (here)", steps="0")[0].startswith("0.600")
+    assert row(table, "Point-MAE (paper, PILArNet-M)", steps="100 000")[0] == "0.680"
 
 
-def test_studies_name_steps_and_stand_beside_table_4(plan, space):
-    items = {i.name: cells(i) for i in polar_study_items(plan)}
-    assert ("FPS + kNN (here)", "10") in items["grouping"]
-    assert items["grouping"]["FPS + kNN (paper, PILArNet-M)", "100 000"][0] == "0.469"
-    assert set(items["variants"]) == {("base (here)", "10"), ("group_energy (here)", "10")}
+def test_studies_name_steps_and_stand_beside_table_4(view):
+    items = named(probe_study_items(view))
+    assert row(items["grouping"], "FPS + kNN (here)", steps="10")
+    assert row(items["grouping"], "FPS + kNN (paper, PILArNet-M)", steps="100 000")[0] == "0.469"
+    assert list(table_of(items["variants"]).index) == ["base (here)", "group_energy (here)"]
 
 
-def test_what_is_not_above_is_named(plan, space):
-    items = {i.name: i for i in paired_items(plan)}
-    rows = cells(items["is-it-above"])
-    above, below, zero, single, enough = rows[
-        "Segmentation with few labels, F1: PoLAr-MAE, frozen against sparse U-Net", "10"
-    ]
-    assert (above, below, zero, single) == ("mean, shower, track, delta", "–", "Michel", "–")
-    assert (
-        "Segmentation with few labels, F1, decision tuned on validation events: PoLAr-MAE, frozen against sparse U-Net"
-        in {n for n, _ in rows}
+def test_what_is_not_above_is_named(view):
+    items = named(paired_items(view))
+    said = items["is-it-above"]
+    above, below, zero, single, enough = row(
+        said, "Semantic segmentation: PoLAr-MAE, frozen against sparse U-Net", labels="10"
     )
+    for name in ("macro F1", "shower", "track", "delta"):
+        assert name in above.split(", ")
+    assert (below, zero, single) == ("–", "Michel", "–")
+    tuned = "Semantic segmentation, decision tuned on validation events: PoLAr-MAE, frozen against sparse U-Net"
+    assert tuned in table_of(said).index
     assert enough == "no"  # three seeds, unknown number of events
-    single = rows["Probe of frozen tokens, F1: PoLAr-MAE against random weights", ""][3]
-    assert single == "mean, shower, track, Michel, delta"
-    probe = cells(items["above-probe"])
-    assert any("after a fifth of the steps" in name for name, _ in probe)
-    assert probe["PoLAr-MAE against random weights", ""][2].startswith("? +0.100")
+    single = row(said, "Probe of frozen tokens: PoLAr-MAE against random weights", labels="")[3]
+    assert single == "macro F1, shower, track, Michel, delta"
+    probe = items["above-probe"]
+    assert any("after a fifth of the steps" in name for name in table_of(probe).index)
+    assert row(probe, "PoLAr-MAE against random weights", labels="")[2].startswith("? +0.100")
 
 
 def test_names_are_those_people_write():
@@ -172,16 +160,19 @@ def test_names_are_those_people_write():
 
 
 def test_loss_terms_have_panels_of_their_own(plan, tmp_path):
+    view = view_of(plan, tmp_path)
     rows = {"step": [0, 30], "split": "validation", "chamfer": [1.0, 0.5]}
-    with_energy = pd.DataFrame(rows | {"energy": [0.4, 0.2]})
-    points = {p.value: p.run for p in plan.studies["pretrain_polar_mae"].points}
-    logs = {points["polar_mae"]: with_energy, points["point_mae"]: pd.DataFrame(rows)}
-    (item,) = masked_loss_items(plan, logs, Sheet(tmp_path, "demo"))
+    both = {p.value: p for p in view.studies["pretrain"].points}
+    logs = {
+        both["polar_mae"].run: pd.DataFrame(rows | {"energy": [0.4, 0.2]}),
+        both["point_mae"].run: pd.DataFrame(rows),
+    }
+    (item,) = loss_items(view, list(both.values()), logs)
     assert "chamfer loss" in item.html
-    assert "energy loss" in item.html
-    (item,) = masked_loss_items(plan, {points["point_mae"]: pd.DataFrame(rows)}, Sheet(tmp_path, "demo"))
-    assert "energy loss" not in item.html.split(">", 1)[1]
-    assert masked_loss_items(plan, {}, Sheet(tmp_path, "demo")) == []
+    assert "signal loss" in item.html
+    (item,) = loss_items(view, [both["point_mae"]], logs)
+    assert "signal loss" not in item.html.split(">", 1)[1]
+    assert loss_items(view, [], {}) == []
 
 
 def test_shares_are_never_written_with_powers_of_ten():

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tpcfm.report.draw.style import Sheet
+from pages import demo_plan, view_of
 from tpcfm.report.sections.tokenizers import tokenizer_items
 
 
@@ -22,7 +22,7 @@ def write(folder, throughput):
         rows.append(row)
         for quantity, values in (("size_before_cap", (3, 9, 40)), ("groups_per_event", (120, 300))):
             sizes += [{"tokenizer": name, "quantity": quantity, "value": v, "count": 5} for v in values]
-    folder.mkdir()
+    folder.mkdir(parents=True)
     pd.DataFrame(rows).to_parquet(folder / "study.parquet")
     pd.DataFrame(sizes).to_parquet(folder / "group_sizes.parquet")
     if throughput:
@@ -32,8 +32,9 @@ def write(folder, throughput):
 
 
 def test_every_figure_of_the_study(tmp_path):
-    write(tmp_path / "study", throughput=True)
-    items = tokenizer_items(tmp_path / "study", Sheet(tmp_path / "figures", "demo"))
+    view = view_of(demo_plan(tmp_path, "polar_mae"), tmp_path)
+    write(view.workspace.study("tokenizer", "polar_mae"), throughput=True)
+    items = tokenizer_items(view)
     assert [i.name for i in items] == ["tokenizers", "tokenizer-sizes", "tokenizer-throughput"]
     assert "missed points (share), after the cap" in items[0].html
     assert "points per group, before the cap" in items[1].html
@@ -42,4 +43,4 @@ def test_every_figure_of_the_study(tmp_path):
 
 
 def test_nothing_without_a_study(tmp_path):
-    assert tokenizer_items(tmp_path, Sheet(tmp_path / "figures", "demo")) == []
+    assert tokenizer_items(view_of(demo_plan(tmp_path, "polar_mae"), tmp_path)) == []

@@ -7,21 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from tpcfm.config.text import read_yaml
+from plans import values
 from tpcfm.plan.table import Plan
 from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.view import TaskView, View
 from tpcfm.systems.registry import make_plan, validate
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def demo_plan(results: Path, *systems: str, change: Callable[[dict[str, Any]], object] = lambda values: None) -> Plan:
     """Return the plan of ``config.yaml``, of some of its systems if any are named, with its values changed."""
-    values = read_yaml(ROOT / "config.yaml")
-    values["systems"] = {k: block for k, block in values["systems"].items() if k in systems or not systems}
-    change(values)
-    return make_plan(validate({**values, "results": str(results)}))
+    found = values({"results": str(results)})
+    found["systems"] = {k: block for k, block in found["systems"].items() if k in systems or not systems}
+    change(found)
+    return make_plan(validate(found))
 
 
 def view_of(plan: Plan, folder: Path, system: str = "") -> View:

@@ -34,7 +34,7 @@ def published_values(detector: Detector) -> dict[str, float]:
         values["points per event"] = sum(next(iter(given["points"].values()))) / events
     for key, value in given.items():
         if key.endswith("_per_event"):
-            values[key.replace("_", " ")] = value
+            values.setdefault(key.replace("_", " "), value)
         elif key.endswith("_mean_std"):
             title = _titled(key.removesuffix("_mean_std"), detector)
             values[f"{title}: mean"], values[f"{title}: standard deviation"] = value
