@@ -197,7 +197,7 @@ def run_study(
 def metric_rows(study: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the study as rows of the metrics table; ``class`` is the tokenizer."""
     for row in study.to_dict("records"):
-        head = {"run": "tokenizer_study", "family": "polar_mae", "task": "tokenizer", "class": row["tokenizer"]}
+        head = {"run": "tokenizer_study", "task": "tokenizer", "class": row["tokenizer"]}
         for name in SHARES:
             low, high = row[f"{name}_low"], row[f"{name}_high"]
             yield head | {"metric": name, "value": row[name], "low": low, "high": high}
