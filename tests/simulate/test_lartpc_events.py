@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from tpcfm.detectors.pilarnet import EDGE, LOW_ENERGY
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.simulate.lartpc import LartpcEvent, Settings, Simulator, simulate_file
 from tpcfm.simulate.lartpc import event as event_module
+from tpcfm.simulate.lartpc.apparatus import EDGE, LOW_ENERGY
 from tpcfm.simulate.lartpc.write import file_name, sidecar_path, write_pilarnet
 
 SEED = 11

@@ -9,9 +9,9 @@ import math
 import numpy as np
 import pytest
 
-from tpcfm.detectors.pilarnet import PITCH_CM
 from tpcfm.simulate.lartpc import LartpcEvent, Settings, Simulator
 from tpcfm.simulate.lartpc import material as lar
+from tpcfm.simulate.lartpc.apparatus import PITCH_CM
 from tpcfm.simulate.lartpc.nuclear import michel_energy
 from tpcfm.simulate.lartpc.randoms import deflect, direction, event_state, normal_pair, poisson, uniform
 from tpcfm.simulate.lartpc.work import ELECTRON, MUON, PHOTON, PROTON
