@@ -26,7 +26,7 @@ NAMES = {
         | {"systems.polar_mae.released_weights"},
     ),
     "family": (
-        re.compile(r"(?<![a-z])(?:polar_?mae|fm4npp|baselines)"),
+        re.compile(r"(?<![a-z])(?:polar_?mae|fm4npp)|(?<=models\.)baselines|(?<=systems\.)baselines"),
         {"models", "systems", "report.published", "cli.import_fm4npp", "cli.import_polar_mae"},
     ),
 }
@@ -36,16 +36,9 @@ ALLOWED: dict[str, dict[str, str]] = {
     "circle": {},
     "detector": {},
     "family": {
-        "cli.compare": "verbs that know the first two families",
-        "cli.params": "baselines is an experiment too",
         "cli.prepare": "verbs that know the first two families",
-        "cli.study": "baselines is an experiment too",
-        "evaluate.comparisons": "baselines is an experiment too",
         "evaluate.serialization_study": "branches on the family",
-        "plan.table": "baselines is an experiment too",
         "prepare.groups.tokenizer_study": "study of one family",
-        "report.names": "sections of the families",
-        "scaling.cost": "baselines is an experiment too",
     },
 }
 

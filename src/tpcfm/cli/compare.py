@@ -15,7 +15,7 @@ def command(
         Path | None, typer.Option(help="Plan file: make every standard comparison of its finished runs.")
     ] = None,
     first: Annotated[
-        str, typer.Option(help="First group: column=value,... (several values: a|b), such as point=polar_mae/peft.")
+        str, typer.Option(help="First group: column=value,... (several values: a|b), such as point=random/peft.")
     ] = "",
     second: Annotated[str, typer.Option(help="Second group, like --first.")] = "",
     runs: Annotated[
