@@ -37,7 +37,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "detector": {},
     "family": {
         "cli.prepare": "verbs that know the first two families",
-        "evaluate.serialization_study": "branches on the family",
         "prepare.groups.tokenizer_study": "study of one family",
     },
 }
