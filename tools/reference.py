@@ -95,7 +95,19 @@ def page(plan: Plan, command: str, table: pd.DataFrame, compared: pd.DataFrame, 
         yield f"\nNot finished: {', '.join(f'`{m}`' for m in missing)}."
     yield "\n## Is it above?\n"
     yield "Paired differences (first minus second), 95 % intervals; `over` says what they cover, `enough` at least 5 seeds and 200 events.\n"
-    columns = ["comparison", "task", "metric", "class", "n_labels", "first", "second", "difference", "low", "high"]
+    columns = [
+        "system",
+        "comparison",
+        "task",
+        "metric",
+        "class",
+        "n_labels",
+        "first",
+        "second",
+        "difference",
+        "low",
+        "high",
+    ]
     columns += ["verdict", "seeds", "events", "enough"]
     chosen = compared[~compared["metric"].str.contains("precision|recall|iou|purity")]
     shown = chosen[[c for c in columns if c in chosen]].copy()
@@ -131,7 +143,7 @@ def main() -> None:
     means(table).to_csv(given.out / "scores.csv", index=False, float_format="%.5g")
     (given.out / "README.md").write_text("\n".join(page(plan, given.command, table, compared, workspace)) + "\n")
     for figure in sorted((workspace.root / "report" / "figures").glob("*.png")):
-        if figure.name.startswith("scaling") and fits(plan, workspace).empty:
+        if "-scaling" in figure.name and fits(plan, workspace).empty:
             continue
         if figure.stat().st_size < FIGURES * 1024 and not figure.name.startswith(("data-", "groups-")):
             shutil.copy(figure, given.out / figure.name)

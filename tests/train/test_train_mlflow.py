@@ -61,8 +61,8 @@ def plan_of(*keys):
     }  # fmt: skip
     points = [{"run": key, "axis": "size", "value": f"m{i}"} for i, key in enumerate(keys)]
     studies = {
-        "scaling_size": {"runs": list(keys), "experiment": "scaling", "points": points},
-        "pretrain_fm4npp": {"runs": list(keys[:1]), "experiment": "pretrain", "points": []},
+        "own.scaling_size": {"runs": list(keys), "experiment": "scaling", "points": points},
+        "own.pretrain": {"runs": list(keys[:1]), "experiment": "pretrain", "points": []},
     }
     return {"studies": studies, "runs": runs}
 
@@ -101,7 +101,7 @@ def results(tmp_path, empty_store):
 def test_sync_imports_everything_and_twice_is_once(results):
     keys = [write_run(results, f"m{i}-0000000{i}", i) for i in range(3)]
     write_json(results / "cache" / "seq-1" / "manifest.json", {"fingerprint": "0123456789abcdef" * 4})
-    write_text(results / "report" / "figures" / "scaling.svg", "<svg/>")
+    write_text(results / "report" / "figures" / "own-scaling.svg", "<svg/>")
     write_text(results / "report" / "figures" / "data-lartpc.svg", "<svg/>")
     plan = plan_of(*keys, "m9-later000")
     assert sync(results, plan) == {"created": 4, "updated": 0, "unchanged": 0, "missing": 1}
@@ -126,7 +126,7 @@ def test_sync_imports_everything_and_twice_is_once(results):
         "model/README.md",
         "model/model.safetensors",
     }
-    assert [a.path for a in client.list_artifacts(next(iter(parents)), "figures")] == ["figures/scaling.svg"]
+    assert [a.path for a in client.list_artifacts(next(iter(parents)), "figures")] == ["figures/own-scaling.svg"]
     inputs = client.get_run(run.info.run_id).inputs.dataset_inputs
     assert [(i.dataset.name, i.dataset.digest) for i in inputs] == [("seq-1", ("0123456789abcdef" * 4)[:36])]
     _, report, _ = children(results, "report")
@@ -273,14 +273,17 @@ def test_a_plan_of_another_kind_is_refused(tmp_path):
 
 def test_figures_go_to_the_studies_they_show():
     studies = {
-        "scaling_size": "scaling",
-        "scaling_data": "scaling",
-        "mask_ratio": "ablations",
-        "adapters_pid": "finetune",
+        "a.scaling_size": "scaling",
+        "a.scaling_data": "scaling",
+        "a.mask_ratio": "ablations",
+        "a.heads_pid": "finetune",
+        "b.heads_pid": "finetune",
+        "b.pretrain": "pretrain",
     }
-    assert figure_studies("scaling", studies) == ["scaling_size", "scaling_data"]
-    assert figure_studies("mask-ratio", studies) == ["mask_ratio"]
-    assert figure_studies("labels-fm4npp", studies) == ["adapters_pid"]
+    assert figure_studies("a-scaling", studies) == ["a.scaling_size", "a.scaling_data"]
+    assert figure_studies("a-mask-ratio", studies) == ["a.mask_ratio"]
+    assert figure_studies("a-labels-pid", studies) == ["a.heads_pid"]
+    assert figure_studies("b-loss", studies) == ["b.pretrain"]
     assert figure_studies("data-lartpc", studies) == []
 
 

@@ -72,8 +72,24 @@ def compare_plan(plan: Plan, pairs: list[Pair] | None = None) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """Write a table of comparisons as Markdown, one line per score; below it, how many rest on too few seeds or events."""
-    head = ["comparison", "task", "score", "class", "labels", "first", "second", "difference [95 %]", "seeds", "events"]
+    """Write a table of comparisons as Markdown, one line per score; below it, how many rest on too few seeds or events.
+
+    Of several systems, each line begins with its system.
+    """
+    several = "system" in frame and frame["system"].nunique() > 1
+    head = [
+        *(["system"] if several else []),
+        "comparison",
+        "task",
+        "score",
+        "class",
+        "labels",
+        "first",
+        "second",
+        "difference [95 %]",
+        "seeds",
+        "events",
+    ]
     head += ["first is", "enough"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in frame.to_dict("records"):
@@ -81,7 +97,8 @@ def markdown(frame: pd.DataFrame) -> str:
         if row["verdict"] != "no interval":
             interval += f" [{row['low']:+.4f}, {row['high']:+.4f}]"
         labels, events = ("" if row[k] < 0 else str(row[k]) for k in ("n_labels", "events"))
-        cells = [
+        cells = [row["system"]] if several else []
+        cells += [
             row.get("comparison", "first against second"),
             row["task"],
             row["metric"],

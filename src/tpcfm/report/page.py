@@ -1,8 +1,9 @@
 """The report: one HTML file that opens without a network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import plotly.offline
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -42,14 +43,12 @@ def sections(view: View) -> list[Section]:
     return [section for section in found if section.items]
 
 
-def left_out(plan: Plan) -> list[str]:
-    """Name what the papers of the families did and the configured systems leave out, system by system where there are several."""
-    missing = []
-    for view in View(plan, Sheet(Path(), "")).systems():
-        block = plan.config["systems"][view.system]
-        before = f"{view.system}: " if len(plan.systems()) > 1 else ""
-        missing += [before + name for name in not_included(block["family"], view.detector.name, block)]
-    return missing
+def left_out(plan: Plan) -> dict[str, list[str]]:
+    """Name by system what the papers of its family did and its settings leave out."""
+    held = {view.system: view.detector.name for view in View(plan, Sheet(Path(), "")).systems()}
+    blocks = plan.config["systems"]
+    found = {key: list(not_included(blocks[key]["family"], detector, blocks[key])) for key, detector in held.items()}
+    return {key: names for key, names in found.items() if names}
 
 
 def write_report(plan: Plan, out: Path) -> list[Section]:
@@ -59,7 +58,9 @@ def write_report(plan: Plan, out: Path) -> list[Section]:
     return parts
 
 
-def write_page(plan: Plan, parts: list[Section], out: Path, runs: int, missing: Sequence[str] = ()) -> None:
+def write_page(
+    plan: Plan, parts: list[Section], out: Path, runs: int, missing: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> None:
     """Write sections as one HTML file.
 
     Args:
@@ -67,7 +68,7 @@ def write_page(plan: Plan, parts: list[Section], out: Path, runs: int, missing: 
         parts: what to show.
         out: the page.
         runs: how many stand behind it.
-        missing: what the scale leaves out.
+        missing: what the scale leaves out, by system.
     """
     scale = plan.config["scale"]
     environment = Environment(loader=PackageLoader("tpcfm.report"), autoescape=select_autoescape(["html"]))

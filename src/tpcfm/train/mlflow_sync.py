@@ -227,13 +227,15 @@ class _Sync:
 
 
 def figure_studies(figure: str, studies: Mapping[str, str]) -> list[str]:
-    """Return the studies (name to experiment) that a report figure shows: named alike, else by the figure's first
-    word."""
-    plain = figure.replace("-", "_")
-    alike = [
-        key for key in studies if (name := key.partition(".")[2] or key).startswith(plain) or plain.startswith(name)
-    ]
-    return alike or [name for name, experiment in studies.items() if experiment == FIGURES.get(plain.split("_")[0])]
+    """Return the studies (``system.name`` to experiment) that a report figure (``system-name``) shows: those of its system that are named
+    alike, else its task's, else those of the experiment that the figure's first word stands for."""
+    system, _, rest = figure.partition("-")
+    shown = rest.replace("-", "_")
+    word, _, task = shown.partition("_")
+    own = {key: key.partition(".")[2] for key in studies if key.partition(".")[0] == system}
+    alike = [key for key, name in own.items() if name.startswith(shown) or shown.startswith(name)]
+    alike = alike or [key for key, name in own.items() if task and name == f"heads_{task}"]
+    return alike or [key for key in own if studies[key] == FIGURES.get(word)]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -54,7 +54,7 @@ def selected_table(task: TaskView) -> list[Item]:
     caption = (
         "Double-majority efficiency for true tracks with |eta| < 1.1, pT > 1 GeV and at least 20 points. Helix fit: kinematics from the "
         "points of the true track, as public files need; truth: from the particles of the simulation; from the beam line: of these, "
-        f"particles made within 2 cm of it (nuclei from the calorimeter pass the cuts, too).{paper(task)}"
+        f"particles made within 2 cm of it (nuclei from the calorimeter pass the cuts, too).{paper(task, task.published.note)}"
     )
     head = ["system", "labels", "tracks (helix fit)", *names.values()]
     name, title = f"table-{task.name}-selected", f"{task.title}, selected tracks"

@@ -21,31 +21,31 @@ def cost_items(task: TaskView) -> list[Item]:
     sizes, seconds, speed = (means(task, m) for m in ("parameters", "training_seconds", "events_per_second"))
     if not sizes:
         return []
-    rows, sized = task.whole, any("parameters" in row for row in task.published.rows.values())
+    rows = task.whole
     stopped = rows[rows["metric"] == "stopped_early"].groupby(["point", "n_labels"])["value"]
     plateaus, seeds = stopped.mean().to_dict(), stopped.size().to_dict()
     edge = rows[rows["metric"] == "tuned_at_edge"].groupby(["point", "n_labels"])["value"].mean()
     runs = rows.groupby(["point", "n_labels"])["run"].first()
-    body: list[list[object]] = []
+    lines = []
     for key in sizes:
-        run, published = runs[key], task.published.row(key[0]).get("parameters", {}).get("")
-        body.append(
-            [
-                key[0],
-                labels(key),
-                millions(sizes[key].value),
-                *([millions(published)] if sized else []),
-                seconds[key].value if key in seconds else None,
-                device(task.view.workspace.record(run)),
-                speed[key].value if key in speed else None,
-                ended(plateaus[key], seeds[key]) if key in plateaus and key[1] else "",
-                "tuned at the edge of the grid" if edge.get(key, 0) > 0 else "",
-                reduced(task.view.plan.runs[run].config),
-            ]
+        published = task.published.row(key[0]).get("parameters", {})
+        lines.append(
+            {
+                "system": key[0],
+                "labels": labels(key),
+                "parameters": millions(sizes[key].value),
+                "parameters, paper": millions(published.get("")),
+                "training (s)": seconds[key].value if key in seconds else None,
+                "on": device(task.view.workspace.record(runs[key])),
+                "events/s": speed[key].value if key in speed else None,
+                "ended by": ended(plateaus[key], seeds[key]) if key in plateaus and key[1] else "",
+                "clustering or decision": "tuned at the edge of the grid" if edge.get(key, 0) > 0 else "",
+                "reduced": reduced(task.view.plan.runs[runs[key]].config),
+            }
         )
-    head = ["system", "labels", "parameters", *(["parameters, paper"] if sized else [])]
-    head += ["training (s)", "on", "events/s", "ended by", "clustering or decision", "reduced"]
+    head = [name for name in lines[0] if any(line[name] not in (None, "") for line in lines)]
     name, title = f"table-{task.name}-cost", f"{task.title}: size and cost"
+    body = [[line[name] for name in head] for line in lines]
     return [table(task.view.sheet, name, title, head, body, f"{CAPTION}{paper(task)}")]
 
 

@@ -1,10 +1,13 @@
 """Scores against the number of labelled events, one panel per score and class; gains of backbones; confusion matrices."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from tpcfm.report.draw.style import MUTED, Item, colour, legend, log_axes, marker
+from tpcfm.report.draw.style import MUTED, Item, Sheet, colour, legend, log_axes, marker
 from tpcfm.report.names import ALONE, BASELINES, score_name
 from tpcfm.report.sections.floors import draw_majority
 from tpcfm.report.view import TaskView
@@ -16,15 +19,16 @@ PRETRAINED = " pretrained"
 
 
 def curve_items(task: TaskView) -> list[Item]:
-    """Return the curves: of classes macro F1, accuracy and F1 of each class, and precision likewise; of instances every score and
-    the gain of the backbones."""
+    """Return the curves: of classes macro F1, accuracy and F1 of each class, and other scores that are published at single label counts;
+    of instances every score and the gain of the backbones."""
     if not task.classes:
         return [*_panels(task, [(m, "") for m in task.scores], f"labels-{task.name}", ""), *_gain(task)]
     classes = ["", *task.classes[:SHOWN_CLASSES]]
     main = [("f1", ""), ("accuracy", ""), *(("f1", c) for c in classes[1:])]
-    precision = [("precision", c) for c in classes]
     items = _panels(task, main, f"labels-{task.name}", "")
-    return items + _panels(task, precision, f"precision-{task.name}", ", precision")
+    for metric in dict.fromkeys(mark[0] for mark in task.published.marks):
+        items += _panels(task, [(metric, c) for c in classes], f"{metric}-{task.name}", f", {metric}")
+    return items
 
 
 def label_curves(axes: Axes, frame: pd.DataFrame) -> None:
@@ -54,9 +58,7 @@ def _panels(task: TaskView, panels: list[tuple[str, str]], name: str, more: str)
     means = {panel: frame for panel, frame in means.items() if len(frame)}
     if not means:
         return []
-    columns = min(3, len(means) + 1)
-    figure, grid = task.view.sheet.axes(columns, -(-(len(means) + 1) // columns), width=3.6, height=2.8, squeeze=False)
-    cells = list(grid.flat)
+    figure, cells = with_legend_cell(task.view.sheet, len(means))
     for axes, ((metric, of_class), frame) in zip(cells, means.items(), strict=False):
         label_curves(axes, frame)
         for symbol, (of, n_labels, network, values) in zip("x+", task.published.marks, strict=False):
@@ -68,8 +70,6 @@ def _panels(task: TaskView, panels: list[tuple[str, str]], name: str, more: str)
         axes.set_ylim(top=1.02)
     # The panel with most entries: some have published points, some none.
     handles = max((axes.get_legend_handles_labels() for axes in cells), key=lambda pair: len(pair[1]))
-    for axes in cells[len(means) :]:
-        axes.axis("off")
     cells[len(means)].legend(*handles, loc="center")
     caption = (
         "Solid: pretrained; dashed: controls without pretraining (random weights, from scratch, the head on raw points); dotted: comparison "
@@ -80,6 +80,16 @@ def _panels(task: TaskView, panels: list[tuple[str, str]], name: str, more: str)
         caption += f" Crosses: as the text of the paper gives them ({task.published.source.split(',')[0]})."
     title = f"{task.title}{more} against labelled events"
     return [task.view.sheet.finish(figure, name, title, caption, wide=True)]
+
+
+def with_legend_cell(sheet: Sheet, panels: int) -> tuple[Figure, list[Any]]:
+    """Return a figure of some panels and at least one further cell for the legend, in three or four columns, whichever leaves less empty."""
+    rows = {columns: -(-(panels + 1) // columns) for columns in (3, 4)}
+    columns = min(rows, key=lambda columns: rows[columns] * columns)
+    figure, grid = sheet.axes(columns, rows[columns], width=11.2 / columns, height=2.7, squeeze=False)
+    for axes in grid.flat[panels:]:
+        axes.axis("off")
+    return figure, list(grid.flat)
 
 
 def _gain(task: TaskView) -> list[Item]:

@@ -34,10 +34,9 @@ def labels(key: Key) -> object:
     return key[1] if key[1] > 0 else ""
 
 
-def paper(task: TaskView) -> str:
-    """Return the sentences on the published numbers."""
-    published = task.published
-    return " ".join([f" Paper: {published.source}.", published.note]).rstrip() if published.source else ""
+def paper(task: TaskView, note: str = "") -> str:
+    """Return the sentence on the published numbers, with a note; empty where nothing is published."""
+    return f" Paper: {task.published.source}. {note}".rstrip() if task.published.source else ""
 
 
 def score_table(task: TaskView) -> list[Item]:
@@ -121,7 +120,7 @@ def class_tables(task: TaskView) -> Iterator[Item]:
         name = class_score(metric)
         caption = (
             f"{name[0].upper()}{name[1:]} over all points of the test events. {OURS} A dash: the class does not occur. Decision tuned: the same networks "
-            f"with one offset per class on the log-probabilities, chosen on validation events.{paper(task)}"
+            f"with one offset per class on the log-probabilities, chosen on validation events.{paper(task, task.published.note)}"
         )
         head = ["system", "labels", "mean", *task.classes]
         title = f"{task.title}: {name} by class"

@@ -6,6 +6,7 @@ import pandas as pd
 
 from tpcfm.report.draw.style import Item, colour, marker
 from tpcfm.report.names import ABBREVIATIONS, plain, tokenizer
+from tpcfm.report.sections.label_curves import with_legend_cell
 from tpcfm.report.tables import Markup, share_with_interval, table
 from tpcfm.report.view import View
 
@@ -37,9 +38,8 @@ def _curves(view: View) -> list[Item]:
     if not columns:
         return []
     frame = pd.concat(logs, ignore_index=True)
-    places = min(3, len(columns) + 1)
-    figure, grid = view.sheet.axes(places, -(-(len(columns) + 1) // places), width=3.3, height=2.5, squeeze=False)
-    for axes, column in zip(grid.flat, columns, strict=False):
+    figure, cells = with_legend_cell(view.sheet, len(columns))
+    for axes, column in zip(cells, columns, strict=False):
         for index, (objective, rows) in enumerate(frame.dropna(subset=[column]).groupby("objective", sort=False)):
             mean = rows.groupby("step")[column].mean()
             axes.plot(
@@ -49,9 +49,7 @@ def _curves(view: View) -> list[Item]:
         axes.set_xlabel("pretraining step")
         axes.set_ylabel("probe F1")
         axes.set_ylim(0, 1.02)
-    for axes in grid.flat[len(columns) :]:
-        axes.axis("off")
-    grid.flat[len(columns)].legend(*grid.flat[0].get_legend_handles_labels(), loc="center", title="objective")
+    cells[len(columns)].legend(*cells[0].get_legend_handles_labels(), loc="center", title="objective")
     caption = (
         "F1 of a linear SVM per class on frozen tokens, fitted on a few training events and scored on a few validation events at each validation; "
         "step 0: random weights; mean over pretraining seeds. A curve to look at: the table below uses more events of the test split."
