@@ -46,7 +46,7 @@ class Workspace:
         return self.events(dataset) / "manifest.json"
 
     def edges(self, edges: str) -> Path:
-        """Bin edges of a serialization."""
+        """Box edges of a serialization."""
         return self.root / "edges" / f"{edges}.json"
 
     def cache(self, cache: str) -> Path:

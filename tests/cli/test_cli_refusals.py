@@ -35,7 +35,7 @@ REFUSED = {
     "plan --config nowhere.yaml": "nowhere.yaml: no such file",
     "prepare groups nowhere.parquet --out o.arrow": "nowhere.parquet: no such file; needed is an event table",
     'prepare groups a.txt --out o.arrow --config {"radius":-1}': "radius = -1",
-    "prepare sequences a.txt --edges nowhere.json --out o.arrow": "nowhere.json: no such file; needed is the file of bin edges",
+    "prepare sequences a.txt --edges nowhere.json --out o.arrow": "nowhere.json: no such file; needed is the file of box edges",
     "prepare fit-edges data --out o.json": "data: a folder; needed is an event table",
     "tokenizer-study nowhere.parquet --out o": "nowhere.parquet: no such file",
     "serialization-study nowhere.parquet --edges e --out o": "nowhere.parquet: no such file",

@@ -12,7 +12,7 @@ from tpcfm.evaluate.clustering import knn_purity
 from tpcfm.evaluate.projections import project
 from tpcfm.evaluate.serialized_path import ORDERS, box_distributions, event_paths
 from tpcfm.prepare.sequences.features import point_features
-from tpcfm.prepare.sequences.serialization import fit_bin_edges
+from tpcfm.prepare.sequences.serialization import fit_box_edges
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
 LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
@@ -91,7 +91,7 @@ def event() -> dict[str, Any]:
 
 def test_boxes_and_histograms_count_every_point_once(event: dict[str, Any]) -> None:
     features = event["features"].reshape(-1, 4)
-    edges = fit_bin_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
+    edges = fit_box_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
     table = box_distributions([features], edges, SPHENIX)
     for (_, kind), rows in table.groupby(["axis", "kind"]):
         assert rows["count"].sum() == event["n_points"]
@@ -104,7 +104,7 @@ def test_boxes_and_histograms_count_every_point_once(event: dict[str, Any]) -> N
 
 def test_paths_are_orders_of_the_same_points(event: dict[str, Any]) -> None:
     features = event["features"].reshape(-1, 4)
-    edges = fit_bin_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
+    edges = fit_box_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
     table = event_paths(event, edges, "track")
     assert list(table["order"].unique()) == list(ORDERS)
     for _, rows in table.groupby("order"):

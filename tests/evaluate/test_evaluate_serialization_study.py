@@ -9,7 +9,7 @@ from tpcfm.evaluate.serialization_study import METRICS, labelled_events, run_stu
 from tpcfm.evaluate.table import read_metrics
 from tpcfm.prepare.sequences.cache import fit_edges
 from tpcfm.prepare.sequences.coherence import compare_orders
-from tpcfm.prepare.sequences.serialization import BinEdges
+from tpcfm.prepare.sequences.serialization import BoxEdges
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
 LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
@@ -36,7 +36,7 @@ def test_study_writes_the_metrics_of_each_order(table, tmp_path):
     shown = run_study([table], tmp_path / "edges.json", tmp_path / "study", events=7, draws=50)
     metrics = read_metrics([tmp_path / "study" / "metrics.parquet"])
     assert len(metrics) == len(shown) * len(METRICS) == 30
-    edges = BinEdges.load(tmp_path / "edges.json")
+    edges = BoxEdges.load(tmp_path / "edges.json")
     used = labelled_events([table], edges, 20, "validation")
     assert len(used) == 10
     expected = compare_orders(used[:7], edges).set_index("order")

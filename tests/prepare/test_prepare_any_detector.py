@@ -26,7 +26,7 @@ from tpcfm.prepare.sequences.cache import write_part as write_sequences
 from tpcfm.prepare.sequences.coherence import sequence_statistics
 from tpcfm.prepare.sequences.features import comparison_features, level_index, network_coordinates
 from tpcfm.prepare.sequences.next_neighbours import next_neighbours
-from tpcfm.prepare.sequences.serialization import BinEdges, box_rank
+from tpcfm.prepare.sequences.serialization import BoxEdges, box_rank
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.signal_scaling import fit_scaling
 from tpcfm.prepare.store import PreparedStore
@@ -214,7 +214,7 @@ def test_labels_come_encoded(made):
 
 def test_boxes_along_the_third_axis_divide_the_points_equally_between_steps(made):
     detector, _, _, sequences = made
-    edges = BinEdges.from_dict(sequences.manifest["edges"])
+    edges = BoxEdges.from_dict(sequences.manifest["edges"])
     assert tuple(edges.axes) == detector.axes
     assert edges.signal == sequences.detector.signal_scaling()
     features = np.concatenate([sequences[int(row)]["features"].reshape(-1, 4) for row in sequences.rows("train")])

@@ -13,7 +13,7 @@ from tpcfm.prepare.sequences.coherence import (
     orders_to_compare,
 )
 from tpcfm.prepare.sequences.features import point_features
-from tpcfm.prepare.sequences.serialization import fit_bin_edges
+from tpcfm.prepare.sequences.serialization import fit_box_edges
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
 LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
@@ -60,7 +60,7 @@ def test_random_order_meets_its_expectation():
 def test_boxes_keep_tracks_together_better_than_radius_alone():
     events = [event(seed) for seed in range(6)]
     places = np.concatenate([one.features[:, 1:] for one in events])
-    edges = fit_bin_edges(places, SPHENIX, SerializationConfig(), n_events=6)
+    edges = fit_box_edges(places, SPHENIX, SerializationConfig(), n_events=6)
     table = compare_orders(events, edges).set_index("order")
     assert set(table.index) == {*orders_to_compare(edges), "random"}
     assert len(table) == 10

@@ -14,7 +14,7 @@ from tpcfm.prepare.groups.batches import collate_sequences
 from tpcfm.prepare.sequences.cache import fit_edges, write_part
 from tpcfm.prepare.sequences.features import event_features
 from tpcfm.prepare.sequences.next_neighbours import next_neighbours
-from tpcfm.prepare.sequences.serialization import BinEdges, fit_bin_edges, serial_order
+from tpcfm.prepare.sequences.serialization import BoxEdges, fit_box_edges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
 
@@ -69,7 +69,7 @@ def test_cache_holds_each_event_in_serialised_order(tmp_path, order):
     events = make_events(8)
     serialization, targets = SerializationConfig(order=order), TargetConfig(k=5)
     store = build(tmp_path / "cache", events, serialization, targets)
-    edges = BinEdges.load(tmp_path / "cache" / "edges.json")
+    edges = BoxEdges.load(tmp_path / "cache" / "edges.json")
     assert len(store) == 8
     assert store.settings["edges"] == edges.fingerprint
     assert store.manifest["edges"]["axes"]["eta"] == list(edges.axes["eta"])
@@ -94,7 +94,7 @@ def test_edges_come_from_training_events_only(tmp_path):
     fit_edges([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "edges.json", config)
     train = [event for event in events if event["split"] == "train"]
     features = [features_of(e)[:, 1:] for e in train]
-    assert BinEdges.load(tmp_path / "edges.json") == fit_bin_edges(
+    assert BoxEdges.load(tmp_path / "edges.json") == fit_box_edges(
         np.concatenate(features), SPHENIX, config, n_events=len(train)
     )
     write_table(tmp_path / "none.parquet", make_events(3, split=lambda i: "test"))
@@ -120,7 +120,7 @@ def test_long_and_empty_events_are_put_aside_with_a_reason(tmp_path):
 
 def test_missing_edges_stop_the_part(tmp_path):
     write_table(tmp_path / "a.parquet", make_events(2))
-    with pytest.raises(DataError, match="no bin edges"):
+    with pytest.raises(DataError, match="no box edges"):
         write_part(
             tmp_path / "a.parquet", tmp_path / "e.json", tmp_path / "o.arrow", SerializationConfig(), TargetConfig()
         )

@@ -11,7 +11,7 @@ from event_tables import PILARNET, SPHENIX
 from tpcfm.errors import DataError
 from tpcfm.prepare.geometry.space_filling import hilbert_code, lattice, morton_code
 from tpcfm.prepare.sequences.features import cylindrical, level_index, point_features, ranges
-from tpcfm.prepare.sequences.serialization import BinEdges, box_rank, fit_bin_edges, radial_rank, serial_order
+from tpcfm.prepare.sequences.serialization import BoxEdges, box_rank, fit_box_edges, radial_rank, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
 LAYER_RADII_CM, REGION_EDGES_CM = np.array(SPHENIX.layers.radii), np.array(SPHENIX.layers.regions)
@@ -57,7 +57,7 @@ def test_layers_are_those_with_the_nearest_radius(preset):
 
 def test_edges_divide_the_population_equally_and_respect_the_regions():
     features = sample()
-    edges = fit_bin_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=20)
+    edges = fit_box_edges(features[:, 1:], SPHENIX, SerializationConfig(), n_events=20)
     assert edges.bins == (8, 8, 6)
     assert edges.axes["eta"][0] == edges.axes["phi"][0] == 0.0
     assert edges.axes["eta"][-1] == edges.axes["phi"][-1] == 1.0
@@ -72,7 +72,7 @@ def test_edges_divide_the_population_equally_and_respect_the_regions():
 
 
 def made(eta, phi, r):
-    return BinEdges("sphenix", "", {"eta": eta, "phi": phi, "r": r}, SPHENIX.signal_scaling(), 1, 1)
+    return BoxEdges("sphenix", "", {"eta": eta, "phi": phi, "r": r}, SPHENIX.signal_scaling(), 1, 1)
 
 
 def test_bins_are_closed_on_the_right_and_outliers_go_to_the_nearest_box():
@@ -88,7 +88,7 @@ def test_bins_are_closed_on_the_right_and_outliers_go_to_the_nearest_box():
 def test_raster_order_equals_the_two_step_definition(box_order):
     features = sample(3000)
     config = SerializationConfig(box_order=box_order)
-    edges = fit_bin_edges(features[:, 1:], SPHENIX, config, n_events=3)
+    edges = fit_box_edges(features[:, 1:], SPHENIX, config, n_events=3)
     order = serial_order(features, config, edges)
 
     columns = {"eta": 1, "phi": 2, "r": 3}
@@ -115,7 +115,7 @@ def test_the_sequence_does_not_depend_on_the_order_given(seed, n, order, coarse)
     if coarse:  # many ties
         features = np.round(features * 4) / 4
     config = SerializationConfig(order=order)
-    edges = fit_bin_edges(sample(5000, 1)[:, 1:], SPHENIX, config, n_events=5)
+    edges = fit_box_edges(sample(5000, 1)[:, 1:], SPHENIX, config, n_events=5)
     shuffled = features[rng.permutation(n)]
     a = features[serial_order(features, config, edges)]
     b = shuffled[serial_order(shuffled, config, edges)]
@@ -160,26 +160,26 @@ def test_space_filling_orders_take_eta_r_phi_on_a_truncated_lattice():
 
 
 def test_edges_survive_a_file_bit_by_bit(tmp_path):
-    edges = fit_bin_edges(
+    edges = fit_box_edges(
         sample(preset="released")[:, 1:], SPHENIX, SerializationConfig(preset="released"), n_events=20
     )
     edges.save(tmp_path / "edges.json")
-    assert BinEdges.load(tmp_path / "edges.json") == edges
-    assert BinEdges.load(tmp_path / "edges.json").fingerprint == edges.fingerprint
+    assert BoxEdges.load(tmp_path / "edges.json") == edges
+    assert BoxEdges.load(tmp_path / "edges.json").fingerprint == edges.fingerprint
 
 
 def test_missing_damaged_or_foreign_edges_are_an_error(tmp_path):
     with pytest.raises(DataError, match="not derived again"):
-        BinEdges.load(tmp_path / "edges.json")
-    edges = fit_bin_edges(sample()[:, 1:], SPHENIX, SerializationConfig(), n_events=20)
+        BoxEdges.load(tmp_path / "edges.json")
+    edges = fit_box_edges(sample()[:, 1:], SPHENIX, SerializationConfig(), n_events=20)
     edges.save(tmp_path / "edges.json")
     value = json.loads((tmp_path / "edges.json").read_text())
     for change in ({"phi": [0, 0.5, 0.5, 1]}, {"eta": [0.0]}, {"r": "x"}):
         with pytest.raises(DataError):
-            BinEdges.from_dict({**value, "axes": {**value["axes"], **change}})
+            BoxEdges.from_dict({**value, "axes": {**value["axes"], **change}})
     for change in ({"format": 7}, {"axes": {"r": [0, 1]}}, {"axes": [1, 2, 3]}, {"signal": {"kind": "log"}}):
         with pytest.raises(DataError):
-            BinEdges.from_dict({**value, **change})
+            BoxEdges.from_dict({**value, **change})
     with pytest.raises(DataError, match="preset '', but the settings ask for 'released'"):
         edges.check(SerializationConfig(preset="released"))
     with pytest.raises(DataError, match="fitted on events of sphenix"):
@@ -189,4 +189,4 @@ def test_missing_damaged_or_foreign_edges_are_an_error(tmp_path):
     with pytest.raises(DataError, match="edges are missing"):
         serial_order(sample(10), SerializationConfig())
     with pytest.raises(DataError, match="strictly increase"):
-        fit_bin_edges(np.ones((50, 4), np.float32)[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
+        fit_box_edges(np.ones((50, 4), np.float32)[:, 1:], SPHENIX, SerializationConfig(), n_events=1)

@@ -1,4 +1,4 @@
-"""Tables of the collider tasks: comparison systems stand beside the adapters with cost, how training ended and the published numbers."""
+"""Tables of the collider tasks: baselines stand beside the adapters with cost, how training ended and the published numbers."""
 
 import pandas as pd
 import pytest
@@ -161,9 +161,9 @@ def test_sizes_of_the_paper_are_not_reduced():
 
 def test_left_out_names_the_systems_that_are_not_trained(plan):
     missing = left_out(plan)["fm4npp"]
-    assert {"comparison system GCN", "next-token ablation", "pid at 70000 labels", "k = 5 ablation"} <= set(missing)
-    assert "comparison system SAGE" not in missing
+    assert {"baseline GCN", "next-token ablation", "pid at 70000 labels", "k = 5 ablation"} <= set(missing)
+    assert "baseline SAGE" not in missing
     assert "coordinate check" not in missing
     plan.config["systems"]["fm4npp"]["baselines"] = {"classes": None, "instances": None}
     networks = [name for name in BASELINES.values() if name != "sparse U-Net"]
-    assert all(f"comparison system {name}" in left_out(plan)["fm4npp"] for name in networks)
+    assert all(f"baseline {name}" in left_out(plan)["fm4npp"] for name in networks)

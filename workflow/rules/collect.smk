@@ -1,5 +1,5 @@
-# One thing changed of a base run; heads on few labels beside their controls; every comparison system that the scale includes.
-COLLECTED = {"ablations": "ablations", "finetune": "fine-tuning studies", "baselines": "comparison systems"}
+# One thing changed of a base run; heads on few labels beside their controls; every baseline that the scale includes.
+COLLECTED = {"ablations": "ablations", "finetune": "fine-tuning studies", "baselines": "baselines"}
 
 for experiment, what in COLLECTED.items():
 

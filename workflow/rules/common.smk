@@ -92,7 +92,7 @@ def cache_parts(wildcards):
 
 
 def cache_edges(wildcards):
-    """Bin edges of a cache of sequences."""
+    """Box edges of a cache of sequences."""
     edges = PLAN.caches[wildcards.cache].edges
     return [str(W.edges(edges))] if edges else []
 

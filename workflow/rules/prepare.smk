@@ -41,12 +41,12 @@ rule fit_edges:
         tables=lambda wildcards: event_tables(PLAN.edges[wildcards.edges].dataset),
         settings=lambda wildcards: json.dumps(PLAN.edges[wildcards.edges].serialization),
     message:
-        "Fitting the bin edges of the serialization"
+        "Fitting the box edges of the serialization"
     shell:
         "tpcfm prepare fit-edges {params.tables:q} --out {output:q} --config {params.settings:q} >{log:q} 2>&1"
 
 
-# Imported weights come with the bin edges of their training.
+# Imported weights come with the box edges of their training.
 rule model_edges:
     input:
         lambda wildcards: str(W.model_config(PLAN.edges[wildcards.edges].model)),
@@ -63,7 +63,7 @@ rule model_edges:
     params:
         model=lambda wildcards, input: str(Path(input[0]).parent),
     message:
-        "Taking the bin edges of {input}"
+        "Taking the box edges of {input}"
     shell:
         "tpcfm prepare model-edges {params.model:q} --out {output:q} >{log:q} 2>&1"
 

@@ -12,5 +12,5 @@ def command(
     max_minutes: float | None = MAX_MINUTES,
     device: str | None = DEVICE,
 ) -> None:
-    """Train one comparison system of the run table."""
+    """Train one baseline of the run table."""
     run_job("baseline", plan, run, max_seconds, max_minutes, device)

@@ -93,19 +93,19 @@ def groups(
 @app.command("fit-edges")
 def fit_edges(
     events: Annotated[list[Path], typer.Argument(help="Event tables (Parquet) of one detector.")],
-    out: Annotated[Path, typer.Option(help="Bin edges to write (edges.json).")],
+    out: Annotated[Path, typer.Option(help="Box edges to write (edges.json).")],
     config: Config = "{}",
 ) -> None:
-    """Fit the bin edges of the serialization, and an automatic signal scaling, on the training events of all tables (FM4NPP)."""
+    """Fit the box edges of the serialization, and an automatic signal scaling, on the training events of all tables (FM4NPP)."""
     from tpcfm.prepare.sequences.settings import SerializationConfig
 
     settings = _block(SerializationConfig, config)
     _tables(*events)
     from tpcfm.prepare.sequences import cache as sequence_cache
-    from tpcfm.prepare.sequences.serialization import BinEdges
+    from tpcfm.prepare.sequences.serialization import BoxEdges
 
     sequence_cache.fit_edges(events, out, settings)
-    edges = BinEdges.load(out)
+    edges = BoxEdges.load(out)
     boxes = " x ".join(map(str, edges.bins))
     print(
         f"{out}: {boxes} boxes in {', '.join(edges.axes)} from {edges.n_events} training events of {len(events)} event table(s)"
@@ -115,24 +115,24 @@ def fit_edges(
 @app.command("model-edges")
 def model_edges(
     model: Annotated[Path, typer.Argument(help="Model directory of an FM4NPP backbone.")],
-    out: Annotated[Path, typer.Option(help="Bin edges to write (edges.json).")],
+    out: Annotated[Path, typer.Option(help="Box edges to write (edges.json).")],
 ) -> None:
-    """Take the bin edges that a trained or imported backbone carries, to prepare other events in its order (FM4NPP)."""
+    """Take the box edges that a trained or imported backbone carries, to prepare other events in its order (FM4NPP)."""
     from tpcfm.errors import CheckpointError
     from tpcfm.files import write_json
     from tpcfm.train import load_config
 
     edges = load_config(model).get("edges")
     if not edges:
-        raise CheckpointError(f"{model}: config.json holds no bin edges (`edges`); is it an FM4NPP backbone?")
+        raise CheckpointError(f"{model}: config.json holds no box edges (`edges`); is it an FM4NPP backbone?")
     write_json(out, edges)
-    print(f"{out}: bin edges of {model}")
+    print(f"{out}: box edges of {model}")
 
 
 @app.command()
 def sequences(
     events: Annotated[Path, typer.Argument(help="Event table (Parquet) of any detector.")],
-    edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
+    edges: Annotated[Path, typer.Option(help="Box edges (edges.json), from `tpcfm prepare fit-edges`.")],
     out: Annotated[Path, typer.Option(help="Part to write (.arrow).")],
     config: Annotated[str, typer.Option(help='JSON text or file: {"serialization": {…}, "targets": {…}}.')] = "{}",
     neighbours: Annotated[
@@ -144,7 +144,7 @@ def sequences(
 
     blocks = _sequence_blocks(config)
     _tables(events)
-    require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
+    require_file(edges, "the file of box edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.prepare.sequences import cache as sequence_cache
 
     counts = sequence_cache.write_part(events, edges, out, *blocks, stored=neighbours is Neighbours.stored)
@@ -172,7 +172,7 @@ def manifest(
     cache: Annotated[str, typer.Option(help="Name of the cache.")],
     out: Annotated[Path | None, typer.Option(help="Must be FOLDER/manifest.json, which is the default.")] = None,
     config: Annotated[str, typer.Option(help="Settings the parts must have been made with: JSON text or a file.")] = "",
-    edges: Annotated[Path | None, typer.Option(help="Bin edges of a sequences cache; copied beside the parts.")] = None,
+    edges: Annotated[Path | None, typer.Option(help="Box edges of a sequences cache; copied beside the parts.")] = None,
 ) -> None:
     """Join the parts of a cache: manifest, fingerprint, statistics, and the index of lengths and splits."""
     from tpcfm.errors import ConfigError
@@ -191,15 +191,15 @@ def manifest(
 
 
 def _expected_settings(config: str, edges: Path | None) -> dict[str, Any]:
-    """Return the settings that every part must carry: of sequences if there are bin edges, of groups otherwise."""
+    """Return the settings that every part must carry: of sequences if there are box edges, of groups otherwise."""
     if edges is None:
         from tpcfm.prepare.groups.settings import TokenizerConfig
 
         return dict(_block(TokenizerConfig, config).model_dump(mode="json"))
     from tpcfm.prepare.sequences.cache import cache_settings
-    from tpcfm.prepare.sequences.serialization import BinEdges
+    from tpcfm.prepare.sequences.serialization import BoxEdges
 
-    return cache_settings(BinEdges.load(edges), *_sequence_blocks(config))
+    return cache_settings(BoxEdges.load(edges), *_sequence_blocks(config))
 
 
 @app.command()

@@ -10,7 +10,7 @@ def command(
     events: Annotated[
         list[Path], typer.Argument(help="Event tables (Parquet) of one detector, with labels of instances.")
     ],
-    edges: Annotated[Path, typer.Option(help="Bin edges (edges.json), from `tpcfm prepare fit-edges`.")],
+    edges: Annotated[Path, typer.Option(help="Box edges (edges.json), from `tpcfm prepare fit-edges`.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics.parquet.")],
     max_events: Annotated[int, typer.Option(min=1, help="Events to look at.")] = 500,
     label: Annotated[str | None, typer.Option(help="Column with instances; default: the detector's first.")] = None,
@@ -21,7 +21,7 @@ def command(
     from tpcfm.files import require_file
 
     _tables(*events)
-    require_file(edges, "the file of bin edges that `tpcfm prepare fit-edges` writes")
+    require_file(edges, "the file of box edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.evaluate.serialization_study import run_study
 
     table = run_study(events, edges, out, events=max_events, split=split, label=label)

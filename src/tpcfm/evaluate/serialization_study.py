@@ -15,13 +15,13 @@ from tpcfm.events.read import read_events
 from tpcfm.prepare.points import detector_of_tables, kept_rows, problem, read_columns
 from tpcfm.prepare.sequences.coherence import CoherenceCounts, LabelledEvent, count_orders
 from tpcfm.prepare.sequences.features import event_features
-from tpcfm.prepare.sequences.serialization import BinEdges
+from tpcfm.prepare.sequences.serialization import BoxEdges
 
 METRICS = ("same_next", "run_length", "return_distance")
 
 
 def labelled_events(
-    tables: Sequence[Path], edges: BinEdges, limit: int, split: str, label: str | None = None
+    tables: Sequence[Path], edges: BoxEdges, limit: int, split: str, label: str | None = None
 ) -> list[LabelledEvent]:
     """Return the first labelled events with points of a split, at most ``limit``, in the order of the tables.
 
@@ -72,7 +72,7 @@ def run_study(
     Raises:
         DataError: no labelled events, or missing or damaged edges.
     """
-    fitted = BinEdges.load(edges)
+    fitted = BoxEdges.load(edges)
     chosen = labelled_events(tables, fitted, events, split, label)
     rows, shown = [], []
     for order, counts in count_orders(chosen, fitted).items():

@@ -9,14 +9,14 @@ import pandas as pd
 
 from tpcfm.detectors.model import Detector
 from tpcfm.prepare.sequences.coherence import coherence
-from tpcfm.prepare.sequences.serialization import BinEdges, serial_order
+from tpcfm.prepare.sequences.serialization import BoxEdges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig
 
 ORDERS = ("raster", "hilbert", "morton", "radial")
 BINS = 120
 
 
-def event_paths(event: Mapping[str, Any], edges: BinEdges, label: str) -> pd.DataFrame:
+def event_paths(event: Mapping[str, Any], edges: BoxEdges, label: str) -> pd.DataFrame:
     """Return the points of an event in each order: ``order x y z track``, rows in the order of the sequence.
 
     Args:
@@ -40,7 +40,7 @@ def event_paths(event: Mapping[str, Any], edges: BinEdges, label: str) -> pd.Dat
 
 
 def box_distributions(
-    features: Iterable[npt.NDArray[np.floating]], edges: BinEdges, detector: Detector
+    features: Iterable[npt.NDArray[np.floating]], edges: BoxEdges, detector: Detector
 ) -> pd.DataFrame:
     """Return the distributions that the box edges cut, in physical units (arXiv 2508.14087, Fig. 9).
 

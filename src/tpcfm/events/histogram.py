@@ -14,7 +14,7 @@ BINS_PER_OCTAVE = 1 << (23 - FLOAT_SHIFT)
 
 
 def octave_edges(first: int, last: int) -> list[float]:
-    """Return bin edges from 2**first to 2**last, 8 bins of equal width per factor of two (exact in float32)."""
+    """Return box edges from 2**first to 2**last, 8 bins of equal width per factor of two (exact in float32)."""
     steps = [
         2.0**power * (1 + part / BINS_PER_OCTAVE) for power in range(first, last) for part in range(BINS_PER_OCTAVE)
     ]
@@ -22,7 +22,7 @@ def octave_edges(first: int, last: int) -> list[float]:
 
 
 def integer_edges(largest: int) -> list[float]:
-    """Return bin edges with one bin per whole number from 0 to ``largest``."""
+    """Return box edges with one bin per whole number from 0 to ``largest``."""
     return [number - 0.5 for number in range(largest + 2)]
 
 
@@ -31,7 +31,7 @@ class Histogram:
     """Counts in fixed bins, with number, sum, sum of squares, smallest and largest of the values.
 
     Attributes:
-        edges: ascending bin edges.
+        edges: ascending box edges.
         counts: (len(edges) + 1,) values below the first edge, in each bin, and from the last edge on.
     """
 

@@ -15,7 +15,7 @@ from tpcfm.evaluate.serialized_path import event_paths
 from tpcfm.inference.one_event import prepared_event
 from tpcfm.inference.picture_choice import choose_picture
 from tpcfm.inference.predict import predict_event, predicted_labels
-from tpcfm.prepare.sequences.serialization import BinEdges
+from tpcfm.prepare.sequences.serialization import BoxEdges
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import Choice, architecture_of
 
@@ -92,6 +92,6 @@ def _order(store: PreparedStore, row: int) -> pd.DataFrame:
         raise DataError(f"{store.folder}: holds no box edges, so the raster order cannot be drawn")
     event = store[row]
     label = next(iter(store.detector.instances()), "")
-    table = event_paths(event, BinEdges.from_dict(store.manifest["edges"], source=str(store.folder)), label)
+    table = event_paths(event, BoxEdges.from_dict(store.manifest["edges"], source=str(store.folder)), label)
     same = table.attrs["same_next"] if event.get(label) is not None else {}
     return table.assign(same_next=table["order"].map(same).astype(float))

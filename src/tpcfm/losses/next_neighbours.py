@@ -69,7 +69,7 @@ class DifficultyWeights:
     or to its inverse, which evens out the loss of sparse and dense events.
 
     Attributes:
-        edges: inner bin edges, ascending.
+        edges: inner box edges, ascending.
         weights: one more than edges; mean 1 over the events they were fitted on.
     """
 

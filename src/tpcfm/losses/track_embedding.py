@@ -1,4 +1,4 @@
-"""Objectives of the comparison systems of track finding: EggNet, the three stages of Exa.TrkX, HEPT."""
+"""Objectives of the baselines of track finding: EggNet, the three stages of Exa.TrkX, HEPT."""
 
 from collections.abc import Mapping
 from typing import Any

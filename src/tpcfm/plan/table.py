@@ -45,7 +45,7 @@ class Dataset(Block):
 
 
 class Edges(Block):
-    """Bin edges of a serialization, fitted on the training events of a dataset or taken from an imported model."""
+    """Box edges of a serialization, fitted on the training events of a dataset or taken from an imported model."""
 
     id: str
     dataset: str

@@ -165,7 +165,7 @@ def write_manifest(
         settings: what the parts must have been made with; taken from the parts unless given.
         detector: with the signal scaling to use (of a trained model); that of the parts unless given, where ``auto`` becomes
             mean and spread of the training events (of all, if none is for training).
-        edges: bin edges that the parts were made with (sequences): copied beside them and into the manifest; the
+        edges: box edges that the parts were made with (sequences): copied beside them and into the manifest; the
             ``edges.json`` of the folder unless given.
         statistics: for each kind of cache, what computes its statistics from the store.
 

@@ -65,7 +65,7 @@ SECTIONS = (
     Entry(
         "labels",
         "Few labels",
-        "Every task on label columns: heads on pretrained networks, their controls and the comparison systems.",
+        "Every task on label columns: heads on pretrained networks, their controls and the baselines.",
         label_items,
         LABELLED,
     ),

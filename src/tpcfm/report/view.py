@@ -63,7 +63,7 @@ class View:
 
     @property
     def task_names(self) -> list[str]:
-        """Label columns that heads or comparison systems are trained on."""
+        """Label columns that heads or baselines are trained on."""
         names = (name.removeprefix(part) for name in self.studies for part in LABELLED if name.startswith(part))
         return list(dict.fromkeys(names))
 
@@ -86,7 +86,7 @@ class View:
 
 @dataclass(frozen=True)
 class TaskView:
-    """Test scores of one label column of a system: all starts of its heads, all comparison systems.
+    """Test scores of one label column of a system: all starts of its heads, all baselines.
 
     Attributes:
         view: the system.

@@ -33,7 +33,7 @@ def save_model(
     Args:
         folder: made if need be.
         model: all parameters and persistent buffers are written, contiguous, in their own types.
-        config: what it takes to build the model again (architecture, normalisation, bin edges, detector); JSON-able.
+        config: what it takes to build the model again (architecture, normalisation, box edges, detector); JSON-able.
         card: the model card, Markdown.
         run: the resolved run, timings, data fingerprints; versions, hardware, code revision and hash are added.
         history: rows of the training log (``FitResult.history``).

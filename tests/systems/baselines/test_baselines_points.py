@@ -1,4 +1,4 @@
-"""Comparison systems of point classification end to end: graphs and voxels against brute force, the adapters' events and metrics, what a
+"""Baselines of point classification end to end: graphs and voxels against brute force, the adapters' events and metrics, what a
 row says about its training."""
 
 import numpy as np

@@ -147,7 +147,7 @@ def test_one_stage_on_a_plateau_is_no_plateau(workspace):
 
 
 def test_both_paths_score_alike(workspace):
-    """The adapters and the comparison systems hand their labels to the same object; here against the bare tally."""
+    """The adapters and the baselines hand their labels to the same object; here against the bare tally."""
     store = PreparedStore(workspace.cache("toy"))
     rows = np.asarray(store.rows("test"))
     scores, tally = InstanceScores(store, "track"), TrackingTally()

@@ -113,5 +113,5 @@ def test_a_directory_without_edges_gives_none(workspace: Workspace) -> None:
         app, ["prepare", "model-edges", str(workspace.run("Empty")), "--out", str(workspace.root / "none.json")]
     )
     assert isinstance(result.exception, CheckpointError)
-    assert "holds no bin edges" in str(result.exception)
+    assert "holds no box edges" in str(result.exception)
     assert not (workspace.root / "none.json").exists()

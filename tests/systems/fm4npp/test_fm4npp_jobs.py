@@ -20,7 +20,7 @@ from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import collate_sequences
 from tpcfm.prepare.sequences.features import point_features
-from tpcfm.prepare.sequences.serialization import BinEdges, serial_order
+from tpcfm.prepare.sequences.serialization import BoxEdges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp import classify_points, find_tracks
@@ -260,7 +260,7 @@ def test_too_few_labels_are_named(workspace):
 
 
 def test_the_order_of_the_raw_points_does_not_matter(workspace, pretrained):
-    edges = BinEdges.load(workspace.cache("toy") / "edges.json")
+    edges = BoxEdges.load(workspace.cache("toy") / "edges.json")
     model = load_backbone(workspace.run(pretrained.id)).eval()
     rng = np.random.default_rng(3)
     event = toy_event(rng, 6)

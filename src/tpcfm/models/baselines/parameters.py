@@ -1,4 +1,4 @@
-"""Parameter counts of the comparison systems at the paper's sizes, beside those of arXiv 2508.14087, Table 2."""
+"""Parameter counts of the baselines at the paper's sizes, beside those of arXiv 2508.14087, Table 2."""
 
 from typing import Any
 

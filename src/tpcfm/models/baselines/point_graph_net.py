@@ -1,4 +1,4 @@
-"""Point classification by message passing on a neighbour graph (comparison systems of arXiv 2508.14087, App. C).
+"""Point classification by message passing on a neighbour graph (baselines of arXiv 2508.14087, App. C).
 
 The paper names the layers, two hidden layers of 256 channels before, six message passings, a classifier of 128 and 64 channels, and 0.91M
 parameters for SAGE and GraphConv. These have 0.900M here (layer norm included; it keeps sums over 50 neighbours in range and is not

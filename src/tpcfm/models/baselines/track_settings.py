@@ -1,4 +1,4 @@
-"""Networks of the comparison systems of track finding (arXiv 2508.14087, Sec. 5 and App. C)."""
+"""Networks of the baselines of track finding (arXiv 2508.14087, Sec. 5 and App. C)."""
 
 from pydantic import Field, model_validator
 

@@ -1,4 +1,4 @@
-"""Voxel U-Net with query decoder: stands for OneFormer3D among the comparison systems of arXiv 2508.14087.
+"""Voxel U-Net with query decoder: stands for OneFormer3D among the baselines of arXiv 2508.14087.
 
 Written from descriptions in papers alone (OneFormer3D: arXiv 2311.14405; its use here: arXiv 2508.14087, App. C), semantic part only: a
 sparse U-Net over 64 x 64 x 48 voxels in the network coordinates (eta, phi, r in a cylinder), and one learned query per class that reads

@@ -25,7 +25,7 @@ from tpcfm.prepare.points import (
 )
 from tpcfm.prepare.sequences.features import event_features, network_coordinates, ranges
 from tpcfm.prepare.sequences.next_neighbours import next_neighbours
-from tpcfm.prepare.sequences.serialization import BinEdges, fit_bin_edges, serial_order
+from tpcfm.prepare.sequences.serialization import BoxEdges, fit_box_edges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.signal_scaling import fit_scaling
 
@@ -69,7 +69,7 @@ def fit_edges(event_tables: Sequence[Path], out: Path, config: SerializationConf
                 heapq.heappushpop(chosen, entry)
     if not chosen:
         few = ", ".join(map(str, event_tables[:3])) + (", ..." if len(event_tables) > 3 else "")
-        raise DataError(f"bin edges: no training events in {len(event_tables)} tables ({few})")
+        raise DataError(f"box edges: no training events in {len(event_tables)} tables ({few})")
     main = detector.main_signal
     places: list[npt.NDArray[np.float32]] = []
     signals: list[npt.NDArray[Any]] = []
@@ -84,14 +84,14 @@ def fit_edges(event_tables: Sequence[Path], out: Path, config: SerializationConf
                     signals.append(event[main.name][kept])
     scaling = detector.signal_scaling(config.preset)
     resolved = detector.with_scaling(fit_scaling(signals) if scaling == "auto" else scaling)
-    fit_bin_edges(np.concatenate(places), resolved, config, n_events=len(chosen)).save(out)
+    fit_box_edges(np.concatenate(places), resolved, config, n_events=len(chosen)).save(out)
 
 
 def sequence_event(
     event: Event,
     rows: Rows,
     detector: Detector,
-    edges: BinEdges,
+    edges: BoxEdges,
     serialization: SerializationConfig,
     targets: TargetConfig,
     stored: bool = True,
@@ -110,7 +110,7 @@ def sequence_event(
     return {**take(event, rows[order], detector), "features": features.ravel(), "neighbour": neighbour}
 
 
-def cache_settings(edges: BinEdges, serialization: SerializationConfig, targets: TargetConfig) -> dict[str, Any]:
+def cache_settings(edges: BoxEdges, serialization: SerializationConfig, targets: TargetConfig) -> dict[str, Any]:
     """Return what a cache was made with, as plain JSON values; equal for all its parts."""
     return {
         "serialization": serialization.model_dump(mode="json"),
@@ -143,7 +143,7 @@ def write_part(
     Raises:
         DataError: table or edges are missing, damaged or made for other settings or another detector.
     """
-    fitted = BinEdges.load(edges)
+    fitted = BoxEdges.load(edges)
     of_table = detector_of_tables([events])
     fitted.check(serialization, of_table, source=str(edges))
     detector = of_table.with_scaling(fitted.signal)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tpcfm.errors import DataError
 from tpcfm.files import key64
-from tpcfm.prepare.sequences.serialization import BinEdges, serial_order
+from tpcfm.prepare.sequences.serialization import BoxEdges, serial_order
 from tpcfm.prepare.sequences.settings import SerializationConfig
 from tpcfm.prepare.store import PreparedStore
 
@@ -88,7 +88,7 @@ class LabelledEvent:
     instance: npt.NDArray[np.integer] | None
 
 
-def orders_to_compare(edges: BinEdges) -> dict[str, SerializationConfig]:
+def orders_to_compare(edges: BoxEdges) -> dict[str, SerializationConfig]:
     """Return every order by name: the six nestings of the raster boxes, Hilbert, Morton, radial."""
     base = SerializationConfig(preset=edges.preset, bins=edges.bins)
     nestings = ["_".join(names) for names in permutations(list(edges.axes)[::-1])]
@@ -97,7 +97,7 @@ def orders_to_compare(edges: BinEdges) -> dict[str, SerializationConfig]:
     return {name: base.model_copy(update=change) for name, change in named.items()}
 
 
-def count_orders(events: Iterable[LabelledEvent], edges: BinEdges) -> dict[str, list[CoherenceCounts]]:
+def count_orders(events: Iterable[LabelledEvent], edges: BoxEdges) -> dict[str, list[CoherenceCounts]]:
     """Return the counts of each event under `orders_to_compare`, and under a random one (``random``) as the floor.
 
     Raises:
@@ -117,7 +117,7 @@ def count_orders(events: Iterable[LabelledEvent], edges: BinEdges) -> dict[str, 
     return counts
 
 
-def compare_orders(events: Iterable[LabelledEvent], edges: BinEdges) -> pd.DataFrame:
+def compare_orders(events: Iterable[LabelledEvent], edges: BoxEdges) -> pd.DataFrame:
     """Return the coherence of several orders over the same events.
 
     Arguments and errors are those of `count_orders`.

@@ -21,7 +21,7 @@ _SCALING: TypeAdapter[LogScaling | AffineScaling | None] = TypeAdapter(Scaling |
 
 
 @dataclass(frozen=True)
-class BinEdges:
+class BoxEdges:
     """Edges of the boxes in network coordinates, the signal scaling that goes with them, and what they were fitted on."""
 
     detector: str
@@ -52,7 +52,7 @@ class BinEdges:
         write_json(path, {"format": FORMAT, "fingerprint": self.fingerprint, **self.plain()})
 
     @classmethod
-    def load(cls, path: str | Path) -> "BinEdges":
+    def load(cls, path: str | Path) -> "BoxEdges":
         """Read edges written by :meth:`save`, or made by hand in the same layout.
 
         Raises:
@@ -61,13 +61,13 @@ class BinEdges:
         """
         if not Path(path).is_file():
             raise DataError(
-                f"{path}: no bin edges here. They belong to the model or cache they were fitted for and are not "
+                f"{path}: no box edges here. They belong to the model or cache they were fitted for and are not "
                 "derived again silently; give the edges file of that model, or fit new ones for a new cache"
             )
         return cls.from_dict(read_json(path), source=str(path))
 
     @classmethod
-    def from_dict(cls, value: Any, source: str = "edges") -> "BinEdges":
+    def from_dict(cls, value: Any, source: str = "edges") -> "BoxEdges":
         """Build from plain values, checked.
 
         Raises:
@@ -111,9 +111,9 @@ class BinEdges:
             )
 
 
-def fit_bin_edges(
+def fit_box_edges(
     places: npt.NDArray[np.floating], detector: Detector, config: SerializationConfig, *, n_events: int
-) -> BinEdges:
+) -> BoxEdges:
     """Fit the box edges on the points of many events.
 
     First and second axis: equal-population quantiles with the outermost edges at 0 and 1. Third axis: the readout regions of
@@ -133,7 +133,7 @@ def fit_bin_edges(
     """
     points = np.asarray(places, dtype=np.float64)
     if len(points) == 0 or not np.isfinite(points).all():
-        raise DataError(f"bin edges: need finite points to fit on; found {len(points)} points")
+        raise DataError(f"box edges: need finite points to fit on; found {len(points)} points")
     first, second, third = config.bins
     edges = (
         _quantile_edges(points[:, 0], first),
@@ -142,9 +142,9 @@ def fit_bin_edges(
     )
     scaling = detector.signal_scaling()
     if scaling == "auto":
-        raise DataError("bin edges: the scaling of the signal must be fixed before")
-    made = BinEdges(detector.name, config.preset, dict(zip(detector.axes, edges)), scaling, n_events, len(points))
-    return BinEdges.from_dict({"format": FORMAT, **made.plain()}, source=f"edges fitted on {len(points)} points")
+        raise DataError("box edges: the scaling of the signal must be fixed before")
+    made = BoxEdges(detector.name, config.preset, dict(zip(detector.axes, edges)), scaling, n_events, len(points))
+    return BoxEdges.from_dict({"format": FORMAT, **made.plain()}, source=f"edges fitted on {len(points)} points")
 
 
 def _quantile_edges(values: npt.NDArray[np.float64], n: int) -> tuple[float, ...]:
@@ -170,7 +170,7 @@ def _level_edges(values: npt.NDArray[np.float64], n: int, detector: Detector, pr
     for start, stop in pairwise(bounds):
         below = np.cumsum(population[start:stop])[:-1]  # points up to and including each level but the last
         if parts > stop - start:
-            raise DataError(f"bin edges: {parts} boxes along {detector.axes[2]} in a region of {stop - start} levels")
+            raise DataError(f"box edges: {parts} boxes along {detector.axes[2]} in a region of {stop - start} levels")
         best = -1
         for part in range(1, parts):
             distance = np.abs(below - population[start:stop].sum() * part / parts)
@@ -180,7 +180,7 @@ def _level_edges(values: npt.NDArray[np.float64], n: int, detector: Detector, pr
     return (float(values.min()), *sorted(inner), float(values.max()))
 
 
-def box_rank(features: npt.NDArray[np.float32], edges: BinEdges, box_order: str = "") -> npt.NDArray[np.int64]:
+def box_rank(features: npt.NDArray[np.float32], edges: BoxEdges, box_order: str = "") -> npt.NDArray[np.int64]:
     """Return the rank of each point's box, lexicographic with the first key of ``box_order`` outermost.
 
     Bins are closed on the right: bin i holds edge[i] < value <= edge[i + 1]. Values outside go to the nearest box.
@@ -202,7 +202,7 @@ def box_rank(features: npt.NDArray[np.float32], edges: BinEdges, box_order: str 
 
 
 def serial_order(
-    features: npt.NDArray[np.float32], config: SerializationConfig, edges: BinEdges | None = None
+    features: npt.NDArray[np.float32], config: SerializationConfig, edges: BoxEdges | None = None
 ) -> npt.NDArray[np.int64]:
     """Return the order (N,) in which the points of one event are read: ``features[order]`` is the sequence.
 
@@ -223,7 +223,7 @@ def serial_order(
     if config.order == "raster":
         if edges is None:
             raise DataError(
-                "raster order: bin edges are missing; fit them on training events or load those of the model"
+                "raster order: box edges are missing; fit them on training events or load those of the model"
             )
         edges.check(config)
         return np.lexsort((*within, box_rank(features, edges, config.box_order)))

@@ -34,7 +34,7 @@ def _rows(
     return found
 
 
-# Table 2: m6 with 70,000 labelled events, the adapter-only control and the comparison systems; trained parameters. GAT and GCN: macro
+# Table 2: m6 with 70,000 labelled events, the adapter-only control and the baselines; trained parameters. GAT and GCN: macro
 # means of the rows of Tables 4 and 5, which print no noise accuracy; their sizes are not published. Table 6: efficiency and purity of points.
 TRACKS = {
     "FM4NPP m6": {"ari": 0.945, "efficiency": 0.961, "purity": 0.931, "parameters": 2.39e6}

@@ -35,7 +35,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...], tuple[Any, ...]]]] = {
         ("k = {} ablation", ("ablations.k", "targets.k"), (1, 5)),
         ("order {}", ("ablations.orders", "serialization.order"), ("hilbert",)),
         (
-            "comparison system {}",
+            "baseline {}",
             ("baselines.classes.models", "baselines.instances.models"),
             ("sage", "graph_conv", "gcn", "gat", "voxel_unet", "eggnet", "exatrkx", "hept", "kalman"),
         ),

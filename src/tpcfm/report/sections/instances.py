@@ -21,7 +21,7 @@ def instance_items(task: TaskView) -> list[Item]:
 
 
 def given_clusterings(task: TaskView) -> list[Item]:
-    """Return the scores of the comparison systems under the clustering that the paper gives; nothing where there are none."""
+    """Return the scores of the baselines under the clustering that the paper gives; nothing where there are none."""
     body: list[list[object]] = []
     for clustering in task.rows.loc[task.rows["metric"].eq("ari") & task.rows["class"].ne(""), "class"].unique():
         found = {m: means(task, m, clustering) for m in INSTANCE_SCORES}

@@ -12,7 +12,7 @@ from tpcfm.report.view import TaskView
 CAPTION = (
     "Reduced: sizes that differ from the published ones, which stand in brackets. Training ended on a plateau of the validation loss, or "
     "with its budget before one (then more steps might help). Heads on frozen backbones: time of the head alone; events/s with the "
-    "backbone. Comparison systems: events/s with graphs and clustering. Mean over seeds, one core or GPU each."
+    "backbone. Baselines: events/s with graphs and clustering. Mean over seeds, one core or GPU each."
 )
 
 

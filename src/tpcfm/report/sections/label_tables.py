@@ -46,7 +46,7 @@ def score_table(task: TaskView) -> list[Item]:
     if task.published.majority is not None:
         caption += " The paper's majority class follows from its recalls and precisions."
     if not task.classes:
-        caption += " The clustering of each comparison system is the best on validation events."
+        caption += " The clustering of each baseline is the best on validation events."
     if further:
         caption += (
             " Calibrated: the decision (one offset per class; what an object needs to count) is chosen on validation events; the other "

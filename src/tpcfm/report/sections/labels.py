@@ -9,6 +9,6 @@ from tpcfm.report.view import View
 
 
 def label_items(view: View) -> list[Item]:
-    """Return curves and tables of every task, of all starts and comparison systems, published numbers beside ours."""
+    """Return curves and tables of every task, of all starts and baselines, published numbers beside ours."""
     parts = (curve_items, score_table, class_tables, calibration_items, confusion_items, instance_items, cost_items)
     return [item for task in view.tasks() for part in parts for item in part(task)]

@@ -1,4 +1,4 @@
-"""Runs of the comparison systems, on the same events, label subsets and seeds as the heads of the system they stand beside."""
+"""Runs of the baselines, on the same events, label subsets and seeds as the heads of the system they stand beside."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tpcfm.tracking.chamber import chamber_of
 def plan_baselines(
     planner: Planner, key: str, study: BaselinesStudy, on: str, validation_events: int, events: dict[str, str]
 ) -> None:
-    """Add the comparison systems of sequences to the plan.
+    """Add the baselines of sequences to the plan.
 
     Args:
         key: system they stand beside.

@@ -1,4 +1,4 @@
-"""Comparison systems of FM4NPP: point classification and track finding (arXiv 2508.14087, Sec. 5 and App. C)."""
+"""Baselines of FM4NPP: point classification and track finding (arXiv 2508.14087, Sec. 5 and App. C)."""
 
 from typing import Literal
 
@@ -58,7 +58,7 @@ class PointBaselines(Block):
 
 
 class BaselinesStudy(Block):
-    """Comparison systems on the labelled events of a system."""
+    """Baselines on the labelled events of a system."""
 
     classes: PointBaselines | None = None
     instances: TrackBaselines | None = None

@@ -1,4 +1,4 @@
-"""Comparison systems of track finding: EggNet, Exa.TrkX, HEPT, Kalman filter (arXiv 2508.14087, Sec. 5 and App. C)."""
+"""Baselines of track finding: EggNet, Exa.TrkX, HEPT, Kalman filter (arXiv 2508.14087, Sec. 5 and App. C)."""
 
 from typing import Literal
 

@@ -16,7 +16,7 @@ from tpcfm.evaluate.serialized_path import box_distributions, event_paths
 from tpcfm.evaluate.track_pairs import COLUMNS, contrasting_pairs
 from tpcfm.files import atomic
 from tpcfm.prepare.packing import Batch
-from tpcfm.prepare.sequences.serialization import BinEdges
+from tpcfm.prepare.sequences.serialization import BoxEdges
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.adapter import adapter_labels, load_adapter
@@ -54,7 +54,7 @@ def write_pictures(pictures: Fm4nppPictures, config: PicturesConfig, workspace: 
         CheckpointError: a run does not fit the cache.
     """
     store = PreparedStore(workspace.cache(pictures.cache))
-    edges = BinEdges.from_dict(store.manifest["edges"], source=str(store.folder))
+    edges = BoxEdges.from_dict(store.manifest["edges"], source=str(store.folder))
     instances = pictures.instances or next(iter(store.detector.instances()), "")
     test = events_of(store, "test")
     by_size = test[np.argsort(store.lengths[test], kind="stable")]
@@ -183,12 +183,12 @@ def _draw(count: int, limit: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).choice(count, limit, replace=False))
 
 
-def _boxes(store: PreparedStore, edges: BinEdges) -> pd.DataFrame:
+def _boxes(store: PreparedStore, edges: BoxEdges) -> pd.DataFrame:
     rows = spread(events_of(store, "train"), BOX_EVENTS)
     return box_distributions((store.value(int(row), "features").reshape(-1, 4) for row in rows), edges, store.detector)
 
 
-def _paths(store: PreparedStore, row: int, edges: BinEdges, label: str) -> pd.DataFrame:
+def _paths(store: PreparedStore, row: int, edges: BoxEdges, label: str) -> pd.DataFrame:
     event = store[row]
     table = event_paths(event, edges, label)
     return table.assign(event_id=event["event_id"], same_next=table["order"].map(table.attrs["same_next"]))

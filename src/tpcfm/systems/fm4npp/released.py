@@ -12,7 +12,7 @@ from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import CheckpointError, DataError
 from tpcfm.files import read_json
 from tpcfm.models.fm4npp.backbone import Fm4npp
-from tpcfm.prepare.sequences.serialization import BinEdges
+from tpcfm.prepare.sequences.serialization import BoxEdges
 from tpcfm.prepare.sequences.settings import RELEASED_SERIALIZATION, TargetConfig
 from tpcfm.systems.fm4npp.released_weights import from_released, infer_config, unwrap
 from tpcfm.systems.fm4npp.support import ARCHITECTURE
@@ -40,7 +40,7 @@ def import_released(checkpoint: Path, edges: Path, folder: Path) -> Fm4npp:
     serialization = RELEASED_SERIALIZATION
     try:
         fitted = read_json(edges)
-        read = BinEdges.from_dict(fitted, source=str(edges))
+        read = BoxEdges.from_dict(fitted, source=str(edges))
         read.check(serialization, source=str(edges))
     except DataError as error:
         raise DataError(f"{error}. Needed are the box edges that the checkpoint was trained with") from error

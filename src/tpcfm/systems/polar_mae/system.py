@@ -36,7 +36,7 @@ class UNetStudy(Block):
 
 
 class Baselines(Block):
-    """Comparison systems."""
+    """Baselines."""
 
     sparse_unet: UNetStudy | None = None
 
