@@ -288,3 +288,27 @@ def test_typical_queries_lie_in_their_class(workspace: Workspace) -> None:
         if name in found:
             a, b = event["group_offset"][found[name] : found[name] + 2]
             assert (event["semantic"][event["member"][a:b]] == label).mean() > 0.5
+
+
+def test_how_a_job_runs_changes_neither_its_id_nor_its_weights(tmp_path: Path) -> None:
+    config = PRETRAIN | {"train": {"steps": 6, "batch_size": 3, "learning_rate": 2e-3, "evaluate_every": 3}}
+    found = {}
+    for number, knobs in enumerate(({}, {"log_every": 1, "checkpoint_every": 2, "workers": 2})):
+        space = toy_workspace(tmp_path / str(number))
+        run = toy_run("polar_mae.pretrain", config, execution=knobs)
+        pretrain_polar_mae.run(run, space, device="cpu")
+        found[run.id, number] = (space.run(run.id) / "model.safetensors").read_bytes()
+    assert len({run for run, _ in found}) == 1
+    assert len(set(found.values())) == 1
+
+
+def test_a_run_under_way_takes_up_how_it_is_to_run_when_it_is_resumed(tmp_path: Path) -> None:
+    space = toy_workspace(tmp_path)
+    config = PRETRAIN | {"train": {"steps": 30, "batch_size": 3, "learning_rate": 2e-3, "evaluate_every": 10}}
+    run = toy_run("polar_mae.pretrain", config, execution={"checkpoint_every": 1})
+    with pytest.raises(Interrupted):
+        pretrain_polar_mae.run(run, space, max_seconds=0.01, device="cpu")
+    other = run.model_copy(update={"execution": {"log_every": 1, "checkpoint_every": 5}})
+    pretrain_polar_mae.run(other, space, device="cpu")
+    log = pd.read_parquet(space.run(run.id) / "log.parquet").query("split == 'train'")
+    assert set(range(25, 31)) <= set(log["step"])
