@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from plans import ROOT, setting, values
-from tpcfm.config.text import merge, read_yaml
+from tpcfm.config.text import explain, merge, read_yaml
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import ConfigError
 from tpcfm.systems.registry import Configuration, load, validate
 
@@ -106,3 +109,15 @@ def test_what_cannot_be_replaced_is_refused_with_its_key(key: str, value: str, s
 def test_a_results_folder_with_wildcards_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"results: braces stand for wildcards .*'a\{b\}'"):
         validate(values({"results": "a{b}"}))
+
+
+def test_a_key_that_is_also_the_tag_of_its_block_is_named() -> None:
+    """`classes` is the kind of a label, and a key of such labels."""
+    text = (
+        "name: d\nvolume: {shape: box, x: [0, 1], y: [0, 1], z: [0, 1]}\npitch: 1\n"
+        "labels: {pid: {kind: classes, classes: {0: a, 1: {name: b, ignored: true}}}}\n"
+    )
+    with pytest.raises(ValidationError) as error:
+        Detector.model_validate(yaml.safe_load(text))
+    said = explain(error.value, Detector)
+    assert "labels.pid.classes.1.ignored: unknown key; allowed here: colour, name" in said

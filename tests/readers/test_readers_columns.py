@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -335,3 +336,21 @@ def test_reading_streams_where_events_lie_together(tmp_path, monkeypatch):
     assert len(blocks) > 15
     assert [int(row) for block in blocks for row in block.rows] == list(range(40))
     check(ingest(path, detector_for("rows.parquet"), tmp_path)[0], hits(events=40))
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.csv", "csv"), ("a.parquet", "parquet")])
+@pytest.mark.parametrize("column", ["hit_x", "pdg"])
+def test_a_name_that_two_columns_have_is_refused_where_it_is_wanted(tmp_path, name, form, column):
+    """Which of the two is meant cannot be known; a repeated column that nobody asks for does no harm."""
+    table = hits()
+    twice = pa.table(
+        [*pa.Table.from_pandas(table, preserve_index=False).columns, pa.array(table["adc"])], [*table.columns, column]
+    )
+    for names, good in [(twice.column_names, False), ([*table.columns[:-1], "spare", "spare"], True)]:
+        renamed = twice.rename_columns(names)
+        pq.write_table(renamed, tmp_path / name) if form == "parquet" else csv.write_csv(renamed, tmp_path / name)
+        if good:
+            assert len(ingest(tmp_path / name, detector_for("rows.parquet"), tmp_path)[0]) == 7
+            continue
+        with pytest.raises(DataError, match=rf"{name}: several columns are named '{column}'"):
+            ingest(tmp_path / name, detector_for("rows.parquet"), tmp_path)

@@ -162,7 +162,7 @@ def test_a_raw_event_becomes_a_display(raw: Path, tmp_path: Path, ending: str) -
 
 
 def test_bad_requests_say_what_is_there(raw: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no event 7.*0 to 1"):
+    with pytest.raises(DataError, match=r"raw\.h5: no event 7.*0 to 1"):
         show_event(raw, 7, [], tmp_path / "x.html", PILARNET)
     with pytest.raises(ConfigError, match=r"'track'.*semantic"):
         show_event(raw, 0, ["track"], tmp_path / "x.html", PILARNET)

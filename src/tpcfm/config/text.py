@@ -60,7 +60,7 @@ def _place(root: Any, location: tuple[int | str, ...]) -> tuple[list[str], Any]:
     inside = here = root
     for part in location:
         kinds = [here, *getattr(here, "__args__", ())]
-        tagged = next((kind for kind in kinds if part in _tags(kind)), None)
+        tagged = next((kind for kind in kinds[1:] if part in _tags(kind)), None)  # of a union; a block has none
         if tagged is not None:
             here = tagged
             continue

@@ -63,7 +63,7 @@ def show_event(
     check_source(file, model=False, raw=detector is not None)
     with tempfile.TemporaryDirectory() as folder:
         table = file if detector is None or _says_its_detector(file) else _ingest(file, detector, Path(folder))
-        picture, points = _picture(table, row, colours)
+        picture, points = _picture(table, row, colours, file)
     save_picture(picture, out)
     return picture.title, points
 
@@ -78,7 +78,7 @@ def _ingest(file: Path, detector: Detector, folder: Path) -> Path:
     return table
 
 
-def _picture(table: Path, row: int, colours: Sequence[str]) -> tuple[Picture, int]:
+def _picture(table: Path, row: int, colours: Sequence[str], file: Path) -> tuple[Picture, int]:
     with open_table(table) as opened:
         rows, schema = opened.metadata.num_rows, opened.schema_arrow
     if schema.names == REJECTED.names:
@@ -86,7 +86,7 @@ def _picture(table: Path, row: int, colours: Sequence[str]) -> tuple[Picture, in
         events = table.with_name(table.name.replace(".rejected", ""))
         raise DataError(f"{table}: this table holds {held}. The good events are in {events}")
     if not 0 <= row < rows:
-        raise DataError(f"{table.name}: no event {row}: it has {rows} (0 to {rows - 1})")
+        raise DataError(f"{file.name}: no event {row}: it has {rows} (0 to {rows - 1})")
     if "prediction" in schema.names:
         detector, task = described(schema, table)
         event = read_event(table, row)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tpcfm.errors import DataError
-from tpcfm.readers.columns.source import ROWS, Chunk, Column, Source, Values
+from tpcfm.readers.columns.source import ROWS, Chunk, Column, Source, Values, repeated
 from tpcfm.readers.ragged import Array, Ragged
 
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, ValueError)
@@ -102,9 +102,11 @@ class ArrowSource:
     ) -> None:
         self.path, self.form, self._batches = path, form, batches
         self.columns: dict[str, Column] = {}
-        self.unreadable: dict[str, str] = {}
+        self.unreadable = repeated(path, schema.names)
         self._outer: dict[str, str] = {}
         for item in schema:
+            if item.name in self.unreadable:
+                continue
             lists = _is_list(item.type)
             inner = item.type.value_type if lists else item.type
             if pa.types.is_struct(inner):

@@ -180,7 +180,7 @@ class ColumnsReader:
         """Return where each column of the detector lies in the file; labels and objects that are not there are left out.
 
         Raises:
-            DataError: a coordinate, signal or event column is not there, or is no number.
+            DataError: a coordinate, signal or event column is not there, or is no number; a label column cannot be read.
         """
         there = {name for source in self._sources for name in source.columns}
         found = {}
@@ -203,8 +203,11 @@ class ColumnsReader:
             if key not in there:
                 raise missing(self.path, self._sources[0], key, ", which tells the events apart")
         for name in self.detector.labels:
-            if self.mapping.column(name) in there:
-                found[name] = self.mapping.column(name)
+            column = self.mapping.column(name)
+            if column in self._sources[0].unreadable and column not in there:
+                raise missing(self.path, self._sources[0], column, f" for {name}")
+            if column in there:
+                found[name] = column
         for name in self.detector.object_columns:
             column = self.mapping.column(name)
             if column in there and self._source(column).columns[column].lists:

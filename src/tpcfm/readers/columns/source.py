@@ -1,5 +1,6 @@
 """A file as columns, whatever its format: their names and kinds, and their values chunk by chunk."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,11 @@ def text(values: Array) -> Array:
 def native(values: Array) -> Array:
     """Return values in the byte order of this machine."""
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def repeated(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return the names that several columns have, with why these cannot be had (`Source.unreadable`)."""
+    return {n: f"{path}: several columns are named {n!r}" for n, times in Counter(names).items() if times > 1}
 
 
 def missing(path: Path, source: Source, column: str, what: str) -> DataError:

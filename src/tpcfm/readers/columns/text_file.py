@@ -10,7 +10,7 @@ import pyarrow.csv as csv
 
 from tpcfm.errors import DataError
 from tpcfm.readers.columns.arrow import DAMAGE, column_of, flat_values
-from tpcfm.readers.columns.source import Chunk, Column, Source
+from tpcfm.readers.columns.source import Chunk, Column, Source, repeated
 
 BLOCK_BYTES = 1 << 23
 
@@ -20,7 +20,6 @@ class TextSource:
 
     def __init__(self, path: Path) -> None:
         self.path, self.form = path, "CSV"
-        self.unreadable: dict[str, str] = {}
         self._compression = "gzip" if path.suffix.lower() == ".gz" else None
         self._delimiter = max(",;\t", key=self._head().count)
         try:
@@ -33,8 +32,11 @@ class TextSource:
             raise DataError(f"{path}: not a readable CSV file: {error}") from error
         if first is None:
             raise DataError(f"{path}: holds no rows")
+        self.unreadable = repeated(path, kinds.names)
         self.columns = {
-            item.name: self._guess(column_of(item.type), column) for item, column in zip(kinds, first.columns)
+            item.name: self._guess(column_of(item.type), column)
+            for item, column in zip(kinds, first.columns)
+            if item.name not in self.unreadable
         }
 
     def _guess(self, guessed: Column, values: pa.Array) -> Column:
