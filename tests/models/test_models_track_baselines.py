@@ -19,7 +19,7 @@ from tpcfm.models.baselines.hept import Hept
 from tpcfm.models.baselines.parameters import parameter_table
 from tpcfm.models.baselines.rows import RowNumbers
 from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
-from tpcfm.report.sections.labels import SYSTEMS
+from tpcfm.report.names import BASELINES
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.systems.baselines.track_systems import TrackSystem, track_inputs
 from tpcfm.train import StepInfo
@@ -77,7 +77,7 @@ def test_sizes_are_those_of_the_paper(network: torch.nn.Module, published: float
 
 def test_the_table_of_counts_is_within_five_per_cent_of_the_paper() -> None:
     rows = {row["part"].split(" (")[0].split(",")[0]: row for row in parameter_table()}
-    assert set(rows) == set(SYSTEMS.values()) - {"Kalman filter"}
+    assert set(rows) == set(BASELINES.values()) - {"Kalman filter"}
     published = [row for row in rows.values() if row["published"]]
     assert len(published) == 6
     for row in published:

@@ -277,7 +277,7 @@ def test_parts_made_otherwise_do_not_join(store):
 def test_damaged_and_foreign_tables_are_named(tables):
     folder, _ = tables
     (folder / "bad.parquet").write_bytes(b"PAR1 not really")
-    with pytest.raises(DataError, match=r"bad\.parquet: not a readable event table"):
+    with pytest.raises(DataError, match=r"bad\.parquet: not a readable Parquet file"):
         write_part(folder / "bad.parquet", folder / "bad.arrow", CONFIG)
     pq.write_table(pa.table({"event_id": ["a"]}), folder / "foreign.parquet")
     with pytest.raises(DataError, match=r"foreign\.parquet: not an event table of this version"):
