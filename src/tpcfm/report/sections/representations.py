@@ -67,6 +67,6 @@ def reconstruction_items(view: View) -> list[Item]:
         )
         title = f"Masked groups, completed by {plain(start)}"
         columns = {str(name): value for name, value in event.items()}
-        picture = reconstruction_picture(columns, view.plan.datasets[view.plan.runs[run].dataset].load_detector())
+        picture = reconstruction_picture(columns, view.detector_of(run))
         items.append(show_picture(view.sheet, picture, f"reconstruction-{start}", title, caption))
     return items
