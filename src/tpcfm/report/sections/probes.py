@@ -117,11 +117,11 @@ def probe_study_items(view: View) -> list[Item]:
     frame = frame[(frame["task"] == "probe") & (frame["metric"] == "f1")]
     grouping = (
         "Each tokenizer with its own pretraining of the same steps and its own probe; a token counts for a class if any of its points has it, so "
-        f"tokenizers with other groups are asked other questions.{_source(view, 'grouping_probe')} {ABBREVIATIONS}"
+        f"tokenizers with other tokens are asked other questions.{_source(view, 'grouping_probe')} {ABBREVIATIONS}"
     )
     variants = (
-        "Probe F1 of pretrainings that change one thing. autoencode: visible groups are predicted, too; group_energy: energies relative to the mean "
-        "of their group, which is embedded like its centre; diffusion: the decoder sees noised copies of the masked groups (all three are reported as "
+        "Probe F1 of pretrainings that change one thing. autoencode: visible tokens are predicted, too; group_energy: energies relative to the mean "
+        "of their token, which is embedded like its centre; diffusion: the decoder sees noised copies of the masked tokens (all three are reported as "
         "worse, without numbers, in arXiv 2502.02558, App. F); block_masking: the masked tokens are neighbours."
     )
     items = []
