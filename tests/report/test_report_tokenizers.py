@@ -37,7 +37,7 @@ def test_every_figure_of_the_study(tmp_path):
     items = tokenizer_items(view)
     assert [i.name for i in items] == ["tokenizers", "tokenizer-sizes", "tokenizer-throughput"]
     assert "missed points (share), after the cap" in items[0].html
-    assert "points per group, before the cap" in items[1].html
+    assert "points per token, before the cap" in items[1].html
     assert "C-NMS + ball query, f = 0.6" in items[1].html  # the first of equals
     assert "C-NMS + ball query, f = 0.73" not in items[1].html
 

@@ -32,7 +32,7 @@ TOKENIZERS = {
     "fps_ball": "FPS + ball query",
     "fps_knn": "FPS + kNN",
 }
-ABBREVIATIONS = "C-NMS: centrality-based non-maximum suppression; FPS: farthest point sampling; kNN: k nearest neighbours (k = the cap of points per group)."
+ABBREVIATIONS = "C-NMS: centrality-based non-maximum suppression; FPS: farthest point sampling; kNN: k nearest neighbours (k = the cap of points per token)."
 SCORES = {"ari": "ARI", "f1": "macro F1", "iou": "mean IoU"}
 CLASS_SCORES = {"f1": "F1", "iou": "IoU"}
 

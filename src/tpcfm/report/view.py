@@ -47,6 +47,10 @@ class View:
         name = self.plan.config["systems"][self.system]["dataset"]
         return next(d for d in self.plan.datasets.values() if d.name == name).load_detector()
 
+    def detector_of(self, run: str) -> Detector:
+        """Return the detector of the events of a run."""
+        return self.plan.datasets[self.plan.runs[run].dataset].load_detector()
+
     @property
     def studies(self) -> dict[str, Study]:
         """Studies of the system by name."""

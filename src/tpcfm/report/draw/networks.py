@@ -87,7 +87,7 @@ def reconstruction_picture(event: Mapping[str, Any], detector: Detector, title: 
     share = len(xyz["masked"]) / max(len(xyz["masked"]) + len(xyz["visible"]), 1)
     panels = [
         Panel("what the encoder sees", [cloud("visible")], [f"{100 * (1 - share):.0f} % of the points"]),
-        Panel("masked: truth", [context, cloud("masked")], [f"{len(xyz['masked'])} points in groups"]),
+        Panel("masked: truth", [context, cloud("masked")], [f"{len(xyz['masked'])} points in tokens"]),
         Panel(
             "masked: predicted", [context, cloud("predicted")], [f"positions and {name}" if measured else "positions"]
         ),

@@ -136,10 +136,10 @@ def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
         )
         left.set_xlim(0, min(len(counts), 160))
         left.set_xlabel("points within r of a centre")
-        left.set_ylabel("share of groups")
+        left.set_ylabel("share of tokens")
         counts = np.array(tokens["histogram"])
         right.stairs(counts, np.arange(len(counts) + 1) * tokens["bin_width"], fill=True, color=colour(0), alpha=0.75)
-        right.set_xlabel("groups per event")
+        right.set_xlabel("tokens per event")
         right.set_ylabel("events")
         dataset = plan.datasets[cache.dataset]
         published = dataset.load_detector().published.get("tokens", {})
@@ -149,9 +149,9 @@ def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:
                 axes.axvline(published[key], color=colour(1), linestyle="--", label=label)
             legend(axes)
         caption = (
-            f"{tokenizer(manifest['settings']['method'])}: {tokens['mean']:.0f} groups per event, {sizes['mean']:.1f} points each before the cap. "
-            f"Of all points {100 * statistics['missed_share']:.1f} % lie in no group, {100 * statistics['capped_share']:.1f} % are "
-            f"lost to the cap of {manifest['settings']['max_points']}, {100 * statistics['duplicated_share']:.1f} % lie in several groups."
+            f"{tokenizer(manifest['settings']['method'])}: {tokens['mean']:.0f} tokens per event, {sizes['mean']:.1f} points each before the cap. "
+            f"Of all points {100 * statistics['missed_share']:.1f} % lie in no token, {100 * statistics['capped_share']:.1f} % are "
+            f"lost to the cap of {manifest['settings']['max_points']}, {100 * statistics['duplicated_share']:.1f} % lie in several tokens."
         )
         items.append(sheet.finish(figure, f"groups-{name}", f"Tokens: {dataset.name}", caption))
     return items

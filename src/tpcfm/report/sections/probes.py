@@ -26,18 +26,16 @@ def _classes(view: View) -> list[str]:
 
 def _curves(view: View) -> list[Item]:
     """Return F1 per class against step for every objective, from the small probes made during pretraining."""
-    logs = []
     study = view.studies.get("pretrain")
-    for point in study.points if study else []:
-        path = view.workspace.run(point.run) / "log.parquet"
-        if path.exists():
-            log = pd.read_parquet(path)
-            logs.append(log[log["split"] == "validation"].assign(objective=point.value))
-    found = [(str(name), log[str(name)]) for log in logs for name in log if str(name).startswith(CURVE)]
-    columns = list(dict.fromkeys(name for name, values in found if values.notna().any()))
+    paths = [(p, view.workspace.run(p.run) / "log.parquet") for p in (study.points if study else [])]
+    logs = [pd.read_parquet(path).assign(objective=p.value) for p, path in paths if path.exists()]
+    names = [name for p, _ in paths[:1] for label in view.detector_of(p.run).classes().values() for name in label.names]
+    wanted = [CURVE, *(f"{CURVE}_{name}" for name in dict.fromkeys(names))]
+    columns = [name for name in wanted if any(name in log and log[name].notna().any() for log in logs)]
     if not columns:
         return []
     frame = pd.concat(logs, ignore_index=True)
+    frame = frame[frame["split"] == "validation"]
     figure, cells = with_legend_cell(view.sheet, len(columns))
     for axes, column in zip(cells, columns, strict=False):
         for index, (objective, rows) in enumerate(frame.dropna(subset=[column]).groupby("objective", sort=False)):
@@ -119,11 +117,11 @@ def probe_study_items(view: View) -> list[Item]:
     frame = frame[(frame["task"] == "probe") & (frame["metric"] == "f1")]
     grouping = (
         "Each tokenizer with its own pretraining of the same steps and its own probe; a token counts for a class if any of its points has it, so "
-        f"tokenizers with other groups are asked other questions.{_source(view, 'grouping_probe')} {ABBREVIATIONS}"
+        f"tokenizers with other tokens are asked other questions.{_source(view, 'grouping_probe')} {ABBREVIATIONS}"
     )
     variants = (
-        "Probe F1 of pretrainings that change one thing. autoencode: visible groups are predicted, too; group_energy: energies relative to the mean "
-        "of their group, which is embedded like its centre; diffusion: the decoder sees noised copies of the masked groups (all three are reported as "
+        "Probe F1 of pretrainings that change one thing. autoencode: visible tokens are predicted, too; group_energy: energies relative to the mean "
+        "of their token, which is embedded like its centre; diffusion: the decoder sees noised copies of the masked tokens (all three are reported as "
         "worse, without numbers, in arXiv 2502.02558, App. F); block_masking: the masked tokens are neighbours."
     )
     items = []

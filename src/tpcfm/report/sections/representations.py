@@ -62,11 +62,11 @@ def reconstruction_items(view: View) -> list[Item]:
         frame = pd.read_parquet(path)
         event = frame.iloc[int(frame["masked_x"].map(len).argmax())]
         caption = (
-            f"Validation event {event['event_id']}, run {run}. Grey: visible points. Of each masked group as many predicted points are "
-            "drawn as it has true ones; a point in several groups is drawn several times."
+            f"Validation event {event['event_id']}, run {run}. Grey: visible points. Of each masked token as many predicted points are "
+            "drawn as it has true ones; a point in several tokens is drawn several times."
         )
-        title = f"Masked groups, completed by {plain(start)}"
+        title = f"Masked tokens, completed by {plain(start)}"
         columns = {str(name): value for name, value in event.items()}
-        picture = reconstruction_picture(columns, view.plan.datasets[view.plan.runs[run].dataset].load_detector())
+        picture = reconstruction_picture(columns, view.detector_of(run))
         items.append(show_picture(view.sheet, picture, f"reconstruction-{start}", title, caption))
     return items

@@ -1,4 +1,4 @@
-"""Section "Tokenizers": missed and duplicated points of every strategy, the Pareto front, sizes of groups, throughput."""
+"""Section "Tokenizers": missed and duplicated points of every strategy, the Pareto front, sizes of tokens, throughput."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def tokenizer_items(view: View) -> list[Item]:
     right.set_ylabel("missed + duplicated (share)")
     legend(right)
     caption = (
-        "Missed: in no group; duplicated: in more than one. The cap on points per group takes points out of groups. Every setting of radius r, "
+        "Missed: in no token; duplicated: in more than one. The cap on points per token takes points out of tokens. Every setting of radius r, "
         "overlap factor f and number of centres is one point; no other setting beats those on the front. Right: the sweep of f for C-NMS, before "
         f"(solid) and after the cap (dashed) (arXiv 2502.02558, Sec. 3 and App. B). {ABBREVIATIONS}"
     )
@@ -61,16 +61,16 @@ def tokenizer_items(view: View) -> list[Item]:
 
 
 def _sizes(frame: pd.DataFrame, study: pd.DataFrame, sheet: Sheet) -> list[Item]:
-    """Draw group sizes and groups per event of each method, of its setting with fewest missed and duplicated points at the paper's radius."""
+    """Draw token sizes and tokens per event of each method, of its setting with fewest missed and duplicated points at the paper's radius."""
     at_radius = study[(study["radius"] == RADIUS) | study["radius"].isna()]
     compared = at_radius if set(at_radius["method"]) == set(study["method"]) else study
     best = compared.loc[compared.groupby("method", sort=False)["total"].idxmin(), "tokenizer"]
     best = sorted(best, key=lambda name: list(TOKENIZERS).index(name.split(" ")[0]))
-    figure, (sizes, groups, names) = sheet.axes(3, width=3.9, height=3.0)
+    figure, (sizes, tokens, names) = sheet.axes(3, width=3.9, height=3.0)
     for name in best:
         index = list(TOKENIZERS).index(name.split(" ")[0])
         style: dict[str, Any] = {"color": colour(index), "linewidth": 1.6, "label": tokenizer(name)}
-        for axes, quantity in ((sizes, "size_before_cap"), (groups, "groups_per_event")):
+        for axes, quantity in ((sizes, "size_before_cap"), (tokens, "groups_per_event")):
             rows = frame[(frame["tokenizer"] == name) & (frame["quantity"] == quantity)].sort_values("value")
             share = rows["count"] / rows["count"].sum()
             if axes is sizes:
@@ -78,17 +78,17 @@ def _sizes(frame: pd.DataFrame, study: pd.DataFrame, sheet: Sheet) -> list[Item]
                 axes.step(share.index, share, where="mid", **style)
             else:  # few events: the cumulative distribution needs no bins
                 axes.step([0, *rows["value"]], [0.0, *share.cumsum()], where="post", **style)
-    sizes.set_xlabel("points per group, before the cap")
-    sizes.set_ylabel("share of the groups")
-    groups.set_xlabel("groups per event")
-    groups.set_ylabel("cumulative share of the events")
+    sizes.set_xlabel("points per token, before the cap")
+    sizes.set_ylabel("share of the tokens")
+    tokens.set_xlabel("tokens per event")
+    tokens.set_ylabel("cumulative share of the events")
     names.axis("off")
     names.legend(*sizes.get_legend_handles_labels(), loc="center")
     caption = (
         f"Of each method the setting with fewest missed and duplicated points after the cap, at r = {RADIUS:g} voxels where the study has it; N / n: "
         "one centre per n points (arXiv 2502.02558, App. C)."
     )
-    return [sheet.finish(figure, "tokenizer-sizes", "Sizes of groups and groups per event", caption, wide=True)]
+    return [sheet.finish(figure, "tokenizer-sizes", "Sizes of tokens and tokens per event", caption, wide=True)]
 
 
 def _throughput(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:

@@ -11,9 +11,9 @@ from tpcfm.report.sections.floors import draw_floor
 from tpcfm.report.tables import table
 from tpcfm.report.view import View
 
-TERMS = {"chamfer": "chamfer loss of masked groups", "energy": "signal loss of masked groups"}
+TERMS = {"chamfer": "chamfer loss of masked tokens", "energy": "signal loss of masked tokens"}
 MASKED = (
-    "Validation split. Chamfer: squared distance between predicted and true points of a masked group, in position over radius and scaled signal. Signal: "
+    "Validation split. Chamfer: squared distance between predicted and true points of a masked token, in position over radius and scaled signal. Signal: "
     "mean squared error of scaled signals at given positions, the second task of PoLAr-MAE (arXiv 2502.02558, Sec. 3)."
 )
 NEIGHBOURS = (
