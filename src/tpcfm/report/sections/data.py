@@ -118,7 +118,7 @@ def _distributions(name: str, manifest: Mapping[str, Any], detector: Detector, s
         )
         axes.set_xlabel(_titled(key, detector))
         axes.set_ylabel("share")
-        if len(edges) > 2 and edges[first] > 0 and not np.allclose(np.diff(edges), edges[1] - edges[0]):
+        if edges[last] > 2 * edges[first] > 0 and not np.allclose(np.diff(edges), edges[1] - edges[0]):
             log_axes(axes)
     return sheet.finish(figure, f"data-{name}", f"Distributions: {manifest['dataset']}", caption)
 
