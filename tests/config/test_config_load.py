@@ -13,6 +13,7 @@ from plans import ROOT, setting, values
 from tpcfm.config.text import explain, merge, read_yaml
 from tpcfm.detectors.model import Detector
 from tpcfm.errors import ConfigError
+from tpcfm.systems.fm4npp.system import Fm4nppSystem
 from tpcfm.systems.registry import Configuration, load, validate
 
 SCALES = sorted((ROOT / "workflow" / "scales").glob("*.yaml"))
@@ -52,6 +53,16 @@ def test_the_message_names_key_value_and_what_is_allowed(key: str, value: Any, e
     for text in expected:
         assert text in str(error.value)
     assert "family': 'fm4npp" not in str(error.value), "a whole block is not printed"
+
+
+def test_a_system_of_another_size_needs_no_word_on_studies() -> None:
+    """Sizes of studies that nobody named follow the sizes that are trained; named ones are checked."""
+    system = {"family": "fm4npp", "dataset": "collider", "sizes": ["m2"], "pretrain": {"steps": 2, "batch_size": 2}}
+    checked = validate(values({"systems": {"other": system}})).systems["other"]
+    assert isinstance(checked, Fm4nppSystem)
+    assert (checked.adapters.sizes, checked.ablations.size, checked.scaling.data_size) == (["m2"], "m2", "m2")
+    with pytest.raises(ConfigError, match=r"ablations.size: \['m1'\] not in sizes"):
+        validate(values({"systems": {"other": {**system, "ablations": {"size": "m1"}}}}))
 
 
 def test_merge_replaces_lists_and_joins_mappings() -> None:

@@ -152,3 +152,11 @@ def test_the_detector_of_the_guide_reads_its_file(tmp_path, tpcfm):
     said = tpcfm("detector", "check", tmp_path / "mydetector.yaml", write_hits(tmp_path, "rows.parquet", hits()))
     assert "7 events" in said.output
     assert "0 rejected" in said.output
+
+
+def test_columns_that_cannot_be_had_are_named(tmp_path, tpcfm):
+    path = tmp_path / "a.csv"
+    path.write_text("x,y,z,energy,track,track\n" + "".join(f"{i},{i * i},{i}.5,1.5,{i % 3},0\n" for i in range(60)))
+    detector, summary, _ = draft(tpcfm, tmp_path, path)
+    assert (summary["points"], list(detector.labels)) == (60, [])
+    assert "#   several columns are named 'track'" in (tmp_path / "mine.yaml").read_text()

@@ -59,3 +59,17 @@ def test_every_dataset_has_a_table_and_its_distributions(tmp_path: Path) -> None
     assert [item.name for item in items] == [f"{k}data-{n}" for n in (lartpc, collider) for k in ("table-", "")]
     assert "energy (ADC): mean" in items[2].html
     assert "fragments per event" in items[0].html
+
+
+def test_values_that_no_bin_holds_are_named(tmp_path: Path) -> None:
+    """Pedestal-subtracted charges may be negative; the bins begin above 0."""
+    plan = demo_plan(tmp_path)
+    about = {"events": 5, "points": 20, "parts": [1], "splits": {"train": 5}, "rejected": 0}
+    for name, dataset in plan.datasets.items():
+        energy = {**histogram(3), "n": 20, "below": 5}
+        statistics = {"histograms": {"points_per_event": histogram(4), "energy": energy}, "shares": {}}
+        write_json(
+            Workspace(tmp_path).event_manifest(name), {**about, "dataset": dataset.name, "statistics": statistics}
+        )
+    items = data_items(View(plan, Sheet(tmp_path / "figures", "tiny")))
+    assert "not drawn: 25.0% of energy." in items[1].caption

@@ -42,7 +42,9 @@ def _no_wildcards(value: str) -> str:
 class WorkflowConfig(Block):
     """``config.yaml``. The types of `systems` are those of the families (`tpcfm.systems.registry.Configuration`)."""
 
-    scale: Literal["tiny", "demo", "study", "h200", "paper"] = "demo"
+    scale: Literal["tiny", "demo", "study", "h200", "paper", "own"] = Field(
+        "demo", description="stamped on every figure and page; `own`: for your own data and settings"
+    )
     results: Annotated[Place, AfterValidator(_no_wildcards)] = Field(
         "results", min_length=1, description="folder everything is written to"
     )

@@ -24,6 +24,7 @@ SCALE_NOTES = {
     "study": "Simulated events, two cores. Claims hold for this simulation only, not for the public data.",
     "h200": "Simulated events, half an hour of one GPU. Claims hold for this simulation only.",
     "paper": "The papers' settings.",
+    "own": "Settings of one's own.",
 }
 
 

@@ -9,6 +9,7 @@ import yaml
 from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
 from tpcfm.readers.checks import repeated_voxels
+from tpcfm.readers.columns.formats import open_source
 from tpcfm.readers.columns.guess import (
     SPECIES,
     LabelGuess,
@@ -243,6 +244,8 @@ class _Draft:
             if guess.name != column:
                 self.columns[guess.name] = column
             lines += self._instances(guess, one) if guess.kind == "instances" else self._classes(guess, one)
+        with open_source(self.paths[0], self.table) as source:
+            skipped += [why.removeprefix(f"{self.paths[0]}: ") for why in source.unreadable.values()]
         head = (
             ["labels: # guessed from names and values; remove what is no truth"]
             if lines

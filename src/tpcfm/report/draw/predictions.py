@@ -84,7 +84,7 @@ def _objects(xyz: npt.NDArray[Any], labels: Labels, truth: Labels | None, task: 
     values = tally.values()
     text = [
         f"{count} {task}s, ARI {values['ari']:.2f}",
-        f"efficiency {values['efficiency']:.2f}, purity {values['purity']:.2f}",
+        f"efficiency {values['efficiency']:.2f}" + (f", purity {values['purity']:.2f}" if count else ""),
     ]
     return Panel(name, [Cloud(xyz, object_colours(truth, labels), size=size)], text)
 

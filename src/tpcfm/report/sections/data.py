@@ -104,6 +104,9 @@ def _distributions(name: str, manifest: Mapping[str, Any], detector: Detector, s
     figure, grid = sheet.axes(columns, rows, width=6.4 / columns, height=2.1, squeeze=False)
     for axes in grid.flat[len(histograms) :]:
         axes.axis("off")
+    hidden = {key: h.get("below", 0) / h["n"] for key, h in manifest["statistics"]["histograms"].items() if h.get("n")}
+    said = [f"{share:.1%} of {key.replace('_', ' ')}" for key, share in hidden.items() if share]
+    caption = f"Below the bins (0 or negative), not drawn: {', '.join(said)}." if said else ""
     for axes, (key, histogram) in zip(grid.flat, histograms.items(), strict=False):
         edges, counts = np.array(histogram["edges"]), np.array(histogram["counts"], dtype=float)
         filled = np.flatnonzero(counts)
@@ -115,9 +118,9 @@ def _distributions(name: str, manifest: Mapping[str, Any], detector: Detector, s
         )
         axes.set_xlabel(_titled(key, detector))
         axes.set_ylabel("share")
-        if len(edges) > 2 and edges[first] > 0 and not np.allclose(np.diff(edges), edges[1] - edges[0]):
+        if edges[last] > 2 * edges[first] > 0 and not np.allclose(np.diff(edges), edges[1] - edges[0]):
             log_axes(axes)
-    return sheet.finish(figure, f"data-{name}", f"Distributions: {manifest['dataset']}")
+    return sheet.finish(figure, f"data-{name}", f"Distributions: {manifest['dataset']}", caption)
 
 
 def _group_items(plan: Plan, workspace: Workspace, sheet: Sheet) -> list[Item]:

@@ -1,11 +1,12 @@
 """FM4NPP as a system of the configuration: pretraining, scaling, ablations, adapters on labels, baselines (arXiv 2508.14087)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
 from tpcfm.config.system import SystemBlock
+from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel, Mixer, Size
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
@@ -79,6 +80,18 @@ class Fm4nppSystem(SystemBlock):
     adapters: AdapterStudy = AdapterStudy()
     tasks: Tasks = Field(default_factory=dict, description="label columns of the detector")
     baselines: BaselinesStudy = BaselinesStudy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _studies_take_a_size_that_is_trained(cls, values: Any) -> Any:
+        """Where m1, the size of studies that name none, is not among the sizes, the first of these takes its place."""
+        sizes = values.get("sizes") if isinstance(values, dict) else None
+        if not isinstance(sizes, list) or "m1" in sizes or not sizes or sizes[0] not in [*WIDTHS]:
+            return values
+        first = sizes[0]
+        return merge(
+            {"scaling": {"data_size": first}, "ablations": {"size": first}, "adapters": {"sizes": [first]}}, values
+        )
 
     @model_validator(mode="after")
     def _imported_names_are_free(self) -> "Fm4nppSystem":
