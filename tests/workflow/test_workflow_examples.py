@@ -56,7 +56,9 @@ def test_an_example_runs_from_its_files_to_the_report(example) -> None:
     given = yaml.safe_load((ROOT / "examples" / name / "config.yaml").read_text())
     over = {"systems": _shortened(given["systems"]), "results": given["results"], "pictures": None}
     if name == "liquid_argon_adc":
-        over["data"] = {"lartpc": {"simulate": {"files": 1, "events_per_file": 12}}}
+        over["data"] = {
+            "lartpc": {"simulate": {"files": 1, "events_per_file": 20}, "split": {"validation": 0.3, "test": 0.3}}
+        }
         over["systems"]["polar_mae"]["probe"] = {"train_events": 4, "test_events": 2, "seeds": [0]}
     (checkout.folder / "short.yaml").write_text(yaml.safe_dump(over))
     files = [f"examples/{name}/config.yaml", "short.yaml"]

@@ -9,6 +9,7 @@ import numpy as np
 from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
 from tpcfm.readers.block import EventBlock
+from tpcfm.readers.checks import check_events
 from tpcfm.readers.ragged import Ragged, offsets_of
 
 COLUMNS = ("x", "y", "z", "charge", "track")
@@ -53,11 +54,12 @@ class TextReader:
         return None
 
     def blocks(self) -> Iterator[EventBlock]:
-        """Yield all events; those without hits are rejected."""
+        """Yield all events; those without hits, or against the rules of the detector, are rejected."""
         offsets = offsets_of([len(hits) for hits in self._hits])
         table = np.array([hit for hits in self._hits for hit in hits], np.float64).reshape(-1, len(COLUMNS))
         columns = {name: Ragged(offsets, table[:, i].astype(np.float32)) for i, name in enumerate(COLUMNS)}
         columns["track"] = Ragged(offsets, table[:, 4].astype(np.int32))
         block = EventBlock(np.arange(self.events), dict(columns), seen=self.events)
         block.flag(np.diff(offsets) == 0, "event", "no hits")
+        check_events(block, self.detector)
         yield block
