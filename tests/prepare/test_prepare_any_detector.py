@@ -323,8 +323,6 @@ def test_what_does_not_fit_a_detector_is_named(tmp_path):
         fit_edges([tmp_path / "box.parquet", tmp_path / "other.parquet"], edges, ORDER)
     with pytest.raises(ConfigError, match="preset: 'released' is not known to the detector bare; allowed: ''"):
         fit_edges([tmp_path / "box.parquet"], edges, SerializationConfig(preset="released"))
-    with pytest.raises(DataError, match="boxes along z in a region of"):
-        fit_edges([tmp_path / "box.parquet"], edges, SerializationConfig(bins=(2, 2, 1000)))
     fit_edges([tmp_path / "box.parquet"], edges, ORDER)
     out = tmp_path / "part.arrow"
     with pytest.raises(ConfigError, match="wrap: the detector bare is a box"):

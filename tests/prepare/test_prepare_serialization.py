@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_tables import PILARNET, SPHENIX
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
 from tpcfm.prepare.geometry.space_filling import hilbert_code, lattice, morton_code
 from tpcfm.prepare.sequences.features import cylindrical, level_index, point_features, ranges
@@ -190,3 +191,22 @@ def test_missing_damaged_or_foreign_edges_are_an_error(tmp_path):
         serial_order(sample(10), SerializationConfig())
     with pytest.raises(DataError, match="strictly increase"):
         fit_box_edges(np.ones((50, 4), np.float32)[:, 1:], SPHENIX, SerializationConfig(), n_events=1)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 4, 40])
+def test_where_points_share_cells_there_are_fewer_boxes(planes):
+    """Pads in a few planes, most points in the pads of a beam: every box but the outer ones of an axis holds points."""
+    rng = np.random.default_rng(planes)
+    volume = {"shape": "box", "x": (0, 24), "y": (0, 24), "z": (0, planes)}
+    pads = Detector.model_validate({"name": "pads", "coordinates": {"type": "int16"}, "volume": volume, "pitch": 1.0})
+    cells = np.stack([rng.integers(0, 24, 500), np.full(500, 12), rng.integers(0, planes, 500)], 1)
+    cells[:350, 0] = 11
+    places = cells / np.array([24, 24, planes])
+    edges = fit_box_edges(places, pads, SerializationConfig(), n_events=5)
+    assert edges.bins[2] == min(planes, 6)
+    assert all(1 <= held <= asked for held, asked in zip(edges.bins, (8, 8, 6)))
+    for held, value in zip(edges.axes.values(), places.T):
+        assert (np.diff(held) > 0).all()
+        assert (np.histogram(value, [-np.inf, *held[1:-1], np.inf])[0][1:-1] > 0).all()
+    features = np.column_stack([np.zeros(500), places]).astype(np.float32)
+    assert sorted(serial_order(features, SerializationConfig(), edges)) == list(range(500))

@@ -255,7 +255,7 @@ def labelled_events(store: PreparedStore, labels: Sequence[str], n_labels: int, 
     if n_labels > len(rows):
         raise DataError(
             f"{store.folder}: {n_labels} labelled events asked for, the training split holds {len(rows)}; "
-            "lower n_labels or prepare more events"
+            "lower `labels` of the task, or bring more events"
         )
     return rows[label_order(store.event_ids(rows), seed)[:n_labels]]
 

@@ -52,7 +52,10 @@ def evaluate_objective(
     finally:
         model.train(was_training)
     if not any(counts.values()):
-        raise DataError("evaluation: nothing to average (no batches, or every count is 0)")
+        raise DataError(
+            "evaluation: nothing to average: no batches, or no event has a target (next neighbours: no point lies further out"
+            " than another; see targets.candidates)"
+        )
     terms = {name: sums[name] / counts[name] for name in names if counts[name]}
     return {"loss": weighted(objective, terms), **terms}
 

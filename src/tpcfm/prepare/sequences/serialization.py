@@ -95,11 +95,11 @@ class BoxEdges:
         """Make sure that the edges were fitted for these settings, and for this detector if given.
 
         Raises:
-            DataError: they hold another preset, another number of boxes, or belong to another detector.
+            DataError: they hold another preset, more boxes, or belong to another detector.
         """
         if self.preset != config.preset:
             raise DataError(f"{source}: fitted with preset {self.preset!r}, but the settings ask for {config.preset!r}")
-        if self.bins != tuple(config.bins):
+        if any(held > asked for held, asked in zip(self.bins, config.bins)):  # fewer: see `fit_box_edges`
             axes = ", ".join(self.axes)
             raise DataError(
                 f"{source}: holds {self.bins} boxes ({axes}), but the settings ask for {tuple(config.bins)}"
@@ -120,7 +120,8 @@ def fit_box_edges(
     the layers (borders midway between their layers), each divided into parts of equal population, with the smallest and
     largest value of the sample outermost. Borders inside a region are set midway between the two layers (steps of the
     pitch, without layers) where the population divides best, so that no layer is cut by rounding. A number of boxes that is
-    no multiple of the regions ignores them.
+    no multiple of the regions ignores them. Where the points do not divide into that many boxes (few levels or cells), there are
+    fewer.
 
     Args:
         places: (N, 3) network coordinates.
@@ -129,7 +130,7 @@ def fit_box_edges(
         n_events: events that the points come from.
 
     Raises:
-        DataError: the sample is too small or too uniform for that many boxes.
+        DataError: no points, or some that are not finite.
     """
     points = np.asarray(places, dtype=np.float64)
     if len(points) == 0 or not np.isfinite(points).all():
@@ -148,8 +149,10 @@ def fit_box_edges(
 
 
 def _quantile_edges(values: npt.NDArray[np.float64], n: int) -> tuple[float, ...]:
-    inner = np.quantile(values, np.arange(1, n) / n)
-    return (0.0, *(float(edge) for edge in inner), 1.0)
+    inner = np.unique(
+        np.quantile(values, np.arange(1, n) / n)
+    )  # equal ones: a pad or voxel holds many points, as of a beam
+    return (0.0, *(float(edge) for edge in inner if 0 < edge < 1), 1.0)
 
 
 def _level_edges(values: npt.NDArray[np.float64], n: int, detector: Detector, preset: str) -> tuple[float, ...]:
@@ -169,15 +172,15 @@ def _level_edges(values: npt.NDArray[np.float64], n: int, detector: Detector, pr
     inner = list(borders)
     for start, stop in pairwise(bounds):
         below = np.cumsum(population[start:stop])[:-1]  # points up to and including each level but the last
-        if parts > stop - start:
-            raise DataError(f"box edges: {parts} boxes along {detector.axes[2]} in a region of {stop - start} levels")
+        own = min(parts, stop - start)
         best = -1
-        for part in range(1, parts):
-            distance = np.abs(below - population[start:stop].sum() * part / parts)
-            free = slice(best + 1, len(below) - (parts - 1 - part))  # every part gets a level of its own
+        for part in range(1, own):
+            distance = np.abs(below - population[start:stop].sum() * part / own)
+            free = slice(best + 1, len(below) - (own - 1 - part))  # every part gets a level of its own
             best = int(np.argmin(distance[free])) + best + 1
             inner.append(float((centres[start + best] + centres[start + best + 1]) / 2))
-    return (float(values.min()), *sorted(inner), float(values.max()))
+    low, high = float(values.min()), float(values.max())
+    return (low, *sorted(inner), high if high > low else low + 1)  # all points on one level: one box
 
 
 def box_rank(features: npt.NDArray[np.float32], edges: BoxEdges, box_order: str = "") -> npt.NDArray[np.int64]:

@@ -16,7 +16,9 @@ class SerializationConfig(Block):
         description="outermost to innermost key of the boxes (raster), names of the network coordinates joined by _;"
         " empty: from the third to the first (cylinder: r_phi_eta)",
     )
-    bins: tuple[int, int, int] = Field((8, 8, 6), description="boxes in eta, phi, r (cylinder) or x, y, z (box)")
+    bins: tuple[int, int, int] = Field(
+        (8, 8, 6), description="boxes in eta, phi, r (cylinder) or x, y, z (box), at most"
+    )
     preset: str = Field("", description="named ranges of the detector that features are scaled with; empty: its own")
     max_points: int = Field(0, ge=0, description="events above are cut out and counted; 0 keeps all (released: 3200)")
 
