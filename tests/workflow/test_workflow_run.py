@@ -53,8 +53,8 @@ def test_the_report_opens_without_a_network_and_holds_every_section(tiny: Checko
         "pretraining",
         "scaling",
         "ablations",
-        "segmentation",
-        "adapters",
+        "probes",
+        "labels",
         "predictions",
     ):
         assert f'<h2 id="{anchor}">' in page, anchor
