@@ -210,3 +210,6 @@ def test_where_points_share_cells_there_are_fewer_boxes(planes):
         assert (np.histogram(value, [-np.inf, *held[1:-1], np.inf])[0][1:-1] > 0).all()
     features = np.column_stack([np.zeros(500), places]).astype(np.float32)
     assert sorted(serial_order(features, SerializationConfig(), edges)) == list(range(500))
+    assert BoxEdges.from_dict(json.loads(json.dumps({"format": 2, **edges.plain()}))) == edges
+    with pytest.raises(DataError, match=r"holds \(8, 8, 6\) boxes"):
+        edges.check(SerializationConfig(bins=edges.bins))

@@ -25,7 +25,7 @@ def event_paths(event: Mapping[str, Any], edges: BoxEdges, label: str) -> pd.Dat
         label: of instances; -1 in the column ``track`` where the event lacks it. ``attrs["same_next"]`` holds, by order,
             the share of steps that stay on an instance.
     """
-    config = SerializationConfig(preset=edges.preset, bins=edges.bins)
+    config = SerializationConfig(preset=edges.preset, bins=edges.asked)
     features = event["features"].reshape(-1, 4)
     labels = np.full(event["n_points"], -1) if event.get(label) is None else event[label]
     parts, same = [], {}

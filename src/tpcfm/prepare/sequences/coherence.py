@@ -90,7 +90,7 @@ class LabelledEvent:
 
 def orders_to_compare(edges: BoxEdges) -> dict[str, SerializationConfig]:
     """Return every order by name: the six nestings of the raster boxes, Hilbert, Morton, radial."""
-    base = SerializationConfig(preset=edges.preset, bins=edges.bins)
+    base = SerializationConfig(preset=edges.preset, bins=edges.asked)
     nestings = ["_".join(names) for names in permutations(list(edges.axes)[::-1])]
     named = {f"raster {nesting}": {"order": "raster", "box_order": nesting} for nesting in nestings}
     named |= {order: {"order": order} for order in ("hilbert", "morton", "radial")}

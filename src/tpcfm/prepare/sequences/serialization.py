@@ -1,6 +1,6 @@
 """Order of the points of an event: hierarchical raster scan and alternatives (arXiv 2508.14087, Sec. 3.1)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,12 @@ class BoxEdges:
     signal: LogScaling | AffineScaling | None
     n_events: int
     n_points: int
+    n_asked: tuple[int, int, int] | None = None  # boxes asked for, where the points divide into fewer
+
+    @property
+    def asked(self) -> tuple[int, int, int]:
+        """Number of boxes in the settings that these edges were fitted with."""
+        return self.n_asked or self.bins
 
     @property
     def bins(self) -> tuple[int, int, int]:
@@ -45,7 +51,8 @@ class BoxEdges:
     def plain(self) -> dict[str, Any]:
         """Return the edges as JSON values."""
         signal = None if self.signal is None else self.signal.model_dump(mode="json")
-        return {**asdict(self), "axes": {k: list(v) for k, v in self.axes.items()}, "signal": signal}
+        plain = {**asdict(self), "axes": {k: list(v) for k, v in self.axes.items()}, "signal": signal}
+        return plain if self.n_asked else {k: v for k, v in plain.items() if k != "n_asked"}
 
     def save(self, path: str | Path) -> None:
         """Write the edges as JSON, atomically."""
@@ -79,7 +86,8 @@ class BoxEdges:
             axes = {str(axis): tuple(map(float, edges)) for axis, edges in value["axes"].items()}
             signal = _SCALING.validate_python(value["signal"])
             counts = {name: int(value[name]) for name in ("n_events", "n_points")}
-            edges = cls(str(value["detector"]), str(value["preset"]), axes, signal, **counts)
+            asked = value.get("n_asked") and TypeAdapter(tuple[int, int, int]).validate_python(value["n_asked"])
+            edges = cls(str(value["detector"]), str(value["preset"]), axes, signal, **counts, n_asked=asked)
             if len(axes) != 3:
                 raise ValueError(f"{len(axes)} axes")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -95,14 +103,14 @@ class BoxEdges:
         """Make sure that the edges were fitted for these settings, and for this detector if given.
 
         Raises:
-            DataError: they hold another preset, more boxes, or belong to another detector.
+            DataError: they hold another preset, another number of boxes, or belong to another detector.
         """
         if self.preset != config.preset:
             raise DataError(f"{source}: fitted with preset {self.preset!r}, but the settings ask for {config.preset!r}")
-        if any(held > asked for held, asked in zip(self.bins, config.bins)):  # fewer: see `fit_box_edges`
+        if self.asked != tuple(config.bins):
             axes = ", ".join(self.axes)
             raise DataError(
-                f"{source}: holds {self.bins} boxes ({axes}), but the settings ask for {tuple(config.bins)}"
+                f"{source}: holds {self.asked} boxes ({axes}), but the settings ask for {tuple(config.bins)}"
             )
         if detector is not None and (self.detector, tuple(self.axes)) != (detector.name, detector.axes):
             raise DataError(
@@ -145,6 +153,8 @@ def fit_box_edges(
     if scaling == "auto":
         raise DataError("box edges: the scaling of the signal must be fixed before")
     made = BoxEdges(detector.name, config.preset, dict(zip(detector.axes, edges)), scaling, n_events, len(points))
+    if made.bins != config.bins:
+        made = replace(made, n_asked=config.bins)
     return BoxEdges.from_dict({"format": FORMAT, **made.plain()}, source=f"edges fitted on {len(points)} points")
 
 
