@@ -1,5 +1,7 @@
 """Binned efficiencies count each track of enough points once, in the bin of its momentum, and survive the metrics table."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,7 +60,13 @@ def test_bins_are_read_back_from_the_metrics_table(metrics: pd.DataFrame) -> Non
 
 
 def test_the_report_shows_them_if_they_are_there(metrics: pd.DataFrame, tmp_path) -> None:
-    items = momentum_items(metrics, Sheet(tmp_path, "tiny"))
-    assert [item.name for item in items] == ["efficiency-pt", "table-efficiency-pt"]
+    view = SimpleNamespace(sheet=Sheet(tmp_path, "tiny"))
+    items = momentum_items(SimpleNamespace(name="track", title="Tracks", rows=metrics, view=view))
+    assert [item.name for item in items] == ["efficiency-pt-track", "table-efficiency-pt-track"]
     assert "0.5 to 0.75" in items[1].html
-    assert momentum_items(metrics[metrics["metric"] == "ari"], Sheet(tmp_path, "tiny")) == []
+    assert (
+        momentum_items(
+            SimpleNamespace(name="track", title="Tracks", rows=metrics[metrics["metric"] == "ari"], view=view)
+        )
+        == []
+    )
