@@ -1,5 +1,6 @@
 """Runs of the baselines, on the same events, label subsets and seeds as the heads of the system they stand beside."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tpcfm.config.training import LabelledTraining
@@ -52,18 +53,7 @@ def _classes(
                         train=train.model_dump(),
                         seed=seed,
                     )
-                    run = planner.run(
-                        system=key,
-                        block=block,
-                        slug=f"{label}-{model}-{n_labels}-s{seed}",
-                        stage="baseline",
-                        recipe="baselines.classify_points",
-                        task=label,
-                        n_labels=n_labels,
-                        seed=seed,
-                        **events,
-                    )
-                    planner.study(key, f"baselines_{label}", "baselines", run, "model", model)
+                    _add(planner, key, block, model, "baselines.classify_points", events)
 
 
 def _instances(
@@ -93,18 +83,31 @@ def _instances(
                             "seed": seed,
                         }
                     )
-                    run = planner.run(
-                        system=key,
-                        block=block,
-                        slug=f"{label}-{model}-{n_labels}-s{seed}" if n_labels else f"{label}-{model}",
-                        stage="baseline",
-                        recipe="baselines.find_tracks",
-                        task=label,
-                        n_labels=n_labels,
-                        seed=seed,
-                        **events,
-                    )
-                    planner.study(key, f"baselines_{label}", "baselines", run, "model", model)
+                    _add(planner, key, block, model, "baselines.find_tracks", events)
+
+
+def _add(
+    planner: Planner,
+    key: str,
+    block: PointBaselineConfig | TrackBaselineConfig | SparseUNetConfig,
+    model: str,
+    recipe: str,
+    events: Mapping[str, Any],
+) -> None:
+    """Add the run of one baseline, and its place in the comparison of its label."""
+    trained = f"-{block.n_labels}-s{block.seed}" if block.n_labels else ""  # nothing to learn: one run
+    run = planner.run(
+        system=key,
+        block=block,
+        slug=f"{block.label}-{model}{trained}",
+        stage="baseline",
+        recipe=recipe,
+        task=block.label,
+        n_labels=block.n_labels,
+        seed=block.seed,
+        **events,
+    )
+    planner.study(key, f"baselines_{block.label}", "baselines", run, "model", model)
 
 
 def _check_chamber(planner: Planner, key: str, on: str) -> None:
@@ -137,15 +140,4 @@ def plan_sparse_unet(
                 train=training.budget(n_labels).model_dump(),
                 seed=seed,
             )  # type: ignore[arg-type]
-            run = planner.run(
-                system=key,
-                block=block,
-                slug=f"{label}-sparse_unet-{n_labels}-s{seed}",
-                stage="baseline",
-                recipe="baselines.sparse_unet",
-                task=label,
-                n_labels=n_labels,
-                seed=seed,
-                **events,
-            )
-            planner.study(key, f"baselines_{label}", "baselines", run, "model", "sparse_unet")
+            _add(planner, key, block, "sparse_unet", "baselines.sparse_unet", events)
