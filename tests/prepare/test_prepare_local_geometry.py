@@ -108,7 +108,9 @@ def rotation(detector: Detector, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("name", DETECTORS)
 def test_unchanged_by_rotations(name):
     detector = DETECTORS[name]
-    xyz, signal = event(detector.model_copy(update={"coordinates": CYLINDER.coordinates}), 3)  # off the lattice: no ties
+    xyz, signal = event(
+        detector.model_copy(update={"coordinates": CYLINDER.coordinates}), 3
+    )  # off the lattice: no ties
     xyz = xyz.astype(np.float64)
     found = local_geometry(detector, xyz, signal)
     turned = local_geometry(detector, xyz @ rotation(detector, 4).T, signal)

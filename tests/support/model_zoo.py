@@ -10,11 +10,13 @@ from polar_mae_toys import MODEL
 from polar_mae_toys import toy_cache as toy_groups
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.models.registry import build
+from tpcfm.prepare.geometry.edge_geometry import edge_names
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.settings import PointBaselineConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.systems.baselines.track_systems import TrackSystem
+from tpcfm.systems.classical.settings import FinderConfig
 from tpcfm.train import save_model
 from tpcfm.workspace import Workspace
 
@@ -85,6 +87,17 @@ def configs(groups: PreparedStore, sequences: PreparedStore) -> dict[str, dict[s
             "architecture": f"baseline_{kind}", "baseline": track.model_dump(mode="json"), "label": "track", "classes": [],
             "clustering": TrackSystem(track, sequences.detector).choices[0], **points,
         }  # fmt: skip
+    edges = {"edges": {"hidden": [8], "neighbours": 4}, "dbscan": {"eps": [2.0, 3.0]}}
+    for kind, sizes in edges.items():
+        finder = FinderConfig(label="track", n_labels=1, train=TRAIN, **{kind: sizes})  # type: ignore[arg-type]
+        found[kind] = {
+            "architecture": f"classical_{kind}", "finder": finder.model_dump(mode="json"), "label": "track", "classes": [],
+            "features": edge_names(sequences.detector) if kind == "edges" else [],
+            "clustering": {"threshold": 0.5, "eps": 2.0, "min_samples": 1.0}, **points,
+        }  # fmt: skip
+    found["trees"] = {
+        "architecture": "classical_trees", "nodes": 1, "trees": 1, "scores": 5, "label": "pid", "classes": labels["pid"], **points,
+    }  # fmt: skip
     return found
 
 

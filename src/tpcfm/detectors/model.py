@@ -22,7 +22,8 @@ BATCH_KEYS = ("offsets", "event_key", "xyz", "signal", "features", "neighbour", 
     "centre_xyz", "group_offset", "group_size", "n_missed", "n_capped", "n_duplicated", "n_cut",
     "token_centre", "token_points", "token_valid", "masked", "encoder_factors", "decoder_factors", "diffusion_noise",
     "noise_level", "point_xyz", "point_event", "nearest", "nearest_weight", "point_features", "edge_source", "edge_bounds",
-    "voxel", "voxel_event", "voxel_features", "point_voxel", "track_inputs")  # fmt: skip
+    "voxel", "voxel_event", "voxel_features", "point_voxel", "track_inputs", "geometry", "near", "place",
+    "edges", "edge_features")  # fmt: skip
 """What caches and batches hold beside the labels, which keep their names there."""
 COLOURS = ("#2f6fde", "#e4572e", "#2a9d6f", "#d4a017", "#8e5bd0", "#7b8794", "#c2548a", "#4aa3a2", "#9aa5b1", "#6b4f3a")
 UNITS_CM = {"mm": 0.1, "cm": 1.0, "m": 100.0, "um": 1e-4}

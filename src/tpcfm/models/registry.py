@@ -20,9 +20,12 @@ from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.models.baselines.sparse_unet import SparseUNet
 from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig
 from tpcfm.models.baselines.voxel_unet import VoxelUNet
+from tpcfm.models.classical.edge_perceptron import EdgePerceptron, Positions
+from tpcfm.models.classical.trees import TreeEnsemble
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp, slots_of
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
+from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.models.polar_mae.settings import PolarMaeModel
@@ -40,7 +43,11 @@ def _masked_autoencoder(config: Config) -> nn.Module:
 def _polar_mae_head(config: Config) -> nn.Module:
     model = PolarMaeModel.model_validate(config["model"])
     hidden, queries = int(config["head_hidden"]), int(config["queries"])
-    return SegmentationModel(model, len(config["classes"]), head_hidden=hidden, queries=queries)
+    more = {}
+    if found := config.get("edge_head"):
+        head = EdgeHead.model_validate(found["settings"])
+        more = {"edge_head": head, "geometry": found["geometry"], "tokens": found["tokens"]}
+    return SegmentationModel(model, len(config["classes"]), head_hidden=hidden, queries=queries, **more)
 
 
 def _sparse_unet(config: Config) -> nn.Module:
@@ -51,6 +58,11 @@ def _sparse_unet(config: Config) -> nn.Module:
 def _fm4npp(config: Config) -> nn.Module:
     targets = TargetConfig.model_validate(config["targets"])
     return Fm4npp(Fm4nppModel.model_validate(config["model"]), slots_of(targets))
+
+
+def _trees(config: Config) -> nn.Module:
+    sizes = {name: int(config[name]) for name in ("nodes", "trees", "scores")}
+    return TreeEnsemble(**sizes, classes=len(config["classes"]))
 
 
 def _graph_net(config: Config) -> nn.Module:
@@ -70,13 +82,18 @@ ARCHITECTURES: dict[str, Callable[[Config], nn.Module]] = {
     "polar_mae_head": _polar_mae_head,
     "sparse_unet": _sparse_unet,
     "fm4npp": _fm4npp,
-    "fm4npp_adapter": lambda config: make_adapter(AdapterConfig.model_validate(config["adapter"])),
+    "fm4npp_adapter": lambda config: make_adapter(
+        AdapterConfig.model_validate(config["adapter"]), config.get("geometry", (0, 0))
+    ),
     **dict.fromkeys(("baseline_sage", "baseline_graph_conv", "baseline_gcn", "baseline_gat"), _graph_net),
     "baseline_voxel_unet": _voxel_unet,
     "baseline_eggnet": lambda config: EggNet(EggNetConfig.model_validate(config["baseline"]["eggnet"])),
     "baseline_exatrkx": lambda config: ExaTrkx(ExaTrkxConfig.model_validate(config["baseline"]["exatrkx"])),
     "baseline_hept": lambda config: Hept(HeptConfig.model_validate(config["baseline"]["hept"])),
     "baseline_kalman": lambda config: KalmanFilter(),
+    "classical_trees": _trees,
+    "classical_edges": lambda config: EdgePerceptron(len(config["features"]), config["finder"]["edges"]["hidden"]),
+    "classical_dbscan": lambda config: Positions(),
 }
 """Architecture and what builds its network, with weights drawn at random. Of an adapter this is the head without its backbone."""
 

@@ -16,10 +16,13 @@ BASELINES = {
     "exatrkx": "Exa.TrkX",
     "hept": "HEPT",
     "kalman": "Kalman filter",
+    "trees": "boosted trees",
+    "edges": "perceptron on pairs",
+    "dbscan": "DBSCAN",
 }
-STARTS = {"random": "random weights", **OBJECTIVES}
+STARTS = {"random": "random weights", "none": "local geometry alone", **OBJECTIVES}
 """What a network starts from, the controls first."""
-MODES = {"peft": "frozen", "full": "fine-tuned"}
+MODES = {"peft": "frozen", "full": "fine-tuned", "edges": "edge head"}
 TASKS = {
     "track": "Track finding",
     "pid": "Particle identification",

@@ -11,7 +11,9 @@ from typing import Any
 from tpcfm.errors import CheckpointError
 
 MASK_RATIO = 0.6
-_POLAR_MAE, _FM4NPP, _BASELINES = (f"tpcfm.systems.{name}.one_event" for name in ("polar_mae", "fm4npp", "baselines"))
+_POLAR_MAE, _FM4NPP, _BASELINES, _CLASSICAL = (
+    f"tpcfm.systems.{name}.one_event" for name in ("polar_mae", "fm4npp", "baselines", "classical")
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ ARCHITECTURES = {
     "sparse_unet": Architecture(_BASELINES, ("prediction",)),
     "fm4npp": Architecture(_FM4NPP, ("features", "order")),
     "fm4npp_adapter": Architecture(_FM4NPP, ("prediction", "order")),
+    **dict.fromkeys(
+        ("classical_trees", "classical_edges", "classical_dbscan"), Architecture(_CLASSICAL, ("prediction",))
+    ),
     **dict.fromkeys(
         (
             *(f"baseline_{model}" for model in ("sage", "graph_conv", "gcn", "gat", "voxel_unet")),

@@ -17,6 +17,8 @@ from tpcfm.plan.planner import Planner
 from tpcfm.plan.table import Plan
 from tpcfm.plan.work import Estimator
 from tpcfm.systems.baselines import cost as baselines_cost
+from tpcfm.systems.classical import cost as classical_cost
+from tpcfm.systems.classical.system import ClassicalSystem, plan_classical_system
 from tpcfm.systems.fm4npp import cost as fm4npp_cost
 from tpcfm.systems.fm4npp.choice import fm4npp_pictures
 from tpcfm.systems.fm4npp.plan import plan_fm4npp
@@ -61,16 +63,18 @@ SYSTEMS = {
         ("fm4npp",),
         fm4npp_cost.PUBLISHED_HOURS,
     ),
+    "classical": Family("Classical", plan_classical_system, lambda plan, key: None, "", ()),
 }
 ESTIMATES: dict[str, Estimator] = {
     **polar_mae_cost.ESTIMATES,
     **fm4npp_cost.ESTIMATES,
     **baselines_cost.ESTIMATES,
+    **classical_cost.ESTIMATES,
 }
 """What a run takes, by recipe."""
-PARAMETER_TABLES = {name: f"tpcfm.models.{name}.parameters" for name in (*SYSTEMS, "baselines")}
+PARAMETER_TABLES = {name: f"tpcfm.models.{name}.parameters" for name in ("polar_mae", "fm4npp", "baselines")}
 """Modules whose ``parameter_table`` counts the networks of a family, and of the baselines."""
-AnySystem = Annotated[PolarMaeSystem | Fm4nppSystem, Field(discriminator="family")]
+AnySystem = Annotated[PolarMaeSystem | Fm4nppSystem | ClassicalSystem, Field(discriminator="family")]
 
 
 class Configuration(WorkflowConfig):

@@ -1,11 +1,13 @@
 """Task heads on frozen backbone features, or on raw points (arXiv 2508.14087, Sec. 4.3, App. C)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tpcfm.models.fm4npp.settings import AdapterConfig
+from tpcfm.models.heads.edge_head import EdgeHeadNetwork
 from tpcfm.nn.nerf_embedding import NerfEmbedding
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.rms import RMSNorm
@@ -98,6 +100,31 @@ class PointClassifier(nn.Module):
         return {name: head(x).float() for name, head in self.heads.items()}
 
 
-def make_adapter(config: AdapterConfig) -> nn.Module:
-    """Return the head for the labels of ``config.outputs``."""
+class EdgeAdapter(nn.Module):
+    """Edge convolutions over the mixed layers and local geometry; with ``start: none`` over local geometry alone.
+
+    Args:
+        config: with an ``edge_head``.
+        geometry: numbers of local geometry of a point and of a pair.
+    """
+
+    def __init__(self, config: AdapterConfig, geometry: Sequence[int]) -> None:
+        super().__init__()
+        assert config.edge_head is not None
+        self.input = None if config.start == "none" else AdapterInput(config)
+        features = 0 if self.input is None else config.width
+        self.head = EdgeHeadNetwork(features, geometry[0], geometry[1], config.outputs, config.edge_head)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor] | tuple[Tensor, Tensor]:
+        """Return what `EdgeHeadNetwork` does for a batch with ``branches`` (layers, N, D) and local geometry."""
+        found: dict[str, Tensor] | tuple[Tensor, Tensor] = self.head(
+            None if self.input is None else self.input(batch["branches"]), batch
+        )
+        return found
+
+
+def make_adapter(config: AdapterConfig, geometry: Sequence[int] = (0, 0)) -> nn.Module:
+    """Return the head for the labels of ``config.outputs``; ``geometry``: numbers of local geometry of a point and of a pair."""
+    if config.edge_head:
+        return EdgeAdapter(config, geometry)
     return InstanceFinder(config) if config.instances else PointClassifier(config)

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block
 from tpcfm.config.training import TrainConfig
+from tpcfm.models.heads.settings import EdgeHead
 
 WIDTHS = {"m1": 64, "m2": 128, "m3": 256, "m4": 512, "m5": 1024, "m6": 1536}
 """Backbone width of each named size (Table 1)."""
@@ -71,6 +72,9 @@ class AdapterConfig(Block):
     feed_forward: bool = Field(False, description="a feed-forward block after each of these layers (depth sweep)")
     heads: int = Field(4, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
+    edge_head: EdgeHead | None = Field(
+        None, description="edge convolutions over features and local geometry, in place of the published head"
+    )
     weights: dict[str, float] = Field(
         default_factory=dict, description="loss weights of several labels; 1 if not named"
     )

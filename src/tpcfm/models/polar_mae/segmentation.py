@@ -1,11 +1,13 @@
 """Classes of points (arXiv 2502.02558, Sec. 4) or objects of an event on top of the token encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tpcfm.models.heads.edge_head import EdgeHeadNetwork
+from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.pointwise import PointHead, PointUpsampler
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
@@ -14,6 +16,7 @@ from tpcfm.nn.norms import batch_scalar
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.set_decoder import SetDecoder
 
+POINTS = "points"  # name of the one output of the edge head
 DECODER_LAYERS, DECODER_DROPOUT = 2, 0.1  # of the set decoder, as in arXiv 2508.14087
 
 
@@ -27,6 +30,9 @@ class SegmentationModel(nn.Module):
         head_hidden: first hidden width of the per-point classifier; 0 = 4/3 of the width (512 in the paper).
         head_dropout: of the per-point classifier.
         queries: objects that the set decoder can find in an event.
+        edge_head: in place of upsampler and head: edge convolutions over interpolated token features and local geometry.
+        geometry: for it, numbers of local geometry of a point and of a pair.
+        tokens: false leaves the encoder's features out: local geometry alone.
     """
 
     def __init__(
@@ -38,14 +44,20 @@ class SegmentationModel(nn.Module):
         head_hidden: int = 0,
         head_dropout: float = 0.5,
         queries: int = 60,
+        edge_head: EdgeHead | None = None,
+        geometry: Sequence[int] = (0, 0),
+        tokens: bool = True,
     ) -> None:
         super().__init__()
-        self.config, self.frozen = config, frozen
+        self.config, self.frozen, self.tokens = config, frozen, tokens
         self.encoder = TokenEncoder(config)
-        self.upsampler = PointUpsampler(config.width)
+        self.upsampler: nn.Module = nn.Identity() if edge_head else PointUpsampler(config.width)
         self.head_hidden = (head_hidden or 4 * config.width // 3) if classes else 0
-        self.head: PointHead | SetDecoder
-        if classes:
+        self.head: PointHead | SetDecoder | EdgeHeadNetwork
+        if edge_head:
+            features = config.width if tokens else 0
+            self.head = EdgeHeadNetwork(features, geometry[0], geometry[1], {POINTS: classes}, edge_head)
+        elif classes:
             self.head = PointHead(config.width, classes, self.head_hidden, head_dropout)
         else:
             self.head = SetDecoder(config.width, queries, DECODER_LAYERS, config.heads, DECODER_DROPOUT)
@@ -76,14 +88,27 @@ class SegmentationModel(nn.Module):
                 normal = [F.layer_norm(h.float(), h.shape[-1:]) for h in hidden]
             return torch.stack(normal).mean(0)
 
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor | list[TrackSet]:
-        """Return logits ``(N, classes)``, or the sets of objects from the first guess to the answer.
+    def interpolated(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the token features ``(N, D)`` interpolated at the points of a batch."""
+        features = self.token_features(Tokens.from_batch(batch))
+        return torch.einsum("nkd,nk->nd", features[batch["nearest"]], batch["nearest_weight"].to(features.dtype))
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor | list[TrackSet] | tuple[Tensor, Tensor]:
+        """Return logits ``(N, classes)``, or the sets of objects from the first guess to the answer; of edge convolutions pairs of points and
+        the logits that they belong to one object.
 
         Args:
             batch: token keys (:meth:`Tokens.from_batch`), ``nearest`` ``(N, k)``, ``nearest_weight`` ``(N, k)``,
                 ``point_xyz`` ``(N, 3)`` scaled coordinates, ``point_event`` ``(N,)``, for objects ``offsets`` ``(B + 1,)``,
-                optional ``encoder_factors`` ``(depth, 2, B)``.
+                optional ``encoder_factors`` ``(depth, 2, B)``. For edge convolutions their geometry, and token keys, ``nearest`` and
+                ``nearest_weight``, or ``interpolated`` ``(N, D)`` in their place.
         """
+        if isinstance(self.head, EdgeHeadNetwork):
+            given = None
+            if self.tokens:
+                given = batch["interpolated"] if "interpolated" in batch else self.interpolated(batch)
+            answer = self.head(given, batch)
+            return answer[POINTS] if isinstance(answer, dict) else answer
         tokens = Tokens.from_batch(batch)
         features = self.token_features(tokens, None if self.frozen else batch.get("encoder_factors"))
         points = self.upsampler(features, batch["nearest"], batch["nearest_weight"], batch["point_xyz"])

@@ -72,12 +72,17 @@ def local_geometry(
     points = np.ascontiguousarray(xyz, np.float64) / detector.pitch
     graph = neighbour_graph(points, max(SIZES) + SLACK)
     signal = np.zeros(0) if scaled_signal is None else np.ascontiguousarray(scaled_signal, np.float64)
-    parts = len(OF_SHAPE) + (0 if scaled_signal is None else len(OF_SIGNAL)) + (len(OF_AXIS) if detector.cylindrical else 0)
+    parts = (
+        len(OF_SHAPE) + (0 if scaled_signal is None else len(OF_SIGNAL)) + (len(OF_AXIS) if detector.cylindrical else 0)
+    )
     shape = np.zeros((len(points), len(SIZES), parts))
     direction = np.zeros((len(points), len(SIZES), 3))
     if len(points):
         _shapes(points, signal, graph.index, graph.distance, np.array(SIZES), detector.cylindrical, shape, direction)
-    columns = [shape.reshape(len(points), len(SIZES) * parts), np.log2(_component_sizes(graph.index, graph.distance))[:, None]]
+    columns = [
+        shape.reshape(len(points), len(SIZES) * parts),
+        np.log2(_component_sizes(graph.index, graph.distance))[:, None],
+    ]
     if scaled_signal is not None:
         columns.append(signal[:, None])
     if detector.cylindrical:

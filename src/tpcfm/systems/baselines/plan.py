@@ -8,6 +8,7 @@ from tpcfm.errors import ConfigError
 from tpcfm.plan.planner import Planner
 from tpcfm.systems.baselines.settings import BaselinesStudy, PointBaselineConfig, PointBaselines
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig, TrackBaselines
+from tpcfm.systems.classical.plan import plan_classical
 from tpcfm.systems.polar_mae.settings import SparseUNetConfig
 from tpcfm.tracking.chamber import chamber_of
 
@@ -23,6 +24,8 @@ def plan_baselines(
         validation_events: events of the fixed validation set.
         events: fields ``dataset`` and ``cache`` of the runs.
     """
+    if study.classical:
+        plan_classical(planner, key, f"systems.{key}.baselines.classical", study.classical, on, events)
     if study.classes:
         _classes(planner, key, study.classes, on, validation_events, events)
     if study.instances:

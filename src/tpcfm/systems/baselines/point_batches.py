@@ -12,7 +12,7 @@ from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.features import comparison_features, network_coordinates
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.baselines.event_cache import EventCache
+from tpcfm.tasks.event_cache import EventCache
 from tpcfm.train import StepInfo
 
 Rows = npt.NDArray[np.int64]

@@ -8,6 +8,7 @@ from tpcfm.config.base import Block
 from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselines
+from tpcfm.systems.classical.settings import ClassicalStudy
 
 PointModel = Literal["sage", "graph_conv", "gcn", "gat", "voxel_unet"]
 
@@ -62,3 +63,4 @@ class BaselinesStudy(Block):
 
     classes: PointBaselines | None = None
     instances: TrackBaselines | None = None
+    classical: ClassicalStudy | None = None

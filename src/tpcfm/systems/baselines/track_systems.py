@@ -19,9 +19,9 @@ from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.features import comparison_features, ranges
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.baselines.event_cache import EventCache
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.tasks.clustering_choice import Choice, Kind, grid
+from tpcfm.tasks.event_cache import EventCache
 from tpcfm.tracking.chamber import chamber_of
 from tpcfm.tracking.clusters import components, dbscan, hdbscan
 from tpcfm.tracking.finder import TrackerSettings, find_tracks

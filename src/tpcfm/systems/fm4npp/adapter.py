@@ -17,7 +17,10 @@ from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
-from tpcfm.train import load_config, load_weights
+from tpcfm.tasks.clustering_choice import Choice
+from tpcfm.tasks.clusterings import split_edges
+from tpcfm.tasks.edge_head import geometry_of, join
+from tpcfm.train import StepInfo, load_config, load_weights, to_device
 
 ADAPTER = "fm4npp_adapter"
 """Value of ``architecture`` in the ``config.json`` of an adapter."""
@@ -30,6 +33,7 @@ class Adapter:
     config: AdapterConfig
     head: nn.Module
     backbone: Fm4npp | None
+    clustering: Choice | None = None
 
     @torch.no_grad()
     def inputs(self, features: Tensor, offsets: Tensor) -> Tensor:
@@ -50,7 +54,7 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         raise CheckpointError(f"{folder}: a model of architecture {config.get('architecture')!r}, not an adapter")
     check_sequences(folder, config, store)
     block = AdapterConfig.model_validate(config["adapter"])
-    head = make_adapter(block)
+    head = make_adapter(block, config.get("geometry", (0, 0)))
     load_weights(head, folder)
     backbone = None
     if block.start in ("pretrained", "imported"):
@@ -60,7 +64,7 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         backbone = load_backbone(beside, store)
     elif block.start == "random":
         backbone = new_backbone(block.model, TargetConfig(), block.seed)
-    return Adapter(block, head.eval(), None if backbone is None else backbone.eval())
+    return Adapter(block, head.eval(), None if backbone is None else backbone.eval(), config.get("clustering"))
 
 
 @torch.no_grad()
@@ -68,6 +72,14 @@ def adapter_labels(adapter: Adapter, label: str, store: PreparedStore, row: int)
     """Return what an adapter says about each point (N,) of one event: number of the class, or of an object, -1 for none."""
     batch = collate_sequences(store, np.array([row]), 0)
     features, offsets = torch.from_numpy(batch["features"]), torch.from_numpy(batch["offsets"])
+    if head := adapter.config.edge_head:
+        geometry = geometry_of(head, adapter.config.instances)
+        batch = geometry.add(batch, store, np.array([row]), StepInfo(step=0, epoch=0, seed=0, training=False))
+        given = to_device(batch, torch.device("cpu")) | {"branches": adapter.inputs(features, offsets)}
+        answer = adapter.head(given)
+        if adapter.clustering is not None:
+            return join(next(split_edges(batch, answer)), adapter.clustering)
+        return np.asarray(answer[label].argmax(1).numpy(), dtype=np.int64)
     answer = adapter.head(adapter.inputs(features, offsets), offsets)
     found = assign_points(answer[-1]) if adapter.config.instances else answer[label].argmax(1)
     return np.asarray(found.numpy(), dtype=np.int64)

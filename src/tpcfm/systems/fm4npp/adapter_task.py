@@ -1,5 +1,6 @@
 """What the adapter recipes share: inputs from a frozen backbone or raw points, and the outputs of a run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.adapter import ADAPTER
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache
 from tpcfm.systems.fm4npp.support import METHOD, load_backbone, made_with, new_backbone
+from tpcfm.tasks.edge_head import geometry_of, geometry_sizes, standardise
 from tpcfm.tasks.labelled import LabelledTask, check_outputs
 from tpcfm.tasks.support import Rows
 from tpcfm.train import FitResult, Objective, StepInfo, to_device
@@ -37,8 +39,12 @@ class AdapterTask(LabelledTask):
         check_outputs(self.store, block.outputs)
         self.features = self._features()
         self.inputs = "features" if self.features is None else "branches"
+        head = self.block.edge_head
+        self.geometry = geometry_of(head, self.block.instances) if head else None
         torch.manual_seed(self.block.seed)
-        self.model = make_adapter(self.block)
+        self.model = make_adapter(self.block, geometry_sizes(self.store.detector))
+        if head:
+            standardise(self, self.model.head)  # type: ignore[arg-type]
 
     def _features(self) -> FeatureCache | None:
         """Return the frozen backbone's features of the training and validation events; None for raw points."""
@@ -69,7 +75,7 @@ class AdapterTask(LabelledTask):
         batch = collate_sequences(store, rows, 0)
         if self.features is not None:
             batch["branches"] = self.features(rows)
-        return batch
+        return batch if self.geometry is None else self.geometry.add(batch, store, rows, info)
 
     def train(self, objective: Objective, max_seconds: float | None) -> FitResult:
         """Train the head."""
@@ -77,10 +83,18 @@ class AdapterTask(LabelledTask):
 
     def output(self, batch: Batch) -> Any:
         """Return what the head says about a batch."""
+        if self.geometry is not None:
+            return self.model(to_device(batch, self.device))
         tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
         return self.model(tensors[self.inputs], tensors["offsets"])
 
-    def leave(self, result: FitResult, rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
+    def leave(
+        self,
+        result: FitResult,
+        rows: list[dict[str, Any]],
+        shown: list[dict[str, Any]],
+        clustering: Mapping[str, float] | None = None,
+    ) -> None:
         """Write the model directory, metrics and predictions; give back the space of the features."""
         costs = self.costs(self.model, result, stopped_early=result.steps < self.settings.steps)
         best = {} if result.best_value is None else {"validation_loss": result.best_value}
@@ -107,6 +121,8 @@ class AdapterTask(LabelledTask):
                 "adapter": self.block.model_dump(mode="json"),
                 "classes": {label: classes[label].names if label in classes else [] for label in self.labels},
                 "pretrained": self.run.pretrained,
+                **({"geometry": geometry_sizes(self.store.detector)} if self.geometry else {}),
+                **({} if clustering is None else {"clustering": clustering}),
                 **made_with(self.store),
             },
             record={"features": self.features.record()} if self.features else None,

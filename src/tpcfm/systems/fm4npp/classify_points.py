@@ -4,6 +4,7 @@ from tpcfm.losses.point_classes import PointClasses
 from tpcfm.plan.run import Run
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask
 from tpcfm.tasks.classes import score_classes
+from tpcfm.tasks.edge_head import class_weights
 from tpcfm.workspace import Workspace
 
 
@@ -17,5 +18,10 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     """
     task = AdapterTask(run, workspace, device)
     weights = {label: task.block.weights.get(label, 1.0) for label in task.labels}
-    result = task.train(PointClasses(task.inputs, weights), max_seconds)
+    if head := task.block.edge_head:
+        balance = {label: class_weights(task, label, head.weight_power) for label in task.labels}
+        objective = PointClasses(None, weights, balance)
+    else:
+        objective = PointClasses(task.inputs, weights)
+    result = task.train(objective, max_seconds)
     task.leave(result, *score_classes(task, task.model, task.output))

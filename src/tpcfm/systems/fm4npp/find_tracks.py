@@ -1,14 +1,17 @@
 """Labels with instances on frozen FM4NPP features or raw points: tracks, particles (arXiv 2508.14087, Sec. 4.3 and 5)."""
 
+from tpcfm.losses.same_object import SameObject
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.plan.run import Run
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask
+from tpcfm.tasks.clusterings import score_clusterings, split_edges
+from tpcfm.tasks.edge_head import KINDS, join
 from tpcfm.tasks.instances import score_sets
 from tpcfm.workspace import Workspace
 
 
 def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
-    """Train the set decoder of one label, resuming if there is a state, and write model directory, metrics and predictions.
+    """Train the set decoder (or the head of edge convolutions) of one label, resuming if there is a state, and write model directory, metrics and predictions.
 
     Raises:
         DataError: the cache is missing or damaged, or holds too few labelled events.
@@ -16,5 +19,11 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         Interrupted: stopped by a signal or the time limit; the same call continues.
     """
     task = AdapterTask(run, workspace, device)
+    if head := task.block.edge_head:
+        result = task.train(SameObject(task.labels[0]), max_seconds)
+        values = {"threshold": head.thresholds}
+        found = score_clusterings(task, task.model, task.output, split_edges, join, values, KINDS, head.tuning_events)
+        task.leave(result, *found)
+        return
     result = task.train(SetMatching(task.inputs, task.labels[0]), max_seconds)
     task.leave(result, *score_sets(task, task.model, task.output))

@@ -49,11 +49,20 @@ def _adapters(room: Room, backbones: dict[str, str]) -> None:
                     # The adapter-only control sees raw points: one run, whatever the backbone.
                     for size in system.adapters.sizes[:1] if start == "none" else system.adapters.sizes:
                         pretrained = backbones[size] if start == "pretrained" else None
-                        run = room.adapter([task], size, training, n_labels, seed, start, pretrained)
                         label = "adapter only" if start == "none" else f"{size} {start}"
-                        room.study(f"heads_{task}", "finetune", run, "start", label)
-                        if start != "random":
-                            room.study("scaling_downstream", "scaling", run, task, label)
+                        if "published" in system.adapters.heads:
+                            run = room.adapter([task], size, training, n_labels, seed, start, pretrained)
+                            room.study(f"heads_{task}", "finetune", run, "start", label)
+                            if start != "random":
+                                room.study("scaling_downstream", "scaling", run, task, label)
+                        if "edges" in system.adapters.heads:
+                            name = "edges-geometry" if start == "none" else f"edges-{size}-{start}"
+                            label = "edge head, geometry only" if start == "none" else f"edge head, {label}"
+                            head = system.adapters.edge_head
+                            run = room.adapter(
+                                [task], size, training, n_labels, seed, start, pretrained, name=name, edge_head=head
+                            )
+                            room.study(f"heads_{task}", "finetune", run, "start", label)
                 for imported in system.imported:
                     run = room.adapter(
                         [task],

@@ -9,6 +9,7 @@ from tpcfm.config.system import SystemBlock
 from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel, Mixer, Size
+from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.systems.baselines.settings import BaselinesStudy
 from tpcfm.systems.fm4npp.study_settings import DepthStudy, JointStudy, MupStudy
@@ -58,6 +59,12 @@ class AdapterStudy(Block):
     mix_embedding: bool = Field(
         False, description="adapters on a backbone mix its point embedding with its layers (paper: the layers)"
     )
+    heads: list[Literal["published", "edges"]] = Field(
+        default=["published"],
+        min_length=1,
+        description="edges: edge convolutions over features and local geometry (start `none`: geometry alone)",
+    )
+    edge_head: EdgeHead = EdgeHead()
     depth: DepthStudy | None = None
     joint: JointStudy | None = None
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from tpcfm.errors import CheckpointError, ConfigError
+from tpcfm.models.heads.settings import EdgeHead
+from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.nn.set_decision import assign_points
@@ -17,9 +19,12 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import Choice
 from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_queries
 from tpcfm.systems.polar_mae.batches import GroupBatches
+from tpcfm.systems.polar_mae.edge_batches import EdgeBatches
 from tpcfm.systems.polar_mae.reconstruction import load_autoencoder, reconstruct_event
 from tpcfm.systems.polar_mae.support import load_encoder, pretrained_model_config
 from tpcfm.systems.trained import load_model
+from tpcfm.tasks.clusterings import split_edges
+from tpcfm.tasks.edge_head import join
 from tpcfm.train import StepInfo, load_config, to_device
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
@@ -37,8 +42,16 @@ def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArr
     trained, given = config["tokenizer"]["radius"], store.settings["radius"]
     if trained != given:
         raise CheckpointError(f"{folder}: trained on groups of radius {trained} pitches, {store.folder} has {given}")
-    batch = to_device(GroupBatches(points=True)(store, np.array([row]), NOT_TRAINING), CPU)
-    answer = load_model(folder)(batch)
+    model, collate = load_model(folder), GroupBatches(points=True)
+    if found := config.get("edge_head"):
+        assert isinstance(model, SegmentationModel)
+        head = EdgeHead.model_validate(found["settings"])
+        edges = EdgeBatches(model, head, not config["classes"], CPU)(store, np.array([row]), NOT_TRAINING)
+        said = model(to_device(edges, CPU))
+        if isinstance(said, tuple):
+            return {config["label"]: join(next(split_edges(edges, said)), config["clustering"])}
+        return {config["label"]: said.argmax(1).numpy()}
+    answer = model(to_device(collate(store, np.array([row]), NOT_TRAINING), CPU))
     found = assign_points(answer[-1]) if isinstance(answer, list) else answer.argmax(1)
     return {config["label"]: found.numpy()}
 

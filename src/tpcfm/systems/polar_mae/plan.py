@@ -7,6 +7,7 @@ from tpcfm.config.training import LabelledTraining
 from tpcfm.plan.planner import Planner
 from tpcfm.prepare.groups.settings import TokenizerConfig
 from tpcfm.systems.baselines.plan import plan_sparse_unet
+from tpcfm.systems.classical.plan import plan_classical
 from tpcfm.systems.polar_mae.settings import MaskedPretraining, SegmentationConfig
 from tpcfm.systems.polar_mae.system import PolarMaeSystem
 
@@ -18,6 +19,10 @@ def plan_polar_mae(planner: Planner, key: str, system: PolarMaeSystem) -> None:
     planner.keep_pretrained(key, {name: run for name, run in backbones.items() if run and name not in system.imported})
     for label, training in system.tasks.items():
         room.heads(label, training, backbones)
+    classical = system.baselines.classical
+    if classical:
+        where = f"systems.{key}.baselines.classical"
+        plan_classical(planner, key, where, classical, system.dataset, room.labelled_events)
     unet = system.baselines.sparse_unet
     if unet:
         for label, training in unet.tasks.items():
@@ -117,7 +122,7 @@ class Room:
     def pretraining(self) -> dict[str, str | None]:
         """Add pretraining, its studies and their probes; return the runs to start from by name."""
         system = self.system
-        backbones: dict[str, str | None] = {"random": None}
+        backbones: dict[str, str | None] = {"random": None, "none": None}
         for seed in system.seeds:
             for objective in system.objectives:
                 run = self.pretrain(objective, system.mask_ratio, seed)
@@ -152,15 +157,16 @@ class Room:
         system, study = self.system, self.system.heads
         classes = self.planner.outputs(f"systems.{self.key}.tasks", system.dataset, label)[label]
         for start in [s for s in (*study.starts, *system.imported) if s in backbones]:
-            for mode in study.modes:
+            for mode in study.modes if start != "none" else [m for m in study.modes if m == "edges"]:
                 for n_labels in training.labels:
                     for seed in training.seeds:
                         block = SegmentationConfig(
                             label=label,
                             classes=classes,
                             queries=study.queries,
-                            mode=mode,
-                            start="random" if start == "random" else "pretrained",
+                            mode="peft" if mode == "edges" else mode,
+                            start=start if start in ("random", "none") else "pretrained",
+                            edge_head=study.edge_head if mode == "edges" else None,
                             n_labels=n_labels,
                             class_weights=study.class_weights,
                             model=system.model,

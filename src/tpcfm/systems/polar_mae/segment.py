@@ -4,18 +4,27 @@ Objects of an event (tracks, particles, interactions) are found by the set decod
 that the encoder gives to the points.
 """
 
+from typing import Any
+
 import torch
 
 from tpcfm.errors import ConfigError
+from tpcfm.losses.same_object import SameObject
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.plan.run import Run
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.systems.polar_mae.class_head import HeadTask, PointwiseObjective, class_weights
+from tpcfm.systems.polar_mae.edge_batches import EdgeBatches
 from tpcfm.systems.polar_mae.settings import SegmentationConfig
 from tpcfm.systems.polar_mae.support import METHOD, load_encoder, pretrained_model_config
+from tpcfm.tasks.clusterings import score_clusterings, split_edges
+from tpcfm.tasks.edge_head import KINDS, geometry_sizes, join, standardise
+from tpcfm.tasks.edge_head import class_weights as balance
 from tpcfm.tasks.instances import score_sets
+from tpcfm.tasks.support import Collate
 from tpcfm.train import to_device
 from tpcfm.workspace import Workspace
 
@@ -42,10 +51,11 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         regularisation = {name: getattr(block.model, name) for name in ("drop_path", "attention_dropout")}
         architecture = found.model_copy(update=regularisation)
     trained_depth = 0 if block.mode == "peft" else architecture.depth
-    collate = GroupBatches(points=True, drop_path=architecture.drop_path, depth=trained_depth)
+    collate: Collate = GroupBatches(points=True, drop_path=architecture.drop_path, depth=trained_depth)
     task = HeadTask(run, workspace, device, block, collate)
 
     torch.manual_seed(block.seed)
+    sizes = geometry_sizes(task.store.detector)
     model = SegmentationModel(
         architecture,
         block.classes,
@@ -53,6 +63,9 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         head_hidden=block.head_hidden,
         head_dropout=block.head_dropout,
         queries=block.queries,
+        edge_head=block.edge_head,
+        geometry=sizes,
+        tokens=block.start != "none",
     )
     if run.pretrained is not None:
         load_encoder(model.encoder, workspace.run(run.pretrained))
@@ -65,11 +78,30 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         "class_weights": weights,
     }
     title = f"{block.label}, {block.mode}, {block.n_labels} labelled events"
+    if head := block.edge_head:
+        task.collate = EdgeBatches(model, head, not block.classes, task.device)
+        standardise(task, model.head)  # type: ignore[arg-type]
+        config["edge_head"] = {"settings": head.model_dump(), "geometry": sizes, "tokens": model.tokens}
+        title = f"{block.label}, edge head, {block.n_labels} labelled events"
+        if block.classes:
+            weights = balance(task, block.label, head.weight_power)
+            config["class_weights"] = weights
     if block.classes:
-        objective = PointwiseObjective(weights, block.gamma, block.label)
+        objective = PointwiseObjective(weights, 0.0 if block.edge_head else block.gamma, block.label)
         task.train_classes(model, objective, title=title, config=config, max_seconds=max_seconds)
         return
-    result = task.fit(model, SetMatching(None, block.label), task.settings, max_seconds)
-    rows, shown = score_sets(task, model, lambda batch: model(to_device(batch, task.device)))
+
+    def answer(batch: Batch) -> Any:
+        return model(to_device(batch, task.device))
+
+    if head:
+        result = task.fit(model, SameObject(block.label), task.settings, max_seconds)
+        values = {"threshold": head.thresholds}
+        rows, shown, config["clustering"] = score_clusterings(
+            task, model, answer, split_edges, join, values, KINDS, head.tuning_events
+        )
+    else:
+        result = task.fit(model, SetMatching(None, block.label), task.settings, max_seconds)
+        rows, shown = score_sets(task, model, answer)
     config |= {"label": block.label, "classes": [], "tokenizer": task.store.settings}
     task.finish(model, result, rows, shown, title=title, what=METHOD, config=config)

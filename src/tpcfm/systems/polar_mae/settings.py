@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tpcfm.config.base import Block
 from tpcfm.config.training import TrainConfig
+from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 
 
@@ -48,7 +49,12 @@ class SegmentationConfig(Block):
     mode: Literal["peft", "full"] = Field(
         "peft", description="encoder frozen in evaluation mode, or everything trained"
     )
-    start: Literal["pretrained", "random"] = "pretrained"
+    start: Literal["pretrained", "random", "none"] = Field(
+        "pretrained", description="none: an edge head on local geometry alone"
+    )
+    edge_head: EdgeHead | None = Field(
+        None, description="edge convolutions over frozen features and local geometry, in place of the published head"
+    )
     n_labels: int = Field(gt=0, description="labelled training events")
     class_weights: Literal["published", "subset", "none"] = "subset"
     gamma: float = Field(2.0, ge=0, description="focal exponent")

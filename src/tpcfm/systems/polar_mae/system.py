@@ -7,8 +7,10 @@ from pydantic import Field, model_validator
 from tpcfm.config.base import Block
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
+from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.prepare.groups.settings import TokenizerConfig, TokenizerStudy
+from tpcfm.systems.classical.settings import ClassicalStudy
 from tpcfm.systems.polar_mae.settings import ProbeConfig
 
 Objective = Literal["polar_mae", "point_mae"]
@@ -18,11 +20,17 @@ TRAINED = ("polar_mae", "point_mae", "random")
 class HeadStudy(Block):
     """Which starts and modes are trained for every task, label count and seed."""
 
-    modes: list[Literal["peft", "full"]] = Field(default=["peft", "full"], min_length=1)
-    starts: list[Literal["polar_mae", "point_mae", "random"]] = Field(
-        default=["polar_mae", "random"],
-        description="pretrained model to start from; `random` is frozen random (peft) or from scratch (full)",
+    modes: list[Literal["peft", "full", "edges"]] = Field(
+        default=["peft", "full"],
+        min_length=1,
+        description="edges: edge convolutions over features of the frozen encoder and local geometry",
     )
+    starts: list[Literal["polar_mae", "point_mae", "random", "none"]] = Field(
+        default=["polar_mae", "random"],
+        description="pretrained model to start from; `random` is frozen random (peft, edges) or from scratch (full); `none` (edges): local "
+        "geometry alone",
+    )
+    edge_head: EdgeHead = EdgeHead()
     class_weights: Literal["published", "subset", "none"] = "subset"
     queries: int = Field(60, gt=0, description="objects that an instance head can find in an event")
 
@@ -39,6 +47,7 @@ class Baselines(Block):
     """Baselines."""
 
     sparse_unet: UNetStudy | None = None
+    classical: ClassicalStudy | None = None
 
 
 class GroupingStudy(Block):

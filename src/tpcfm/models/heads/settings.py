@@ -1,0 +1,27 @@
+"""The head of edge convolutions: what it reads and how large it is."""
+
+from pydantic import Field
+
+from tpcfm.config.base import Block
+
+
+class EdgeHead(Block):
+    """Edge convolutions over [frozen features + local geometry] of near points, then classes, or pairs joined into objects.
+
+    A recipe of our own beside the published heads: it is given the local geometry that boosted trees are given
+    (`tpcfm.prepare.geometry.local_geometry`).
+    """
+
+    width: int = Field(96, gt=0)
+    layers: int = Field(4, gt=0)
+    neighbours: int = Field(16, gt=0, le=16, description="near points that each point hears")
+    pairs: int = Field(12, gt=0, le=16, description="instances: neighbours of each point whose pairs are classified")
+    weight_power: float = Field(
+        0.5, ge=0, description="classes: loss weights are (points / points of the class) to this power"
+    )
+    thresholds: list[float] = Field(
+        default=[0.5, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95],
+        min_length=1,
+        description="instances: pairs above are joined; chosen on validation events",
+    )
+    tuning_events: int = Field(100, gt=0, description="instances: validation events for that choice")
