@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from tpcfm.cli._slurm import preflight
+from tpcfm.config.text import read_yaml
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
 from tpcfm.systems.registry import make_plan, missing_imports, picture_runs, pictures
@@ -15,6 +16,8 @@ from tpcfm.systems.registry import validate as validate_config
 from tpcfm.workspace import Workspace
 
 try:
+    for file in workflow.configfiles:  # Snakemake's own reading keeps the last of two equal keys in silence
+        read_yaml(file)
     CONFIG = validate_config(config)
     PLAN = make_plan(CONFIG)
 except TpcfmError as error:
