@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from tpcfm.config.base import Block, Count, Positive, Share
 
 
+NotNegative = Annotated[float, Field(ge=0)]
+
+
 class EggNetConfig(Block):
     """Graph network on neighbour graphs that follow its own embedding; tracks are DBSCAN clusters of the embedding."""
 
@@ -84,5 +87,5 @@ class KalmanConfig(Block):
 
     gate: list[Positive] = Field(default=[40.0, 20.0], min_length=1, description="chi-square of a point")
     min_points: list[Count] = Field(default=[4, 8], min_length=1, description="points of a track")
-    pick_up: list[Positive] = Field(default=[1.5, 2.5], min_length=1, description="cm")
-    merge: list[Positive] = Field(default=[3.0, 2.0, 5.0], min_length=1, description="tolerance of joining turns")
+    pick_up: list[NotNegative] = Field(default=[1.5, 2.5], min_length=1, description="cm")
+    merge: list[NotNegative] = Field(default=[3.0, 2.0, 5.0], min_length=1, description="tolerance of joining turns")

@@ -56,7 +56,9 @@ class DepthStudy(Block):
 
     task: str = Field("pid", description="label column with classes, whose budget and settings these are")
     size: Size = "m1"
-    depths: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2, 4], min_length=1, description="self-attention and feed-forward blocks")
+    depths: list[Annotated[int, Field(ge=0)]] = Field(
+        default=[0, 1, 2, 4], min_length=1, description="self-attention and feed-forward blocks"
+    )
     n_labels: int = Field(gt=0, description="labelled events")
     seeds: list[Seed] = Field(default=[0], min_length=1)
 
