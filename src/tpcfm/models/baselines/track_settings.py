@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from tpcfm.config.base import Block, Count, Positive, Share
 
-
 NotNegative = Annotated[float, Field(ge=0)]
 
 
