@@ -224,7 +224,7 @@ def test_a_training_on_other_data_is_set_aside_and_the_run_starts_anew(tmp_path,
     assert len(result.history) == len({(r["step"], r["split"]) for r in result.history}), "no row of the earlier one"
     assert "set aside in" in caplog.text
     assert sorted(p.name for p in (tmp_path / "state/earlier-1").iterdir()) == old
-    third, _ = toy_fit(tmp_path / "state", toy_config(), identity=named)
+    toy_fit(tmp_path / "state", toy_config(), identity=named)
     assert (tmp_path / "state/earlier-2").is_dir()
 
 
