@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Share
 
 
 class EdgeHead(Block):
@@ -19,7 +19,7 @@ class EdgeHead(Block):
     weight_power: float = Field(
         0.5, ge=0, description="classes: loss weights are (points / points of the class) to this power"
     )
-    thresholds: list[float] = Field(
+    thresholds: list[Share] = Field(
         default=[0.5, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95],
         min_length=1,
         description="instances: pairs above are joined; chosen on validation events",

@@ -1,10 +1,10 @@
 """The floor: what an afternoon without a network brings on labelled events, on any detector."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Count, Positive, Seed, Share
 from tpcfm.config.training import TrainConfig, Training
 
 
@@ -14,7 +14,7 @@ class TreeSettings(Block):
     leaves: int = Field(31, gt=1, description="leaves of a tree at most")
     min_leaf: int = Field(20, gt=0, description="points of a leaf at least")
     l2: float = Field(1.0, ge=0, description="regularisation of the leaves")
-    weight_powers: list[float] = Field(
+    weight_powers: list[Annotated[float, Field(ge=0, le=2)]] = Field(
         default=[0.0, 0.5, 1.0],
         min_length=1,
         description="points weigh (points / points of the class) to these powers; the best is chosen on validation events",
@@ -32,8 +32,8 @@ class EdgeSettings(Block):
     """A perceptron on pairs of near points, then connected components."""
 
     neighbours: int = Field(12, gt=0, le=16, description="neighbours of each point whose pairs are looked at")
-    hidden: list[int] = Field(default=[64, 64], min_length=1)
-    thresholds: list[float] = Field(default=[0.5, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95], min_length=1)
+    hidden: list[Count] = Field(default=[64, 64], min_length=1)
+    thresholds: list[Share] = Field(default=[0.5, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95], min_length=1)
     train: Training = Training(
         steps=400, batch_size=4, learning_rate=3e-3, warmup_steps=20, weight_decay=1e-4, clip=1.0, evaluate_every=100
     )
@@ -42,8 +42,8 @@ class EdgeSettings(Block):
 class DbscanSettings(Block):
     """DBSCAN (Ester et al. 1996) on positions."""
 
-    eps: list[float] = Field(default=[2.0, 1.0, 1.5, 3.0, 4.0], min_length=1, description="in pitches")
-    min_samples: list[int] = Field(default=[1, 2, 4], min_length=1)
+    eps: list[Positive] = Field(default=[2.0, 1.0, 1.5, 3.0, 4.0], min_length=1, description="in pitches")
+    min_samples: list[Count] = Field(default=[1, 2, 4], min_length=1)
 
 
 class TreesConfig(TreeSettings):
@@ -54,7 +54,7 @@ class TreesConfig(TreeSettings):
     n_labels: int = Field(gt=0, description="labelled training events")
     validation_events: int = Field(256, gt=0, description="events of the fixed validation set")
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0
 
 
 class FinderConfig(Block):
@@ -67,14 +67,14 @@ class FinderConfig(Block):
     validation_events: int = Field(256, gt=0, description="events of the fixed validation set")
     tuning_events: int = Field(100, gt=0, description="validation events on which the clustering is chosen, by ARI")
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Subsets(Block):
     """Labelled events of a task."""
 
-    labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
-    seeds: list[int] = Field(default=[0], min_length=1)
+    labels: list[Count] = Field(min_length=1, description="labelled events, each subset inside the next")
+    seeds: list[Seed] = Field(default=[0], min_length=1)
 
 
 class ClassicalStudy(Block):
