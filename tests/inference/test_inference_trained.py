@@ -28,6 +28,7 @@ from tpcfm.systems.baselines.sparse_unet import VoxelBatches as LatticeBatches
 from tpcfm.systems.baselines.track_systems import TrackBatches
 from tpcfm.systems.fm4npp.backbone_features import equal_mix, event_batch
 from tpcfm.systems.polar_mae.probe import encode
+from tpcfm.tasks.geometry import Geometry
 from tpcfm.tracking.finder import TrackerSettings
 from tpcfm.train import StepInfo, save_model
 from tpcfm.workspace import Workspace
@@ -35,6 +36,7 @@ from tpcfm.workspace import Workspace
 NAMES = [
     "polar_mae", "point_mae", "token_encoder", "semantic-head", "group-head", "sparse_unet", "fm4npp", "track-none", "track-pretrained",
     "both-none", "both-pretrained", "sage", "graph_conv", "gcn", "gat", "voxel_unet", "eggnet", "exatrkx", "hept", "kalman",
+    "edges", "dbscan", "trees",
 ]  # fmt: skip
 INFO = StepInfo(step=0, epoch=0, seed=5, training=False)
 
@@ -63,6 +65,8 @@ def outputs(name: str, model: torch.nn.Module, space: Workspace) -> list[torch.T
         return leaves(model(tensors(collate(store, np.array(rows), INFO))))
     if name in ("eggnet", "exatrkx", "hept", "kalman"):
         return leaves(model(tensors(TrackBatches(name)(store, np.array(rows), INFO))))
+    if name in ("edges", "dbscan", "trees"):
+        return leaves(model(tensors(Geometry(pairs=4)(store, np.array(rows), INFO))))
     batch = tensors(collate_sequences(store, rows, 0))
     if name.endswith("pretrained"):
         return leaves(model(torch.randn(BACKBONE.depth, len(batch["xyz"]), BACKBONE.width), batch["offsets"]))

@@ -217,10 +217,16 @@ def test_every_label_of_a_detector_is_a_task_of_every_family() -> None:
 def test_null_takes_out_datasets_systems_and_tasks() -> None:
     whole = planned()
     assert planned({"data": {"lartpc": None}, "systems": {"polar_mae": None}}).systems() == ["fm4npp"]
-    fewer = planned(setting("systems.fm4npp", {"tasks": {"noise": None}, "baselines": {"instances": None}}))
+    fewer = planned(
+        setting(
+            "systems.fm4npp",
+            {"tasks": {"noise": None}, "baselines": {"instances": None, "classical": {"tasks": {"track": None}}}},
+        )
+    )
     assert set(fewer.runs) < set(whole.runs)
     assert set(whole.studies) - set(fewer.studies) == {"fm4npp.heads_noise", "fm4npp.baselines_track"}
-    fewer = planned(setting("systems.fm4npp.baselines.classes.tasks.pid", None))
+    without = {"tasks": {"pid": None}}
+    fewer = planned(setting("systems.fm4npp.baselines", {"classes": without, "classical": without}))
     assert set(whole.studies) - set(fewer.studies) == {"fm4npp.baselines_pid"}
 
 

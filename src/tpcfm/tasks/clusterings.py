@@ -15,6 +15,8 @@ from tpcfm.tasks.clustering_choice import Choice, Chosen, Kind, choose
 from tpcfm.tasks.instances import InstanceScores
 from tpcfm.tasks.labelled import SHOWN_EVENTS, LabelledTask, shown_events
 from tpcfm.tasks.support import spread
+from tpcfm.tracking.clusters import components
+from tpcfm.tracking.partition import partition
 
 Split = Callable[[Batch, Any], Iterator[Any]]
 """Batch and answer to what `Cluster` needs of each event."""
@@ -30,6 +32,18 @@ def split_edges(batch: Batch, answer: Any) -> Iterator[tuple[int, npt.NDArray[An
     for number, (start, stop) in enumerate(pairwise(batch["offsets"].tolist())):
         mine = event == number
         yield stop - start, edges[:, mine] - start, scores[mine]
+
+
+def join(event: tuple[int, npt.NDArray[Any], npt.NDArray[Any]], choice: Choice, joining: str) -> npt.NDArray[np.int64]:
+    """Return the object of each point of an event (`split_edges`) under a ``threshold``, -1 for none.
+
+    Args:
+        joining: ``components`` of the pairs above the threshold, or ``partition`` (`tpcfm.tracking.partition`).
+    """
+    points, edges, scores = event
+    if joining == "partition":
+        return partition(points, edges, scores, choice["threshold"])
+    return components(points, edges[:, scores > choice["threshold"]])
 
 
 def split_points(batch: Batch, answer: Any) -> Iterator[npt.NDArray[Any]]:

@@ -1,7 +1,6 @@
 """What the head of edge convolutions needs of a run, whatever its system: geometry, weights of classes, objects out of pairs."""
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tpcfm.detectors.model import Detector
@@ -9,10 +8,9 @@ from tpcfm.models.heads.edge_head import EdgeHeadNetwork
 from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.prepare.geometry.edge_geometry import edge_names
 from tpcfm.prepare.geometry.local_geometry import geometry_names
-from tpcfm.tasks.clustering_choice import Choice, Kind
+from tpcfm.tasks.clustering_choice import Kind
 from tpcfm.tasks.geometry import Geometry
 from tpcfm.tasks.labelled import LabelledTask
-from tpcfm.tracking.clusters import components
 
 KINDS: dict[str, tuple[Kind, float]] = {"threshold": ("score", 0.0)}
 SCALE_EVENTS = 20  # labelled events that geometry is standardised by
@@ -43,9 +41,3 @@ def class_weights(task: LabelledTask, label: str, power: float) -> list[float]:
     counts = np.bincount(numbers[numbers >= 0], minlength=len(kind.values))
     weights = (counts.sum() / np.maximum(counts, 1)) ** power
     return (weights * counts.sum() / (weights * counts).sum()).tolist()
-
-
-def join(event: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float32]], choice: Choice) -> npt.NDArray[np.int64]:
-    """Return the object of each point of an event, -1 for none: components of the pairs above the threshold."""
-    points, edges, scores = event
-    return components(points, edges[:, scores > choice["threshold"]])

@@ -1,5 +1,7 @@
 """The floor on any detector and cache: trees as scikit-learn's, runs with scores and models that predict what was scored, its place in the plan."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,10 +125,8 @@ def check(workspace: Workspace, run: Run, label: str) -> pd.DataFrame:
 
 
 def test_a_floor_stands_beside_every_system_and_alone() -> None:
-    tasks = {
-        "polar_mae": {"semantic": {"labels": [4]}},
-        "fm4npp": {"pid": {"labels": [4], "seeds": [0, 1]}, "track": {"labels": [4, 8]}},
-    }
+    more = {"pid": {"seeds": [0, 1]}, "track": {"labels": [4, 8]}, "noise": None}
+    tasks: dict[str, Any] = {"polar_mae": {"semantic": {"labels": [4]}}, "fm4npp": more}
     beside = {key: {"baselines": {"classical": {"tasks": found}}} for key, found in tasks.items()}
     alone = {
         "family": "classical",

@@ -1,5 +1,7 @@
 """The head of edge convolutions: what it reads and how large it is."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from tpcfm.config.base import Block, Share
@@ -19,9 +21,13 @@ class EdgeHead(Block):
     weight_power: float = Field(
         0.5, ge=0, description="classes: loss weights are (points / points of the class) to this power"
     )
+    joining: Literal["partition", "components"] = Field(
+        "partition",
+        description="instances: how pairs become objects: greedy contraction of votes, or all pairs above the threshold",
+    )
     thresholds: list[Share] = Field(
-        default=[0.5, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95],
+        default=[0.5, 0.3, 0.7, 0.85, 0.95],
         min_length=1,
-        description="instances: pairs above are joined; chosen on validation events",
+        description="instances: score of a pair that speaks neither for nor against one object; chosen on validation events",
     )
     tuning_events: int = Field(100, gt=0, description="instances: validation events for that choice")

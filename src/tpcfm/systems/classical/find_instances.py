@@ -15,9 +15,9 @@ from tpcfm.prepare.geometry.edge_geometry import edge_names
 from tpcfm.systems.classical.settings import FinderConfig
 from tpcfm.systems.classical.task import ClassicalTask
 from tpcfm.tasks.clustering_choice import Choice, Kind
-from tpcfm.tasks.clusterings import score_clusterings, split_edges, split_points
+from tpcfm.tasks.clusterings import join, score_clusterings, split_edges, split_points
 from tpcfm.tasks.geometry import Geometry
-from tpcfm.tracking.clusters import components, dbscan
+from tpcfm.tracking.clusters import dbscan
 from tpcfm.train import FitResult, to_device
 from tpcfm.workspace import Workspace
 
@@ -46,8 +46,7 @@ class Finder:
     def cluster(self, event: Any, choice: Choice) -> npt.NDArray[np.int64]:
         """Return the object of each point of an event, -1 for none."""
         if self.block.edges:
-            points, edges, scores = event
-            return components(points, edges[:, scores > choice["threshold"]])
+            return join(event, choice, self.block.edges.joining)
         return dbscan(event, choice["eps"], int(choice["min_samples"])) if len(event) else np.zeros(0, np.int64)
 
 

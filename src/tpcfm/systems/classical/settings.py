@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tpcfm.config.base import Block, Count, Positive, Seed, Share
+from tpcfm.config.base import Block, Count, NullTakesOut, Positive, Seed, Share
 from tpcfm.config.training import TrainConfig, Training
 
 
@@ -29,10 +29,14 @@ class TreeSettings(Block):
 
 
 class EdgeSettings(Block):
-    """A perceptron on pairs of near points, then connected components."""
+    """A perceptron on pairs of near points, joined into objects."""
 
     neighbours: int = Field(12, gt=0, le=16, description="neighbours of each point whose pairs are looked at")
     hidden: list[Count] = Field(default=[64, 64], min_length=1)
+    joining: Literal["components", "partition"] = Field(
+        "components",
+        description="how pairs become objects: all pairs above the threshold, or greedy contraction of votes",
+    )
     thresholds: list[Share] = Field(default=[0.5, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95], min_length=1)
     train: Training = Training(
         steps=400, batch_size=4, learning_rate=3e-3, warmup_steps=20, weight_decay=1e-4, clip=1.0, evaluate_every=100
@@ -80,7 +84,9 @@ class Subsets(Block):
 class ClassicalStudy(Block):
     """Which label columns get a floor, at which label counts; events and subsets are those of the heads."""
 
-    tasks: dict[str, Subsets] = Field(min_length=1, description="label columns of the detector")
+    tasks: Annotated[dict[str, Subsets], NullTakesOut] = Field(
+        min_length=1, description="label columns of the detector"
+    )
     finders: list[Literal["edges", "dbscan"]] = Field(default=["edges", "dbscan"], min_length=1)
     trees: TreeSettings = TreeSettings()
     edges: EdgeSettings = EdgeSettings()

@@ -18,8 +18,8 @@ from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
 from tpcfm.tasks.clustering_choice import Choice
-from tpcfm.tasks.clusterings import split_edges
-from tpcfm.tasks.edge_head import geometry_of, join
+from tpcfm.tasks.clusterings import join, split_edges
+from tpcfm.tasks.edge_head import geometry_of
 from tpcfm.train import StepInfo, load_config, load_weights, to_device
 
 ADAPTER = "fm4npp_adapter"
@@ -78,7 +78,7 @@ def adapter_labels(adapter: Adapter, label: str, store: PreparedStore, row: int)
         given = to_device(batch, torch.device("cpu")) | {"branches": adapter.inputs(features, offsets)}
         answer = adapter.head(given)
         if adapter.clustering is not None:
-            return join(next(split_edges(batch, answer)), adapter.clustering)
+            return join(next(split_edges(batch, answer)), adapter.clustering, head.joining)
         return np.asarray(answer[label].argmax(1).numpy(), dtype=np.int64)
     answer = adapter.head(adapter.inputs(features, offsets), offsets)
     found = assign_points(answer[-1]) if adapter.config.instances else answer[label].argmax(1)

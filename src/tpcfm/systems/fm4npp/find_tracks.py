@@ -1,11 +1,13 @@
 """Labels with instances on frozen FM4NPP features or raw points: tracks, particles (arXiv 2508.14087, Sec. 4.3 and 5)."""
 
+from functools import partial
+
 from tpcfm.losses.same_object import SameObject
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.plan.run import Run
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask
-from tpcfm.tasks.clusterings import score_clusterings, split_edges
-from tpcfm.tasks.edge_head import KINDS, join
+from tpcfm.tasks.clusterings import join, score_clusterings, split_edges
+from tpcfm.tasks.edge_head import KINDS
 from tpcfm.tasks.instances import score_sets
 from tpcfm.workspace import Workspace
 
@@ -22,7 +24,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     if head := task.block.edge_head:
         result = task.train(SameObject(task.labels[0]), max_seconds)
         values = {"threshold": head.thresholds}
-        found = score_clusterings(task, task.model, task.output, split_edges, join, values, KINDS, head.tuning_events)
+        how = partial(join, joining=head.joining)
+        found = score_clusterings(task, task.model, task.output, split_edges, how, values, KINDS, head.tuning_events)
         task.leave(result, *found)
         return
     result = task.train(SetMatching(task.inputs, task.labels[0]), max_seconds)

@@ -23,8 +23,7 @@ from tpcfm.systems.polar_mae.edge_batches import EdgeBatches
 from tpcfm.systems.polar_mae.reconstruction import load_autoencoder, reconstruct_event
 from tpcfm.systems.polar_mae.support import load_encoder, pretrained_model_config
 from tpcfm.systems.trained import load_model
-from tpcfm.tasks.clusterings import split_edges
-from tpcfm.tasks.edge_head import join
+from tpcfm.tasks.clusterings import join, split_edges
 from tpcfm.train import StepInfo, load_config, to_device
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
@@ -49,7 +48,7 @@ def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArr
         edges = EdgeBatches(model, head, not config["classes"], CPU)(store, np.array([row]), NOT_TRAINING)
         said = model(to_device(edges, CPU))
         if isinstance(said, tuple):
-            return {config["label"]: join(next(split_edges(edges, said)), config["clustering"])}
+            return {config["label"]: join(next(split_edges(edges, said)), config["clustering"], head.joining)}
         return {config["label"]: said.argmax(1).numpy()}
     answer = model(to_device(collate(store, np.array([row]), NOT_TRAINING), CPU))
     found = assign_points(answer[-1]) if isinstance(answer, list) else answer.argmax(1)

@@ -4,6 +4,7 @@ Objects of an event (tracks, particles, interactions) are found by the set decod
 that the encoder gives to the points.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ from tpcfm.systems.polar_mae.class_head import HeadTask, PointwiseObjective, cla
 from tpcfm.systems.polar_mae.edge_batches import EdgeBatches
 from tpcfm.systems.polar_mae.settings import SegmentationConfig
 from tpcfm.systems.polar_mae.support import METHOD, load_encoder, pretrained_model_config
-from tpcfm.tasks.clusterings import score_clusterings, split_edges
-from tpcfm.tasks.edge_head import KINDS, geometry_sizes, join, standardise
+from tpcfm.tasks.clusterings import join, score_clusterings, split_edges
+from tpcfm.tasks.edge_head import KINDS, geometry_sizes, standardise
 from tpcfm.tasks.edge_head import class_weights as balance
 from tpcfm.tasks.instances import score_sets
 from tpcfm.tasks.support import Collate
@@ -98,7 +99,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         result = task.fit(model, SameObject(block.label), task.settings, max_seconds)
         values = {"threshold": head.thresholds}
         rows, shown, config["clustering"] = score_clusterings(
-            task, model, answer, split_edges, join, values, KINDS, head.tuning_events
+            task, model, answer, split_edges, partial(join, joining=head.joining), values, KINDS, head.tuning_events
         )
     else:
         result = task.fit(model, SetMatching(None, block.label), task.settings, max_seconds)
