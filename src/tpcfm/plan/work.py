@@ -8,6 +8,9 @@ from tpcfm.config.training import Training
 from tpcfm.plan.run import Run
 from tpcfm.workspace import Workspace
 
+GEOMETRY = 4e-5
+"""Seconds of a core that the local geometry of a point takes (measured: 0.13 s for 3,200 points)."""
+
 
 @dataclass(frozen=True)
 class Held:

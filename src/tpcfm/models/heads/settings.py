@@ -31,3 +31,13 @@ class EdgeHead(Block):
         description="instances: score of a pair that speaks neither for nor against one object; chosen on validation events",
     )
     tuning_events: int = Field(100, gt=0, description="instances: validation events for that choice")
+
+    def flops(self, instances: bool) -> float:
+        """Return the operations per point of a forward pass, a multiplication and an addition counted as two."""
+        messages = self.layers * (6.0 * self.width**2 + 12.0 * self.neighbours * self.width)
+        return messages + (4.0 * self.pairs * self.width**2 if instances else 2.0 * self.width**2)
+
+    @property
+    def moved(self) -> float:
+        """Bytes per point that a training step moves: the messages of every layer, there and back."""
+        return 24.0 * self.layers * self.neighbours * self.width

@@ -3,10 +3,9 @@
 from math import prod
 
 from tpcfm.plan.run import Run
-from tpcfm.plan.work import Estimate, Estimator, Held, Work, validations
+from tpcfm.plan.work import GEOMETRY, Estimate, Estimator, Held, Work, validations
 from tpcfm.systems.classical.settings import FinderConfig, TreesConfig
 
-GEOMETRY = 4e-5  # seconds per point
 TREES = 2e-7  # seconds per point, class and boosting round
 PAIRS = 1e-5  # seconds per point: its pairs through the perceptron and back
 DBSCAN = 5e-6  # seconds per point and choice

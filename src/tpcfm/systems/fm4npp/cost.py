@@ -6,7 +6,7 @@ from tpcfm.models.fm4npp.flops import matrix_products, scan, training_flops
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.models.fm4npp.traffic import kept, moved_forward, moved_training
 from tpcfm.plan.run import Run
-from tpcfm.plan.work import Estimate, Estimator, Held, Rung, Work, validations
+from tpcfm.plan.work import GEOMETRY, Estimate, Estimator, Held, Rung, Work, validations
 from tpcfm.systems.fm4npp.settings import NeighbourPretraining
 from tpcfm.systems.fm4npp.study_settings import CoordinateCheck
 
@@ -84,6 +84,10 @@ def _adapter(run: Run, held: Held) -> Estimate:
         per_point = 2.0 * count.adapter(block, layers) + attention
         blocks = 1 + block.attention_layers
     moved = ADAPTER_BYTES * block.width * blocks + MIX_BYTES * layers * block.model.width
+    made = 0.0  # seconds of a core for local geometry
+    if block.edge_head:
+        per_point, moved = block.edge_head.flops(block.instances), block.edge_head.moved
+        made = GEOMETRY * ((block.n_labels + block.validation_events) * held.per_event + tested)
     features = FEATURE_BYTES * layers * block.model.width
     frozen = block.start != "none"
     head = Work(
@@ -92,6 +96,7 @@ def _adapter(run: Run, held: Held) -> Estimate:
         train.precision,
         moved * (seen + checked / 3),
         loaded=features * (seen + checked) if frozen else 0.0,
+        seconds=made,
     )
     if not frozen:
         return Estimate((head,))

@@ -2,7 +2,7 @@
 
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.plan.run import Run
-from tpcfm.plan.work import Estimate, Estimator, Held, Work, validations
+from tpcfm.plan.work import GEOMETRY, Estimate, Estimator, Held, Work, validations
 from tpcfm.systems.polar_mae.settings import MaskedPretraining, ProbeConfig, SegmentationConfig
 
 TOKENS_PER_EVENT = 400.0  # arXiv 2502.02558, Sec. 3
@@ -34,6 +34,11 @@ def _segmentation(run: Run, held: Held) -> Estimate:
     flops = _transformer(block.model, TOKENS_PER_EVENT, 0.0, decoder=False)
     # The head sees every point; a frozen encoder only runs forward.
     flops += 6.0 * 1.0e6 * (block.model.width / 384) ** 2 * held.per_event
+    if head := block.edge_head:  # the frozen encoder runs once per event
+        events = block.n_labels + held.events["validation"] + held.events["test"]
+        seen = (train.steps * train.batch_size + validations(train) * held.events["validation"] / 3) * held.per_event
+        work = 3 * head.flops(not block.classes) * seen + flops / 3 * events
+        return Estimate((Work(work, "sparse", train.precision, seconds=GEOMETRY * events * held.per_event),))
     share = 1 / 3 if block.mode == "peft" else 1.0
     checked = validations(train) * min(held.events["validation"], 1000.0) / 3
     return Estimate((Work(flops * (share * train.steps * train.batch_size + checked), "dense", train.precision),))
