@@ -16,8 +16,8 @@ class EdgeHead(Block):
 
     width: int = Field(96, gt=0)
     layers: int = Field(4, gt=0)
-    neighbours: int = Field(16, gt=0, le=16, description="near points that each point hears")
-    pairs: int = Field(12, gt=0, le=16, description="instances: neighbours of each point whose pairs are classified")
+    neighbours: int = Field(16, gt=0, le=32, description="near points that each point hears")
+    pairs: int = Field(12, gt=0, le=32, description="instances: neighbours of each point whose pairs are classified")
     weight_power: float = Field(
         0.5, ge=0, description="classes: loss weights are (points / points of the class) to this power"
     )

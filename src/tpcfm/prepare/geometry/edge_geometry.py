@@ -6,6 +6,8 @@ import numpy.typing as npt
 from tpcfm.detectors.model import Detector
 from tpcfm.prepare.geometry.local_geometry import LocalGeometry, geometry_names
 
+RANKED = 16
+"""Neighbours of a point among which others have a rank."""
 DIRECTIONS = (0, 1)
 """Neighbourhoods (places in `local_geometry.SIZES`) whose directions are compared."""
 OF_PAIR = (
@@ -43,7 +45,7 @@ def edge_geometry(
 ) -> npt.NDArray[np.float32]:
     """Return features (E, F) of pairs of points of one event; exchanging the two points changes nothing.
 
-    log2 of the distance in pitches; share of the other's `NEAR` neighbours that are nearer (smaller, larger); log2 of the distance over
+    log2 of the distance in pitches; share of the other's `RANKED` neighbours that are nearer (smaller, larger); log2 of the distance over
     the mean radius of their neighbourhoods of 8; for the neighbourhoods of 8 and 24: cosines of the pair with their principal
     directions (smaller, larger) and between these, linearities (smaller, larger); difference and mean of the scaled signals; in a cylinder share of the
     pair along r and z, its cosine with the line from the origin, the difference of z / r, and the mean radius in pitches.
@@ -61,8 +63,9 @@ def edge_geometry(
     step = points[b] - points[a]
     length = np.sqrt((step**2).sum(1))
     unit = step / np.maximum(length, 1e-9)[:, None]
-    reach = np.linalg.norm(points[local.near] - points[:, None], axis=2)
-    reach[local.near < 0] = np.inf
+    near = local.near[:, :RANKED]
+    reach = np.linalg.norm(points[near] - points[:, None], axis=2)
+    reach[near < 0] = np.inf
     there, back = _rank(reach, a, length), _rank(reach, b, length)
     radius = local.features[:, names["radius_8"]].astype(np.float64)
     log_length = np.log2(np.maximum(length, 1e-3))

@@ -16,7 +16,7 @@ from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
 
 SIZES = (8, 24, 64, 160)
 """Neighbours of the nested neighbourhoods."""
-NEAR = 16
+NEAR = 32
 """Neighbours that `LocalGeometry.near` holds."""
 LINK = 2.0
 """Points closer than this many pitches belong to one component."""

@@ -31,7 +31,7 @@ class TreeSettings(Block):
 class EdgeSettings(Block):
     """A perceptron on pairs of near points, joined into objects."""
 
-    neighbours: int = Field(12, gt=0, le=16, description="neighbours of each point whose pairs are looked at")
+    neighbours: int = Field(12, gt=0, le=32, description="neighbours of each point whose pairs are looked at")
     hidden: list[Count] = Field(default=[64, 64], min_length=1)
     joining: Literal["components", "partition"] = Field(
         "components",
