@@ -9,7 +9,7 @@ from tpcfm.config.system import SystemBlock
 from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel, Mixer, Size
-from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
+from tpcfm.prepare.sequences.settings import Rescaling, SerializationConfig, TargetConfig
 from tpcfm.systems.baselines.settings import BaselinesStudy
 from tpcfm.systems.fm4npp.study_settings import DepthStudy, JointStudy, MupStudy
 
@@ -41,7 +41,7 @@ class AblationStudy(Block):
     next_token: bool = False
     orders: list[Literal["hilbert", "morton", "radial"]] = Field(default_factory=list)
     mixers: list[Mixer] = Field(default_factory=list, description="further sequence mixers, at equal parameters")
-    rescale: list[Literal["difficulty", "inverse_difficulty"]] = Field(
+    rescale: list[Rescaling] = Field(
         default_factory=list, description="further weightings of the training loss by the difficulty of an event"
     )
     n_labels: int | None = Field(None, description="label count of the adapters; null trains none")
