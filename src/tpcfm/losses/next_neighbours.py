@@ -204,19 +204,18 @@ def naive_floors(batches: Iterable[Batch], targets: TargetConfig) -> dict[str, f
 
     ``floor_own_position`` predicts the point's own position for every slot, ``floor_mean`` the mean target of the set.
     """
-    own = square = count = 0.0
-    total = np.zeros(3)
+    own, square, count, total = 0.0, 0.0, 0.0, np.zeros(3)
     for batch in batches:
         found, valid = _host_targets(batch, targets)
         counts, values = event_targets(batch, targets), found.astype(np.float64) * valid[..., None]
         weights = target_weights(counts, targets)
-        own += weights @ event_sums(batch, _own_position(batch, targets))
-        square += weights @ event_sums(batch, (values**2).sum((1, 2)))
+        own += float(weights @ event_sums(batch, _own_position(batch, targets)))
+        square += float(weights @ event_sums(batch, (values**2).sum((1, 2))))
         total += weights @ event_sums(batch, values.sum(1))
-        count += weights @ counts
+        count += float(weights @ counts)
     if not count:
         return {"floor_own_position": float("nan"), "floor_mean": float("nan")}
     return {
-        "floor_own_position": float(own / count),
+        "floor_own_position": own / count,
         "floor_mean": float(square / count - ((total / count) ** 2).sum()),
     }
