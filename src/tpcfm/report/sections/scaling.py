@@ -121,7 +121,7 @@ def _downstream(view: View, metrics: pd.DataFrame) -> list[Item]:
         ]
         for index, (n_labels, values) in enumerate(mean_over_seeds(rows).groupby("n_labels")):
             _backbone_curve(axes, values, parameters, index, f"{n_labels} labels")
-        if (rows["point"] == ALONE).any():
+        if rows["point"].str.endswith(ALONE).any():
             axes.plot([], [], "--", color="#1c2733", linewidth=1, label=ALONE)
         draw_majority(axes, frame[frame["axis"] == task])
         axes.set_xlabel("backbone parameters")
@@ -139,8 +139,11 @@ def _downstream(view: View, metrics: pd.DataFrame) -> list[Item]:
 
 
 def _backbone_curve(axes: object, means: pd.DataFrame, parameters: dict[str, float], index: int, label: str) -> None:
-    """Draw a metric against backbone parameters at one label count, and the adapter without a backbone as a line."""
+    """Draw a metric against backbone parameters at one label count; dashed the adapters of each width (or the one) without a backbone."""
     rows = means.assign(x=means["point"].str.split().str[0].map(parameters)).dropna(subset="x").sort_values("x")
+    alone = rows["point"].str.endswith(ALONE)
+    axes.plot(rows.loc[alone, "x"], rows.loc[alone, "value"], "--", color=colour(index), linewidth=1)  # type: ignore[attr-defined]
+    rows = rows[~alone]
     error = rows["high"] - rows["value"]
     axes.errorbar(  # type: ignore[attr-defined]
         rows["x"],

@@ -134,7 +134,7 @@ class Room:
         task = "+".join(tasks)
         return self.run(
             block,
-            f"{'-'.join(tasks)}-{name or (start if start == 'none' else f'{size}-{start}')}-{n_labels}-s{seed}",
+            f"{'-'.join(tasks)}-{name or f'{size}-{start}'}-{n_labels}-s{seed}",
             stage="finetune",
             recipe="fm4npp.find_tracks" if block.instances else "fm4npp.classify_points",
             task=task,
