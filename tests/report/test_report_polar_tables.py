@@ -5,7 +5,7 @@ import pytest
 
 from pages import demo_plan, named, row, table_of, tasks_of, view_of
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.files import atomic
+from tpcfm.files import atomic, write_json
 from tpcfm.report.names import plain, plain_pair, tokenizer
 from tpcfm.report.published.polar_mae import SEGMENTATION
 from tpcfm.report.sections.label_curves import curve_items
@@ -119,8 +119,22 @@ def test_probe_after_a_fifth_and_at_the_end_with_the_curve(view):
     assert row(table, "Point-MAE (paper, PILArNet-M)", steps="100 000")[0] == "0.680"
 
 
-def test_studies_name_steps_and_stand_beside_table_4(view):
+def test_studies_name_steps_and_stand_beside_table_4(view, plan, tmp_path):
+    knn = next(p.run for p in plan.studies["polar_mae.grouping_probe"].points if p.value == "fps_knn")
+    shares = {
+        "missed_share": 0.125,
+        "capped_share": 0.25,
+        "duplicated_share": 0.0625,
+        "tokens_per_event": {"mean": 92.0},
+    }
+    path = Workspace(tmp_path).cache_manifest(plan.runs[knn].cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"statistics": shares})
     items = named(probe_study_items(view))
+    table = table_of(items["grouping"])
+    counted = table[["tokens per event", "missed", "duplicated"]]
+    assert counted.loc["FPS + kNN (here)"].tolist() == ["92.000", "0.375", "0.062"]
+    assert counted.loc["C-NMS + ball query, f = 0.73 (here)"].tolist() == ["–"] * 3  # no cache
     assert row(items["grouping"], "FPS + kNN (here)", steps="10")
     assert row(items["grouping"], "FPS + kNN (paper, PILArNet-M)", steps="100 000")[0] == "0.469"
     assert list(table_of(items["variants"]).index) == ["base (here)", "group_energy (here)"]

@@ -39,6 +39,18 @@ def test_each_tokenizer_has_its_own_cache_pretraining_and_probe() -> None:
     assert points["cnms-f0.73"].cache == plan.runs[study(plan, "probe").points[0].run].cache
 
 
+def test_a_method_runs_at_its_own_point_and_the_extremes_of_f_for_the_methods_named() -> None:
+    own = {"fps_knn": {"centres_per_point": 1 / 32}, "fps_cnms": {"seeds": 100}}
+    plan = planned(
+        grouping_study={"settings": own, "overlaps": [1.0], "overlap_methods": ["cnms", "fps_cnms"], "steps": 30}
+    )
+    found = {p.value: plan.caches[plan.runs[p.run].cache].settings for p in study(plan, "grouping").points}
+    assert found["fps_knn"]["centres_per_point"] == 1 / 32
+    assert "centres_per_point" not in found["fps_ball"]
+    assert {"cnms-f1", "fps_cnms-f1"} <= set(found)
+    assert found["fps_cnms-f1"]["seeds"] == 100
+
+
 def test_without_steps_of_its_own_the_first_entry_is_the_main_run() -> None:
     plan = planned(grouping_study={"methods": ["cnms"], "overlaps": []}, variants={"variants": ["block_masking"]})
     main = next(p.run for p in study(plan, "pretrain").points if p.value == "polar_mae")

@@ -6,13 +6,13 @@ from pydantic import Field
 
 from tpcfm.config.base import Block
 
+Method = Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"]
+
 
 class TokenizerConfig(Block):
     """Volumetric tokens of one event."""
 
-    method: Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"] = Field(
-        "cnms", description="how centres and members are chosen"
-    )
+    method: Method = Field("cnms", description="how centres and members are chosen")
     radius: float = Field(5.0, gt=0, description="group radius r, in units of the detector's pitch (voxels)")
     overlap: float = Field(0.73, gt=0, le=2, description="factor f: centres closer than 2 f r are suppressed")
     max_points: int = Field(32, gt=0, description="points kept per group K (by farthest point sampling)")

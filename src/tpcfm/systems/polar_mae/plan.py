@@ -187,8 +187,12 @@ def _tokenizers(system: PolarMaeSystem) -> dict[str, TokenizerConfig]:
     if study is None:
         return {}
     base = system.tokenizer
-    configs = [base, *(base.model_copy(update={"method": m}) for m in study.methods if m != base.method)]
-    configs += [base.model_copy(update={"overlap": f}) for f in study.overlaps if f != base.overlap]
+    settings = {method: own.model_dump(exclude_none=True) for method, own in study.settings.items()}
+    own = {m: base.model_copy(update={"method": m, **settings.get(m, {})}) for m in (base.method, *study.methods)}
+    configs = [base, *(config for config in own.values() if config != base)]
+    for method in study.overlap_methods or [base.method]:
+        with_f = own.get(method, base.model_copy(update={"method": method}))
+        configs += [with_f.model_copy(update={"overlap": f}) for f in study.overlaps if f != with_f.overlap]
     suppressed = ("cnms", "fps_cnms")
     return {c.method + (f"-f{c.overlap:g}" if c.method in suppressed else ""): c for c in configs}
 

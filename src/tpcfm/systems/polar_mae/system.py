@@ -8,7 +8,7 @@ from tpcfm.config.base import Block
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.polar_mae.settings import PolarMaeModel
-from tpcfm.prepare.groups.settings import TokenizerConfig, TokenizerStudy
+from tpcfm.prepare.groups.settings import Method, TokenizerConfig, TokenizerStudy
 from tpcfm.systems.polar_mae.settings import ProbeConfig
 
 Objective = Literal["polar_mae", "point_mae"]
@@ -41,13 +41,29 @@ class Baselines(Block):
     sparse_unet: UNetStudy | None = None
 
 
+class OwnSettings(Block):
+    """What one method of the grouping study has otherwise than the system's tokenizer: its own Pareto point."""
+
+    radius: float | None = Field(None, gt=0, description="in units of the detector's pitch")
+    overlap: float | None = Field(None, gt=0, le=2, description="factor f of C-NMS")
+    centres_per_point: float | None = Field(None, gt=0, le=1, description="of fps_ball and fps_knn")
+    max_points: int | None = Field(None, gt=0, description="points per group; neighbours of fps_knn")
+    seeds: int | None = Field(None, gt=0, description="of fps_cnms")
+
+
 class GroupingStudy(Block):
     """Pretraining and probe for each way of making tokens (arXiv 2502.02558, Table 4)."""
 
-    methods: list[Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"]] = Field(
+    methods: list[Method] = Field(
         default=["cnms", "fps_cnms", "fps_ball", "fps_knn"], description="grouping strategies"
     )
-    overlaps: list[float] = Field(default=[1.0], description="further factors f of the system's own method (extremes)")
+    settings: dict[Method, OwnSettings] = Field(
+        default_factory=dict, description="what a method has otherwise than the tokenizer of the system"
+    )
+    overlaps: list[float] = Field(default=[1.0], description="further factors f (extremes) of C-NMS")
+    overlap_methods: list[Literal["cnms", "fps_cnms"]] = Field(
+        default_factory=list, description="methods that these are run for; none: the system's own"
+    )
     steps: int | None = Field(None, gt=0, description="pretraining steps of every entry; default: those of the system")
 
 
