@@ -89,16 +89,15 @@ def _starts(view: View) -> list[Item]:
     if f1.empty:
         return []
     classes = _classes(view)
-    early = frame[frame["metric"] == "step"].groupby("point")["value"].mean().astype(int).to_dict()
     rows: list[list[object]] = []
-    for (start, task), values in f1.groupby(["point", "task"], sort=False):
-        steps = early.get(start) if task != "probe" else _steps(view, str(values["run"].iloc[0]))
-        rows.append([f"{plain(str(start))} (here)", steps, *_cells(values, classes)])
+    for start, values in f1.groupby("point", sort=False):
+        name = plain(str(start)).partition(", ")[0]
+        rows.append([f"{name} (here)", _steps(view, str(values["run"].iloc[0])), *_cells(values, classes)])
     order = list(dict.fromkeys(row[0] for row in rows))
     rows.sort(key=lambda row: (order.index(row[0]), row[1] if isinstance(row[1], int) else 0))
     caption = (
-        "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals, after the "
-        f"first validation at or behind a fifth of the steps and at the end. Steps 0: random weights.{_source(view, 'probe')}"
+        "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals. Each "
+        f"number of steps is a training with its own schedule. Steps 0: random weights.{_source(view, 'probe')}"
     )
     head = ["start", "steps", "mean", *classes]
     rows += _published(view, "probe", classes)

@@ -93,6 +93,9 @@ class PolarMaeSystem(SystemBlock):
         16, ge=0, description="events of the small probe at each validation of a pretraining; 0 = none"
     )
     objectives: list[Objective] = Field(default=["polar_mae", "point_mae"], min_length=1)
+    short_steps: int | None = Field(
+        None, gt=0, description="a further pretraining of every objective in so many steps, with a schedule of its own"
+    )
     mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
     grouping_study: GroupingStudy | None = None
     variants: PretrainingVariants | None = None
