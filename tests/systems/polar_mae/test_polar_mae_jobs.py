@@ -21,7 +21,7 @@ from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_querie
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.systems.polar_mae.objective import MaskedObjective
 from tpcfm.tasks.support import evaluation_batches
-from tpcfm.train import evaluate_objective
+from tpcfm.train import StepInfo, evaluate_objective, to_device
 from tpcfm.workspace import Workspace
 
 PRETRAIN = {"model": MODEL.model_dump(), "train": TRAIN | {"steps": 40, "evaluate_every": 20}, "seed": 0}
@@ -90,6 +90,23 @@ def test_autoencoding_visible_groups_is_one_more_term(workspace: Workspace) -> N
     more = evaluate_objective(model, MaskedObjective(energy=True, autoencode=0.5), [batch], "cpu")
     assert more["chamfer"] == plain["chamfer"]
     assert more["loss"] == pytest.approx(plain["loss"] + 0.5 * more["autoencode"])
+
+
+def test_a_chamfer_of_positions_leaves_the_energies_out(workspace: Workspace) -> None:
+    torch.manual_seed(0)
+    model = make_masked_autoencoder("point_mae", MODEL.model_copy(update={"position_layers": 3}))
+    batch = toy_batch(PreparedStore(workspace.cache("toy")), [0, 1], mask_ratio=0.6)
+    objective = MaskedObjective(energy=False, positions_only=True)
+    with torch.no_grad():
+        model.points_head.bias.view(-1, 4)[:, 3] += 5.0  # predicted energies, far off
+    both = {
+        only: evaluate_objective(model, MaskedObjective(False, positions_only=only), [batch], "cpu") for only in (0, 1)
+    }
+    assert both[0]["chamfer"] > 2 * 5**2 - 10 > both[1]["chamfer"]
+    step = StepInfo(step=0, epoch=0, seed=0, training=True)
+    objective.sums(model, to_device(batch, "cpu"), step)["chamfer"].backward()
+    assert model.points_head.bias.grad.view(-1, 4)[:, 3].abs().max() == 0
+    assert model.encoder.position[2].weight.grad.abs().sum() > 0  # the third linear map of the positions
 
 
 def test_interrupted_pretraining_ends_with_the_same_bits(workspace: Workspace, pretrained: str) -> None:

@@ -27,6 +27,12 @@ class TokenizerConfig(Block):
     energy_threshold: float | None = Field(
         None, ge=0, description="points whose signal is at or below are dropped; null: the detector's own threshold"
     )
+    scatter: Literal["keep", "dbscan"] = Field(
+        "keep",
+        description="dbscan: drop what lies in no cluster, which stands for the low-energy deposits where no label names them",
+    )
+    scatter_distance: float = Field(5.0, gt=0, description="neighbourhood of DBSCAN, in units of the detector's pitch")
+    scatter_points: int = Field(8, gt=0, description="points within it that make a cluster, the point itself counted")
     min_points: int = Field(1, ge=1, description="events with fewer points after the cuts are rejected (paper: 1024)")
 
 

@@ -68,7 +68,9 @@ class Room:
         train = system.pretrain
         if steps:
             train = train.model_copy(update={"steps": steps, "warmup_steps": min(train.warmup_steps, steps // 5)})
-        settings = {n: getattr(system, n) for n in ("masking", "autoencode_weight", "probe_events")} | changes
+        settings = {
+            n: getattr(system, n) for n in ("masking", "autoencode_weight", "chamfer", "probe_events")
+        } | changes
         block = MaskedPretraining(
             objective=objective,
             mask_ratio=mask_ratio,

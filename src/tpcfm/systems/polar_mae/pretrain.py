@@ -60,7 +60,9 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     if run.pretrained is not None:
         start_weights(model, workspace.run(run.pretrained), ARCHITECTURES, RENEWED)
         note += f" Begun with the weights of `{run.pretrained}`."
-    objective = MaskedObjective(kind == "polar_mae", block.autoencode_weight)
+    objective = MaskedObjective(
+        kind == "polar_mae", block.autoencode_weight, positions_only=block.chamfer == "position"
+    )
     collate = GroupBatches(
         mask_ratio=block.mask_ratio,
         masking=block.masking,

@@ -9,7 +9,7 @@ from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.prepare.groups.settings import Method, TokenizerConfig, TokenizerStudy
-from tpcfm.systems.polar_mae.settings import ProbeConfig
+from tpcfm.systems.polar_mae.settings import Chamfer, ProbeConfig
 
 Objective = Literal["polar_mae", "point_mae"]
 TRAINED = ("polar_mae", "point_mae", "random")
@@ -88,6 +88,9 @@ class PolarMaeSystem(SystemBlock):
     masking: Literal["random", "block"] = Field("random", description="tokens masked anywhere, or around one of them")
     autoencode_weight: float = Field(
         0.0, ge=0, description="weight of a chamfer loss on visible groups (App. F; 0 = off)"
+    )
+    chamfer: Chamfer = Field(
+        "full", description="distances of the chamfer loss: in position and energy (as released), or position alone"
     )
     probe_events: int = Field(
         16, ge=0, description="events of the small probe at each validation of a pretraining; 0 = none"
