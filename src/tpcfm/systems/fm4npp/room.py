@@ -124,6 +124,7 @@ class Room:
             n_labels=n_labels,
             width=system.adapters.width,
             queries=system.adapters.queries,
+            reads=system.adapters.reads,
             mix_embedding=system.adapters.mix_embedding and start != "none",
             validation_events=system.validation_events,
             model=Fm4nppModel() if start == "imported" else self.model(size, mixer),

@@ -8,7 +8,7 @@ from tpcfm.config.base import Block
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
-from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel, Mixer, Size
+from tpcfm.models.fm4npp.settings import READS, WIDTHS, Fm4nppModel, Mixer, Reads, Size
 from tpcfm.prepare.sequences.settings import Rescaling, SerializationConfig, TargetConfig
 from tpcfm.systems.baselines.settings import BaselinesStudy
 from tpcfm.systems.fm4npp.study_settings import DepthStudy, JointStudy, MupStudy
@@ -55,6 +55,7 @@ class AdapterStudy(Block):
     starts: list[Literal["pretrained", "random", "none"]] = Field(default=["pretrained", "none"], min_length=1)
     width: int = Field(256, gt=0, description="adapter width (paper: 256)")
     queries: int = Field(150, gt=0, description="objects that an adapter can find in an event (paper: 150)")
+    reads: Reads = Field("layers", description=READS)
     mix_embedding: bool = Field(
         False, description="adapters on a backbone mix its point embedding with its layers (paper: the layers)"
     )
