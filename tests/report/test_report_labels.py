@@ -22,6 +22,9 @@ from tpcfm.workspace import Workspace
 SPHENIX = load_detector("sphenix")
 CLASSES = SPHENIX.classes()
 VALUES = {
+    "ari_pooled": 0.55,
+    "efficiency_min_size": 0.75,
+    "purity_min_size": 0.65,
     "accuracy": 0.7,
     "recall": 0.4,
     "precision": 0.5,
@@ -102,6 +105,12 @@ def test_tables_by_class_and_of_points(items):
     assert points.loc["EggNet", "spacepoint efficiency, paper"] == "0.930"
     assert points.loc["EggNet", "spacepoint efficiency"] == "0.900"
     assert "HEPT (paper)" not in points.index  # has none
+
+
+def test_every_track_table_has_both_means_and_the_least_sizes(items):
+    line = with_labels(items()["table-track"], "EggNet")
+    heads = ["ARI", "ARI, pooled", "efficiency", "efficiency, least size", "purity", "purity, least size"]
+    assert line[heads].tolist()[1::2] == ["0.550", "0.750", "0.650"]
 
 
 def test_calibrated_decisions_have_a_column_without_published_values(items):

@@ -82,6 +82,7 @@ def test_every_score_of_table_7_stands_beside_the_paper(view, tmp_path):
     task = tasks_of(view)["semantic"]
     items = named([*curve_items(task), *score_table(task), *class_tables(task), *calibration_items(task)])
     assert {"labels-semantic", "precision-semantic", "calibration-semantic"} <= set(items)
+    assert "SPINE's sparse U-Net, 100k labels (paper)" in items["precision-semantic"].html  # beyond ours: a line
     for metric in ("f1", "precision", "recall", "iou"):
         table = items[f"table-semantic-{metric}"]
         for system in ("PoLAr-MAE, frozen", "from scratch", "sparse U-Net"):

@@ -35,7 +35,8 @@ TOKENIZERS = {
     "fps_knn": "FPS + kNN",
 }
 ABBREVIATIONS = "C-NMS: centrality-based non-maximum suppression; FPS: farthest point sampling; kNN: k nearest neighbours (k = the cap of points per token)."
-SCORES = {"ari": "ARI", "f1": "macro F1", "iou": "mean IoU"}
+SCORES = {"ari": "ARI", "ari_pooled": "ARI, pooled", "f1": "macro F1", "iou": "mean IoU"}
+SCORES |= {f"{score}_min_size": f"{score}, least size" for score in ("efficiency", "purity")}
 CLASS_SCORES = {"f1": "F1", "iou": "IoU"}
 
 

@@ -61,8 +61,14 @@ def _panels(task: TaskView, panels: list[tuple[str, str]], name: str, more: str)
     figure, cells = with_legend_cell(task.view.sheet, len(means))
     for axes, ((metric, of_class), frame) in zip(cells, means.items(), strict=False):
         label_curves(axes, frame)
-        for symbol, (of, n_labels, network, values) in zip("x+", task.published.marks, strict=False):
-            if of == metric and of_class in values:
+        for symbol, (of, n_labels, network, values) in zip("x+*", task.published.marks, strict=False):
+            if of != metric or of_class not in values:
+                continue
+            if n_labels > frame["n_labels"].max():
+                axes.axhline(
+                    values[of_class], color=MUTED, linewidth=0.9, label=f"{network}, {n_labels // 1000}k labels (paper)"
+                )
+            else:
                 axes.plot([n_labels], [values[of_class]], symbol, color=MUTED, label=f"{network} (paper)")
         if metric == "accuracy":
             draw_majority(axes, task.rows)

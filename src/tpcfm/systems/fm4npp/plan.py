@@ -34,8 +34,10 @@ def _scaling(room: Room) -> None:
             for fraction in sorted({1.0, *system.scaling.data_fractions}):
                 run = room.pretrain(system.scaling.data_size, seed=seed, fraction=fraction)
                 room.study("scaling_data", "scaling", run, "data_fraction", fraction)
-        for size in system.scaling.compute_sizes if system.scaling.compute_fractions else []:
-            for fraction in sorted({1.0, *system.scaling.compute_fractions}):
+        for size in system.sizes if system.scaling.compute_fractions else []:
+            # Every size at full compute stands on the figure (Fig. 4c), those named also at less.
+            less = system.scaling.compute_fractions if size in system.scaling.compute_sizes else []
+            for fraction in sorted({1.0, *less}):
                 run = room.pretrain(size, seed=seed, compute=fraction)
                 room.study("scaling_compute", "scaling", run, f"compute_fraction/{size}", fraction)
 
