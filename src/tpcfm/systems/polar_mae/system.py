@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Seed, Share
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.polar_mae.settings import PolarMaeModel
-from tpcfm.prepare.groups.settings import Method, TokenizerConfig, TokenizerStudy
+from tpcfm.prepare.groups.settings import Method, Overlap, TokenizerConfig, TokenizerStudy
 from tpcfm.systems.polar_mae.settings import Chamfer, ProbeConfig
 
 Objective = Literal["polar_mae", "point_mae"]
@@ -60,7 +60,7 @@ class GroupingStudy(Block):
     settings: dict[Method, OwnSettings] = Field(
         default_factory=dict, description="what a method has otherwise than the tokenizer of the system"
     )
-    overlaps: list[float] = Field(default=[1.0], description="further factors f (extremes) of C-NMS")
+    overlaps: list[Overlap] = Field(default=[1.0], description="further factors f (extremes) of C-NMS")
     overlap_methods: list[Literal["cnms", "fps_cnms"]] = Field(
         default_factory=list, description="methods that these are run for; none: the system's own"
     )
@@ -99,11 +99,11 @@ class PolarMaeSystem(SystemBlock):
     short_steps: int | None = Field(
         None, gt=0, description="a further pretraining of every objective in so many steps, with a schedule of its own"
     )
-    mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
+    mask_ratios: list[Share] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
     grouping_study: GroupingStudy | None = None
     variants: PretrainingVariants | None = None
     tokenizer_study: TokenizerStudy | None = None
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     probe: ProbeConfig | None = ProbeConfig()
     heads: HeadStudy = HeadStudy()
     tasks: Tasks = Field(default_factory=dict, description="label columns of the detector")
