@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from tpcfm.report.published.fidelity import fm4npp, polar_mae
+from tpcfm.report.published.fidelity import fm4npp, fm4npp_tasks, polar_mae, polar_mae_training
 from tpcfm.report.published.fidelity.item import FREE, KINDS, Item
 
 PAPERS: dict[str, tuple[str, Mapping[str, tuple[Item, ...]]]] = {
-    "polar_mae": ("PoLAr-MAE (arXiv 2502.02558)", polar_mae.ITEMS),
-    "fm4npp": ("FM4NPP (arXiv 2508.14087)", fm4npp.ITEMS),
+    "polar_mae": ("PoLAr-MAE (arXiv 2502.02558)", polar_mae.ITEMS | polar_mae_training.ITEMS),
+    "fm4npp": ("FM4NPP (arXiv 2508.14087)", fm4npp.ITEMS | fm4npp_tasks.ITEMS),
 }
 """Title and items, by section, of the paper of each family."""
 HEAD = """# The papers, line by line
