@@ -231,6 +231,14 @@ TRAINING = (
         "same",
         {"scaling.compute_sizes": ["m1", "m2", "m3"], "scaling.compute_fractions": [0.25, 0.5]},
     ),
+    Item(
+        "hardware",
+        "Table 1",
+        "1 to 64 A100 and H100, 10 to 72 hours",
+        "",
+        "any number of GPUs; hours by formula (`tpcfm plan --gpu`)",
+        "differs",
+    ),
     Item("exponents", "Fig. 4", "a figure, no numbers", "", "fitted with 95 % bands (`tpcfm scaling`)", "silent"),
     Item(
         "ablations",
