@@ -16,7 +16,7 @@ from tpcfm.plan.table import Plan
 from tpcfm.report.published.ours import COMPUTED, Ours, Results, find
 from tpcfm.report.published.printed import NAMES, OTHERS, Number, numbers
 from tpcfm.scaling.cost import Costs
-from tpcfm.scaling.devices import Assumptions, device, seconds
+from tpcfm.scaling.devices import Assumptions, device
 
 PAPER_SCALE = "paper"
 REPRODUCED, DIFFERS, ELSEWHERE, NOT_RUN = "reproduced", "differs", "another scale", "not run here"
@@ -62,7 +62,7 @@ class HoursOfThePaper:
     def _of(self, run: str) -> float:
         if run not in self._hours:
             found = self.costs.estimate(run)
-            self._hours[run] = seconds(found, self.device, self.assumed) / 3600 if found else float("nan")
+            self._hours[run] = self.costs.time(run, found, self.device, self.assumed) / 3600 if found else float("nan")
         return self._hours[run]
 
 
