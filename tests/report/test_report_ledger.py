@@ -203,6 +203,10 @@ def test_at_a_smaller_scale_the_nearest_case_stands_there_and_says_so(tmp_path):
     largest = max(n for run in plan.runs.values() if run.task == "track" and isinstance(n := run.n_labels, int))
     assert row["point"] in ("m2 pretrained", "m1 pretrained")
     assert (row["status"], row["scale"], row["n_labels"]) == (ELSEWHERE, "demo", largest)
+    number = next(n for n in numbers() if (n.key, n.row) == ("few_labels", "sparse U-Net"))
+    found = {rule.n_labels: Results(plan).runs(number, rule) for rule in number.rules}
+    counts = {wanted: {plan.runs[run].n_labels for run in runs} for wanted, runs in found.items()}
+    assert counts == {100: {100}, "least": {min(r.n_labels for r in plan.runs.values() if "sparse_unet" in r.slug)}}
     assert not (frame["status"] == REPRODUCED)[frame["scale"] != "computed"].any()
 
 
