@@ -51,8 +51,8 @@ def _segmentation(run: Run, held: Held) -> Estimate:
     if head := block.edge_head:  # the frozen encoder runs once per event
         events = block.n_labels + held.events["validation"] + held.events["test"]
         seen = (train.steps * train.batch_size + validations(train) * held.events["validation"] / 3) * held.per_event
-        work = 3 * head.flops(not block.classes) * seen + flops / 3 * events
-        return Estimate((Work(work, "sparse", train.precision, seconds=GEOMETRY * events * held.per_event),))
+        operations = 3 * head.flops(not block.classes) * seen + flops / 3 * events
+        return Estimate((Work(operations, "sparse", train.precision, seconds=GEOMETRY * events * held.per_event),))
     share = 1 / 3 if block.mode == "peft" else 1.0
     checked = validations(train) * min(held.events["validation"], 1000.0) / 3
     memory = _memory(block.model, held.per_event, 0.0, train.precision, 0, block.mode != "peft")
