@@ -90,7 +90,7 @@ def test_rescaling_variants_change_the_training_loss_only() -> None:
     ("blocks", "message"),
     [
         ({"depth": {"n_labels": 100, "size": "m6"}}, r"adapters\.depth\.size: \['m6'\] not in sizes"),
-        ({"mup_study": {"transfer": {"learning_rates": [1e-3, -1.0]}}}, r"\[-1\.0\] must be above 0"),
+        ({"mup_study": {"transfer": {"learning_rates": [1e-3, -1.0]}}}, r"should be greater than 0"),
         ({"mup_study": {"coordinates": {"widths": [64]}}}, "widths"),
     ],
 )
