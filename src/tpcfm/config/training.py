@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, NullTakesOut
+from tpcfm.config.base import Block, LabelCount, NullTakesOut
 from tpcfm.config.execution import Knobs
 
 
@@ -40,19 +40,23 @@ class LabelledTraining(Block):
     """Training settings of a labelled task, with overrides per label count."""
 
     train: Training
-    steps_by_labels: dict[int, int] = Field(default_factory=dict, description="optimiser steps for a label count")
-    labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
+    steps_by_labels: dict[LabelCount, int] = Field(
+        default_factory=dict, description="optimiser steps for a label count"
+    )
+    labels: list[LabelCount] = Field(
+        min_length=1, description="labelled events, each subset inside the next; all: what the training split holds"
+    )
     seeds: list[int] = Field(default=[0], min_length=1)
 
-    def budget(self, n_labels: int) -> Training:
+    def budget(self, n_labels: LabelCount) -> Training:
         """Return the training settings for one label count.
 
         A count with its own number of steps is validated at least forty times, so that the best weights can be found
-        and a plateau be seen.
+        and a plateau be seen. A batch holds no more events than have labels; of ``all`` the job sees to it.
         """
         steps = self.steps_by_labels.get(n_labels, self.train.steps)
         warmup = min(self.train.warmup_steps, max(steps // 5, 0))
-        batch = min(self.train.batch_size, n_labels)
+        batch = self.train.batch_size if n_labels == "all" else min(self.train.batch_size, n_labels)
         changed = {"steps": steps, "warmup_steps": warmup, "batch_size": batch}
         if n_labels in self.steps_by_labels and self.train.evaluate_every:
             changed["evaluate_every"] = max(1, min(self.train.evaluate_every, steps // 40))

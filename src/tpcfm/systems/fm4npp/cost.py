@@ -95,7 +95,8 @@ def _adapter(run: Run, held: Held) -> Estimate:
     )
     if not frozen:
         return Estimate((head,))
-    kept_points = (block.n_labels + block.validation_events) * held.per_event
+    labels = held.events["train"] if block.n_labels == "all" else block.n_labels
+    kept_points = (labels + block.validation_events) * held.per_event
     once = _passed(block.model, kept_points + tested, "float32")
     return Estimate((head, once), scratch=features * kept_points)
 

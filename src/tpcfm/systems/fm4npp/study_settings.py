@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, LabelCount
 from tpcfm.models.fm4npp.settings import Fm4nppModel, Parameterization, Size
 from tpcfm.prepare.sequences.settings import TargetConfig
 
@@ -60,7 +60,7 @@ class DepthStudy(Block):
     task: str = Field("pid", description="label column with classes, whose budget and settings these are")
     size: Size = "m1"
     depths: list[int] = Field(default=[0, 1, 2, 4], min_length=1, description="self-attention and feed-forward blocks")
-    n_labels: int = Field(gt=0, description="labelled events")
+    n_labels: LabelCount = Field(description="labelled events")
     seeds: list[int] = Field(default=[0], min_length=1)
 
 
@@ -74,5 +74,5 @@ class JointStudy(Block):
         min_length=2,
         description="label columns with classes and the weights of their losses; budget and settings are those of the first",
     )
-    n_labels: int = Field(gt=0, description="labelled events")
+    n_labels: LabelCount = Field(description="labelled events")
     seeds: list[int] = Field(default=[0], min_length=1)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, LabelCount
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
@@ -44,7 +44,7 @@ class AblationStudy(Block):
     rescale: list[Literal["difficulty", "inverse_difficulty"]] = Field(
         default_factory=list, description="further weightings of the training loss by the difficulty of an event"
     )
-    n_labels: int | None = Field(None, description="label count of the adapters; null trains none")
+    n_labels: LabelCount | None = Field(None, description="label count of the adapters; null trains none")
     tasks: list[str] | None = Field(None, description="tasks of the adapters; null takes all of the system")
 
 
