@@ -22,7 +22,8 @@ from webserver import serving
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
+def _no_waiting(monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # lists of releases are written below the folder one is in
     monkeypatch.setattr(fetch_http, "WAIT_S", 0.001)
     monkeypatch.setattr(fetch_http, "TIMEOUT_S", 5.0)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
@@ -177,7 +178,7 @@ def test_single_members_of_a_remote_archive(site, tmp_path, monkeypatch, zip64, 
         (info.filename, info.CRC, info.compress_size, info.file_size, info.header_offset) for info in expected
     ]
     items = tpcpp_items(["train", "test"], None, site.url)
-    assert [item.path for item in items] == sorted(name for name in members if "train" in name or "test" in name)
+    assert {item.path for item in items} == {name for name in members if "train" in name or "test" in name}
     fetch(items, tmp_path, nothing, lambda *_: None)
     for item in items:
         assert (tmp_path / item.path).read_bytes() == members[item.path]
@@ -237,11 +238,11 @@ def test_damaged_archives_are_named(site, change, text):
 
 @pytest.fixture
 def hub(site):
-    """A server with the listing and the files of PILArNet-M at revision v2."""
-    files = {f"train/generic_v2_{i}_v2.h5": content(5000 + i, i) for i in (10, 20, 30)}
+    """A server with the listing and the files of PILArNet-M at revision v1."""
+    files = {f"train/generic_v2_{i}_v1.h5": content(5000 + i, i) for i in (10, 20, 30)}
     files |= {
-        "val/generic_v2_5_v2.h5": content(700, 77),
-        "test/generic_v2_6_v2.h5": content(800, 78),
+        "val/generic_v2_5_v1.h5": content(700, 77),
+        "test/generic_v2_6_v1.h5": content(800, 78),
         "README.md": b"hello",
     }
     tree = [{"type": "directory", "path": "train", "size": 0}]
@@ -250,8 +251,8 @@ def hub(site):
         if path.endswith(".h5"):
             entry["lfs"] = {"oid": sha256(data), "size": len(data)}
         tree.append(entry)
-        site.files[f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v2/{path}"] = data
-    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v2?recursive=true"] = json.dumps(tree).encode()
+        site.files[f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/{path}"] = data
+    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"] = json.dumps(tree).encode()
     return site, files
 
 
@@ -262,10 +263,10 @@ def test_pilarnet_by_split_and_shard(hub, tmp_path):
         (path for path in files if "/" in path), key=lambda p: (p[:2] != "tr", p[:2] != "va", p)
     )
     some = pilarnet_items(["train"], [1, 2], base_url=site.url + "/")
-    assert [item.path for item in some] == ["train/generic_v2_20_v2.h5", "train/generic_v2_30_v2.h5"]
+    assert [item.path for item in some] == ["train/generic_v2_20_v1.h5", "train/generic_v2_30_v1.h5"]
     fetch(pilarnet_items(["validation"], base_url=site.url), tmp_path, nothing, lambda *_: None)
-    assert (tmp_path / "val/generic_v2_5_v2.h5").read_bytes() == files["val/generic_v2_5_v2.h5"]
-    site.files["/datasets/DeepLearnPhysics/PILArNet-M/resolve/v2/test/generic_v2_6_v2.h5"] = content(800, 79)
+    assert (tmp_path / "val/generic_v2_5_v1.h5").read_bytes() == files["val/generic_v2_5_v1.h5"]
+    site.files["/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/test/generic_v2_6_v1.h5"] = content(800, 79)
     with pytest.raises(DataError, match="does not have the SHA-256"):
         fetch(pilarnet_items(["test"], base_url=site.url), tmp_path, nothing, lambda *_: None)
     with pytest.raises(MachineError, match="HTTP 404"):
@@ -274,7 +275,7 @@ def test_pilarnet_by_split_and_shard(hub, tmp_path):
 
 def test_a_listing_of_several_pages_is_read_to_its_end(hub):
     site, _ = hub
-    first = "/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v2?recursive=true"
+    first = "/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"
     tree = json.loads(site.files[first])
     for page in range(3):
         path = first + (f"&cursor={page}" if page else "")
@@ -285,7 +286,7 @@ def test_a_listing_of_several_pages_is_read_to_its_end(hub):
 
 
 def test_a_server_of_another_kind(site):
-    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v2?recursive=true"] = b"<html>"
+    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"] = b"<html>"
     with pytest.raises(DataError, match="not JSON"):
         pilarnet_items(base_url=site.url)
 
@@ -326,15 +327,13 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
     assert "3 files" in said.out
     code, _ = run("pilarnet", "--split", "train", "--shards", "0", "--base-url", site.url, "--to", tmp_path)
     assert code == 0
-    assert (tmp_path / "train/generic_v2_10_v2.h5").read_bytes() == files["train/generic_v2_10_v2.h5"]
+    assert (tmp_path / "train/generic_v2_10_v1.h5").read_bytes() == files["train/generic_v2_10_v1.h5"]
     site.files["/TPCpp-10M.zip"] = tpcpp_archive()[0]
     code, _ = run("tpcpp", "--split", "test", "--base-url", site.url, "--to", tmp_path)
     assert code == 0
     assert (tmp_path / "labeled/test/spacepoints.npz").is_file()
-    name = "val/generic_v2_5_v2.h5"
-    code, _ = run(
-        "member", "pilarnet", name, "--revision", "v2", "--base-url", site.url, "--out", tmp_path / "raw" / name
-    )
+    name = "val/generic_v2_5_v1.h5"
+    code, _ = run("member", "pilarnet", name, "--base-url", site.url, "--out", tmp_path / "raw" / name)
     assert code == 0
     assert (tmp_path / "raw" / name).read_bytes() == files[name]
     name = "labeled/train/spacepoints_001.npz"
@@ -344,9 +343,7 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
         "spacepoints_001.npz",
         "track_ids_001.npz",
     ]
-    code, said = run(
-        "member", "pilarnet", "val/no.h5", "--revision", "v2", "--base-url", site.url, "--out", tmp_path / "val/no.h5"
-    )
+    code, said = run("member", "pilarnet", "val/no.h5", "--base-url", site.url, "--out", tmp_path / "val/no.h5")
     assert code == 2
     assert "not in the release" in said.err
     with serving() as gone:
