@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from tpcfm.config.splits import hash_split, published_split
 from tpcfm.errors import DataError
-from tpcfm.events.splits import data_fraction, hash_split, label_order, published_split
+from tpcfm.events.splits import data_fraction, label_order
 
 IDS = [f"lartpc/part_{i % 7}/{i}" for i in range(20_000)]
 

@@ -10,6 +10,7 @@ from snakemake.logging import logger
 from tpcfm.cli._slurm import preflight
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
+from tpcfm.plan.counts import require_events
 from tpcfm.systems.registry import make_plan, missing_imports, picture_runs, pictures
 from tpcfm.systems.registry import validate as validate_config
 from tpcfm.workspace import Workspace
@@ -17,6 +18,7 @@ from tpcfm.workspace import Workspace
 try:
     CONFIG = validate_config(config)
     PLAN = make_plan(CONFIG)
+    require_events(PLAN, Workspace(Path(CONFIG.results)))
 except TpcfmError as error:
     raise WorkflowError(str(error)) from None
 
@@ -74,10 +76,20 @@ def simulation_command(wildcards):
     return shlex.join(map(str, words))
 
 
+def fetch_options(wildcards):
+    """Options of `tpcfm fetch member` that no result depends on: where the list of the release and its files are."""
+    dataset = PLAN.datasets[wildcards.dataset]
+    mirror = CONFIG.execution.mirrors.get(dataset.load_detector().release)
+    words = ["--lock", dataset.lock] if dataset.lock else []
+    return shlex.join([*words, "--base-url", mirror] if mirror else words)
+
+
 def split_options(wildcards):
     """Options of `tpcfm ingest` for the split of a dataset."""
-    split = PLAN.datasets[wildcards.dataset].source["split"]
-    return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
+    dataset = PLAN.datasets[wildcards.dataset]
+    split, present = dataset.source["split"], dataset.published_splits
+    lacking = "".join(f" --published {name}" for name in present) if 0 < len(present) < 3 else ""
+    return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}{lacking}"
 
 
 def event_tables(*datasets):
