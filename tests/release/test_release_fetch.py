@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from urllib3.exceptions import HTTPError as BrokenOff
 
+from releases import LARTPC, mirrors, serve_miniature
+from tpcfm.config.lock import read_lock
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.release import http as fetch_http
-from tpcfm.release.fetch import fetch, parse_shards, pilarnet_items, tpcpp_items
+from tpcfm.release.fetch import fetch, items_of, parse_shards, pilarnet_items, tpcpp_items
 from tpcfm.release.http import download, fetch_file, nothing, remote_size
+from tpcfm.release.listing import listed
 from tpcfm.release.remote_zip import fetch_member, list_members
 from webserver import serving
 
@@ -352,3 +355,61 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
     assert code == 2
     assert "no connection" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_list_is_written_once_and_every_fetch_is_checked_against_it(hub, tmp_path, capsys, monkeypatch):
+    from tpcfm.cli.main import main
+
+    site, files = hub
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tpcfm", "fetch", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, capsys.readouterr()
+
+    lock = tmp_path / "workflow/releases/pilarnet-v1.json"
+    assert run("pilarnet", "--list", "--base-url", site.url)[0] == 0
+    written = read_lock(lock)
+    assert {f.path: (f.size, f.sha256) for f in written.files} == {
+        path: (len(data), sha256(data)) for path, data in files.items() if path.endswith(".h5")
+    }
+    code, said = run("pilarnet", "--list", "--base-url", site.url)
+    assert (code, "is as listed there" in said.out) == (0, True)
+    asked = len(site.requests)
+    name = "val/generic_v2_5_v1.h5"
+    assert run("member", "pilarnet", name, "--base-url", site.url, "--out", tmp_path / name)[0] == 0
+    assert [path for path, _ in site.requests[asked:]] == [f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/{name}"]
+    site.files[f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/{name}"] = content(700, 1)
+    (tmp_path / name).unlink()
+    code, said = run("member", "pilarnet", name, "--base-url", site.url, "--out", tmp_path / name)
+    assert (code, "does not have the SHA-256" in said.err) == (2, True)
+    tree = "/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"
+    site.files[tree] = site.files[tree].replace(b"generic_v2_30_", b"generic_v2_31_")
+    code, said = run("pilarnet", "--list", "--base-url", site.url)
+    assert code == 2
+    assert "train/generic_v2_30_v1.h5 is gone; train/generic_v2_31_v1.h5 is new" in said.err
+    assert read_lock(lock) == written
+
+
+def test_both_releases_are_listed_through_pages_redirects_and_busy_servers(site, tmp_path):
+    serve_miniature(site)
+    where = mirrors(site)
+    begun = time.time()
+    held = {name: listed(name, base_url=url) for name, url in where.items()}
+    assert time.time() - begun > 1, "both servers named a time"
+    assert not site.busy
+    train = [f"train/generic_v2_{n}_v1.h5" for n in sorted(LARTPC["train"], key=str)]
+    assert [f.path for f in held["pilarnet"].files] == [*train, *(f"val/generic_v2_{n}_v1.h5" for n in LARTPC["val"])]
+    assert held["pilarnet"].matching("train/*.h5") == train
+    assert held["tpcpp"].archives["TPCpp-10M.zip"].checksum.startswith("md5:")
+    for name, lock in held.items():
+        items = items_of(lock, ["test"] if name == "tpcpp" else ["validation"], None, where[name])
+        fetch(items, tmp_path, nothing, lambda *_: None)
+        assert all((tmp_path / item.path).stat().st_size == item.size for item in items)
+    changed = held["tpcpp"].model_copy(
+        update={"files": [f.model_copy(update={"crc32": f.crc32 ^ 1}) for f in held["tpcpp"].files]}
+    )
+    with pytest.raises(DataError, match="does not have the CRC-32"):
+        fetch(items_of(changed, ["test"], None, where["tpcpp"]), tmp_path / "new", nothing, lambda *_: None)
