@@ -60,6 +60,9 @@ class Planner:
         source, detector = self.config.data[key], self.detector(key)
         versions = [STAGE_VERSIONS["ingest"], STAGE_VERSIONS["simulate"] if source.simulate else 0]
         plain = {k: v for k, v in changed(source).items() if k not in ("detector", "lock")}
+        files = expand(source.files, must_exist=f"data.{key}.files") if source.files else []
+        if files:  # a file more is another dataset: what was made of the first stays where it is
+            plain["files"] = [[part_name(path), Path(path).stat().st_size] for path in files]
         members, lock, held = downloads(f"data.{key}.download", source, detector)
         name = f"{key}-{short_hash([key, plain, detector.hash, versions, *held])}"
         raw = Workspace(Path(self.config.results)).raw(name)
@@ -81,9 +84,8 @@ class Planner:
                 add(f"{index:03d}", str(raw / SIMULATIONS[detector.simulation].name.format(index)), "simulate")
         for member in members:
             add(part_name(member), str(raw / member), "download", member)
-        if source.files:
-            for path in expand(source.files, must_exist=f"data.{key}.files"):
-                add(part_name(path), path, "given")
+        for path in files:
+            add(part_name(path), path, "given")
         plain = source.model_dump(mode="json")
         self.datasets[name] = Dataset(id=name, name=key, detector=source.detector, source=plain, parts=parts, lock=lock)
         return name
