@@ -19,7 +19,7 @@ REPOSITORY = "DeepLearnPhysics/PILArNet-M"
 RECORD = "16970029"
 LARTPC = {"train": (10, 8, 12), "val": (9,)}
 """Events of each file of PILArNet-M v1: there is no test split."""
-COLLIDER = {"labeled/train": (12, 12), "labeled/validation": (8,), "labeled/test": (8,), "unlabeled": (12, 12)}
+COLLIDER = {"labeled/train": (5, 5), "labeled/validation": (4,), "labeled/test": (4,), "unlabeled": (8, 8)}
 STEMS = ("spacepoints", "track_ids", "pid_labels", "noise_tags")
 
 
