@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from plans import planned
+from releases import paper_lists
 from tpcfm.errors import ConfigError
 from tpcfm.events.splits import label_order
 from tpcfm.files import write_json
 from tpcfm.plan.counts import require_events, shortages
+from tpcfm.scaling.events import release_shares
 from tpcfm.workspace import Workspace
 
 SMALL = {"data": {"lartpc": {"simulate": {"files": 1, "events_per_file": 10}, "split": {"validation": 0.01}}}}
@@ -63,6 +65,40 @@ def test_the_job_that_merges_event_tables_stops(tmp_path: Path, monkeypatch, cap
     collect = ("collect", "events", "--dataset", "collider", "--folder", folder, "--out", folder / "manifest.json")
     assert run(*collect, "--plan", plan.write(tmp_path)) == 2
     assert "10 labels of track asked for" in capsys.readouterr().err
+
+
+def test_the_paper_takes_all_that_is_published() -> None:
+    plan = planned(scale="paper")
+    shares = [share for dataset in plan.datasets.values() for share in release_shares(dataset).items()]
+    assert len(shares) == 6
+    assert all(taken == published for _, (taken, published) in shares)
+    part = planned({"data": {"pilarnet_m": {"download": ["train/generic_v2_19*_v1.h5"]}}}, "paper")
+    (dataset,) = (d for d in part.datasets.values() if d.name == "pilarnet_m")
+    taken, published = release_shares(dataset)["train"]
+    assert 0 < taken < published == 1_199_200
+
+
+def test_patterns_need_the_list_of_the_release(tmp_path: Path) -> None:
+    def held(**over: object) -> dict:
+        return {"data": {"pilarnet_m": {"lock": str(tmp_path / "none.json"), **over}}}
+
+    with pytest.raises(
+        ConfigError, match=r"write it with `tpcfm fetch pilarnet --list --revision v2 --lock .*none.json`"
+    ):
+        planned(held(revision="v2"), "paper")
+    with pytest.raises(ConfigError, match=r"'val/b\*' is not in the release .*; it has files in train/, val/"):
+        planned({"data": {"pilarnet_m": {"download": ["val/b*"]}}}, "paper")
+    with pytest.raises(ConfigError, match="lists pilarnet v1; needed is pilarnet v3"):
+        planned({"data": {"pilarnet_m": {"revision": "v3"}}}, "paper")
+
+
+def test_a_release_that_changed_is_another_dataset(tmp_path: Path) -> None:
+    over = paper_lists(tmp_path)
+    before = planned(over, "paper").datasets
+    lock = tmp_path / "pilarnet.json"
+    lock.write_text(lock.read_text().replace(f"{196_200:064d}", "f" * 64))
+    after = planned(over, "paper").datasets
+    assert {d.name for k, d in after.items() if k not in before} == {"pilarnet_m"}
 
 
 def test_all_is_every_training_event_and_holds_the_smaller_subsets() -> None:
