@@ -72,7 +72,7 @@ def write_part(
 
     def make(raw: Event) -> dict[str, Any] | str:
         nonlocal tokens
-        event = cut(raw, detector, config.energy_threshold)
+        event = cut(raw, detector, config)
         if len(event.xyz) < config.min_points:
             return f"{len(event.xyz)} points after the cuts, min_points is {config.min_points}"
         groups = tokenizer(event, config, detector.pitch)

@@ -15,6 +15,7 @@ BESIDE = {
     "GAT": "GATConv",
     "voxel U-Net with queries": "OneFormer3D",
     "m6 pretrained": "FM4NPP m6",
+    "m6 adapter only": "adapter only",
 }
 Overall = Mapping[str, Mapping[str, float]]
 
