@@ -40,7 +40,7 @@ class Checkout:
             files.append("over.yaml")
         options = ["--configfile", *files] if files else []
         command = [str(BIN / "snakemake"), "--cores", "2", "--nocolor", *options, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=1500)
+        return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=3600)
 
     def jobs(self, over: dict | None = None, scale: str | None = "tiny") -> dict[str, str]:
         """What a dry run of everything would do: for every job its name and the command, without what says how it is to run."""
