@@ -32,6 +32,7 @@ wildcard_constraints:
 
 localrules:
     all,
+    fetch,
     scaling_plots,
     ablations,
     finetune,

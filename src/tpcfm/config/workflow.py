@@ -42,7 +42,7 @@ def _no_wildcards(value: str) -> str:
 class WorkflowConfig(Block):
     """``config.yaml``. The types of `systems` are those of the families (`tpcfm.systems.registry.Configuration`)."""
 
-    scale: Literal["tiny", "demo", "study", "h200", "paper", "own"] = Field(
+    scale: Literal["tiny", "demo", "study", "h200", "paper", "walk", "own"] = Field(
         "demo", description="stamped on every figure and page; `own`: for your own data and settings"
     )
     results: Annotated[Place, AfterValidator(_no_wildcards)] = Field(

@@ -64,7 +64,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         "queries": block.queries,
         "class_weights": weights,
     }
-    title = f"{block.label}, {block.mode}, {block.n_labels} labelled events"
+    title = f"{block.label}, {block.mode}, {task.n_labels} labelled events"
     if block.classes:
         objective = PointwiseObjective(weights, block.gamma, block.label)
         task.train_classes(model, objective, title=title, config=config, max_seconds=max_seconds)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tpcfm.config.base import Block, Seed
+from tpcfm.config.base import Block, LabelCount, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 
@@ -52,7 +52,7 @@ class SegmentationConfig(Block):
         "peft", description="encoder frozen in evaluation mode, or everything trained"
     )
     start: Literal["pretrained", "random"] = "pretrained"
-    n_labels: int = Field(gt=0, description="labelled training events")
+    n_labels: LabelCount = Field(description="labelled training events")
     class_weights: Literal["published", "subset", "none"] = "subset"
     gamma: float = Field(2.0, ge=0, description="focal exponent")
     head_dropout: float = Field(0.5, ge=0, lt=1)
@@ -72,7 +72,7 @@ class SparseUNetConfig(Block):
 
     label: str = "semantic"
     classes: int = Field(4, gt=1, description="of the label")
-    n_labels: int = Field(gt=0)
+    n_labels: LabelCount
     filters: int = Field(32, gt=0)
     depth: int = Field(5, gt=1)
     repetitions: int = Field(2, gt=0)
