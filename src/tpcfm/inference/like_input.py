@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 
 from tpcfm.detectors.model import ClassLabel, Detector, InstanceLabel
 from tpcfm.errors import ConfigError
@@ -49,12 +48,7 @@ def write_like_input(
     if not overwrite and all(file.exists() for file in files):
         return
     kinds = {name: read_as.labels[name].type for name in labels}
-    with open_table(table) as opened:
-        count = opened.metadata.num_rows
-        points = sum(
-            pc.sum(batch.column("n_points")).as_py() or 0 for batch in opened.iter_batches(columns=["n_points"])
-        )
-    write_labels(path, read_as, LabelStream(_events(table, read_as, labels), kinds, path, points, count), folder)
+    write_labels(path, read_as, LabelStream(_events(table, read_as, labels), kinds, path), folder)
 
 
 def _events(table: Path, detector: Detector, labels: Sequence[str]) -> Iterator[EventLabels]:

@@ -29,7 +29,7 @@ class Hdf5Source:
         self.path = path
         self.columns: dict[str, Column] = {}
         self.unreadable: dict[str, str] = {}
-        self._parts: dict[str, Part] = {}
+        self.parts: dict[str, Part] = {}
         self._vlen: dict[str, VlenRows] = {}
         self.groups: list[h5py.Group] = []
         held = self._held(file, table)
@@ -70,7 +70,7 @@ class Hdf5Source:
                 self._vlen[name] = VlenRows(self.path, dataset)
             return
         found = parts_of(name, dataset.dtype, dataset.shape or (), alone)
-        self._parts |= {column: part for column, (part, _) in found.items()}
+        self.parts |= {column: part for column, (part, _) in found.items()}
         self.columns |= {column: Column(about.kind, bool(self.groups)) for column, (_, about) in found.items()}
 
     def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
@@ -85,26 +85,26 @@ class Hdf5Source:
         except DAMAGE as error:
             raise DataError(f"{self.path}: cannot be read: {error}") from error
 
-    def _rows(self, names: Sequence[str]) -> int:
+    def rows(self, names: Sequence[str]) -> int:
         """Return the rows of all datasets that some columns come from."""
-        rows = {n: len(self._vlen[n]) if n in self._vlen else len(self.home[self._parts[n].array]) for n in names}
+        rows = {n: len(self._vlen[n]) if n in self._vlen else len(self.home[self.parts[n].array]) for n in names}
         for name, count in rows.items():
             if count != rows[names[0]]:
                 raise DataError(f"{self.path}: {name!r} has {count} rows, {names[0]!r} has {rows[names[0]]}")
         return rows[names[0]]
 
     def _flat(self, names: Sequence[str], start: int, stop: int) -> dict[str, Values]:
-        arrays = {self._parts[name].array for name in names}
+        arrays = {self.parts[name].array for name in names}
         taken = {array: self.home[array][start:stop] for array in arrays}
-        return {name: self._parts[name].take(taken[self._parts[name].array]) for name in names}
+        return {name: self.parts[name].take(taken[self.parts[name].array]) for name in names}
 
     def _of_rows(self, names: Sequence[str]) -> Iterator[Chunk]:
-        rows = self._rows(names)
+        rows = self.rows(names)
         for start in range(0, rows, ROWS):
             yield Chunk(self._flat(names, start, min(start + ROWS, rows)))
 
     def _of_lists(self, names: Sequence[str]) -> Iterator[Chunk]:
-        rows, start = self._rows(names), 0
+        rows, start = self.rows(names), 0
         lists = [name for name in names if name in self._vlen]
         while start < rows:
             stop = min(self._vlen[lists[0]].end_of_block(start, POINTS), rows)
@@ -122,7 +122,7 @@ class Hdf5Source:
         for i, group in enumerate(self.groups):
             taken: dict[str, Array] = {}
             for name in names:
-                part = self._parts[name]
+                part = self.parts[name]
                 if part.array in group and part.array not in taken:
                     taken[part.array] = group[part.array][()]
                 held[name].append(part.take(taken[part.array]) if part.array in taken else np.zeros(0))

@@ -26,7 +26,8 @@ def write_labels(path: Path, detector: Detector, labels: LabelStream, folder: Pa
     with ColumnsReader(path, detector) as reader, atomic(folder / path.name) as temporary:
         source = reader.sources[0]
         given = _given(path, source, mapping, labels, reader.lists)
-        copies.COPIES[source.form](path, source, targets, given, reader.lists, temporary)
+        place = next(mapping.column(axis) for axis in "xyz" if mapping.column(axis) in source.columns)
+        copies.COPIES[source.form](copies.Original(path, source, place, reader.lists), targets, given, temporary)
         given.finish()
 
 
@@ -45,10 +46,9 @@ def _given(path: Path, source: Source, mapping: Mapping, labels: LabelStream, li
     values = [join([piece[key] for piece in pieces]) for key in keys]
     codes = [np.unique(one, return_inverse=True)[1] for one in values if not isinstance(one, Ragged)]
     order = np.lexsort(codes[::-1])
-    sorted_labels = labels.all_points()
-    if len(order) != labels.total:
-        raise DataError(f"{path}: {len(order)} rows, labels of {labels.total}")
+    sorted_labels = labels.points(len(order))
+    labels.finish()
     placed = {name: np.empty_like(found) for name, found in sorted_labels.items()}
     for name, found in sorted_labels.items():
         placed[name][order] = found
-    return LabelStream(iter([placed]), {n: k.str for n, k in labels.kinds.items()}, path, labels.total, 1)
+    return LabelStream(iter([placed]), {n: k.str for n, k in labels.kinds.items()}, path)

@@ -18,15 +18,11 @@ class LabelStream:
         events: of the file.
         kinds: element type of each label.
         source: the file, for messages.
-        points, count: of all events together.
     """
 
-    def __init__(
-        self, events: Iterator[EventLabels], kinds: Mapping[str, str], source: object, points: int, count: int
-    ) -> None:
+    def __init__(self, events: Iterator[EventLabels], kinds: Mapping[str, str], source: object) -> None:
         self.kinds = {name: np.dtype(kind) for name, kind in kinds.items()}
-        self.source, self.total, self.count = source, points, count
-        self._events = events
+        self._events, self._source = events, source
         self._held: dict[str, Array] = {name: np.zeros(0, kind) for name, kind in self.kinds.items()}
 
     def points(self, rows: int) -> dict[str, Array]:
@@ -68,10 +64,6 @@ class LabelStream:
             for name, kind in self.kinds.items()
         }
 
-    def all_points(self) -> dict[str, Array]:
-        """Return the labels of all points that are left, in memory."""
-        return self.points(self.total)
-
     def finish(self) -> None:
         """Make sure that nothing is left.
 
@@ -84,5 +76,5 @@ class LabelStream:
 
     def _wrong(self, what: str) -> DataError:
         return DataError(
-            f"{self.source}: the labels are of {what}; some of its events are too damaged to tell how many points they have"
+            f"{self._source}: the labels are of {what}; some of its events are too damaged to tell how many points they have"
         )
