@@ -155,10 +155,12 @@ def test_a_damaged_file_stops_no_other(space: Workspace, shard: Path, tmp_path: 
     }  # fmt: skip
 
 
-def test_files_of_one_name_are_told_apart_by_their_folder(space: Workspace, tmp_path: Path) -> None:
+def test_what_cannot_be_worked_through_is_refused_first(space: Workspace, tmp_path: Path) -> None:
     raw = [write_tpcpp(tmp_path / run, collider_shard(np.random.default_rng(1), events=2)) for run in ("a", "b")]
-    tables = model(space, "sage").predict_files(raw, tmp_path / "out")
-    assert [path.name for path in tables] == ["a-spacepoints.predictions.parquet", "b-spacepoints.predictions.parquet"]
+    with pytest.raises(
+        ConfigError, match=r"a/spacepoints.npz, .*b/spacepoints.npz would be written as the same 'spacepoints'"
+    ):
+        model(space, "sage").predict_files(raw, tmp_path / "out")
     with pytest.raises(ConfigError, match="matches no file"):
         model(space, "sage").predict_files(str(tmp_path / "*.h5"), tmp_path / "out")
     with pytest.raises(ConfigError, match="batch_points: 0; allowed"):

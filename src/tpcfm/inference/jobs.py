@@ -1,7 +1,6 @@
 """Whole files through a model: a table per input, written whole or not at all, and left alone when it is there already."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tpcfm.config.sources import expand, part_name
+from tpcfm.config.sources import distinct_names, expand
 from tpcfm.detectors.model import Detector
 from tpcfm.errors import ConfigError, DataError
 from tpcfm.events.schema import REJECTED
@@ -149,22 +148,13 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[tables.TableWriter]:
 
 
 def _named(files: Files) -> dict[Path, str]:
-    """Return the inputs and the name of each in the folder of outputs: its own, with its folder's where two are called alike.
+    """Return the inputs and the name of each in the folder of outputs.
 
     Raises:
         ConfigError: a pattern that matches nothing, or files that cannot be told apart.
     """
     given = [files] if isinstance(files, str | Path) else list(files)
-    paths = [Path(found) for found in expand([str(one) for one in given], "files")]
-    stems = Counter(path.name.removesuffix(path.suffix) for path in paths)
-    named = {path: path.stem if stems[path.stem] == 1 else part_name(str(path)) for path in paths}
-    twice = [name for name, count in Counter(named.values()).items() if count > 1]
-    if twice:
-        alike = [str(path) for path, name in named.items() if name == twice[0]]
-        raise ConfigError(
-            f"files: {', '.join(alike)} would all be written as {twice[0]!r}; give them different --out folders"
-        )
-    return named
+    return distinct_names([Path(found) for found in expand([str(one) for one in given], "files")], "files")
 
 
 def _work(
