@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tpcfm.inference.answers import Embedding, Prediction
-    from tpcfm.inference.load import load
-    from tpcfm.inference.model import Model
+    from tpcfm.inference.model import Model, load
 
 __version__ = "0.1.0"
 __all__ = ["Embedding", "Model", "Prediction", "__version__", "load"]
 
-_HOME = {"Embedding": "answers", "Model": "model", "Prediction": "answers", "load": "load"}
+_HOME = {"Embedding": "answers", "Model": "model", "Prediction": "answers", "load": "model"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ def apply(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Open a model and run a job of `tpcfm.inference.jobs` over files."""
+    """Open a model and run one of its jobs over files."""
     import logging
     import os
     import signal
@@ -27,8 +27,7 @@ def apply(
     # A job that is asked to end leaves no part files behind; the same command goes on where it stopped.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     from tpcfm.detectors.registry import load_detector
-    from tpcfm.inference import jobs
-    from tpcfm.inference.load import load
+    from tpcfm.inference.model import load
 
     opened = load(model, device=device, results=results)
     if threads := int(os.environ.get("OMP_NUM_THREADS", 0) or 0):
@@ -36,5 +35,5 @@ def apply(
 
         torch.set_num_threads(threads)
     read_as = load_detector(detector) if detector else None
-    made = getattr(jobs, job)(opened, files, out, read_as=read_as, progress=not quiet, **options)
+    made = getattr(opened, job)(files, out, read_as=read_as, progress=not quiet, **options)
     print(f"{len(made)} files in {out}")

@@ -15,9 +15,9 @@ from tpcfm.errors import ConfigError, DataError
 from tpcfm.events.schema import REJECTED
 from tpcfm.files import atomic
 from tpcfm.inference import tables
+from tpcfm.inference.engine import Engine, check_labels
 from tpcfm.inference.file_events import open_events
 from tpcfm.inference.like_input import check_like_input, write_like_input
-from tpcfm.inference.model import Model, check_labels
 from tpcfm.inference.progress import Progress
 from tpcfm.inference.stream import BATCH_POINTS
 
@@ -52,7 +52,7 @@ class Options:
 
 
 def predict_files(
-    model: Model, files: Files, out: str | Path, *, like_input: bool = False, **options: Any
+    model: Engine, files: Files, out: str | Path, *, like_input: bool = False, **options: Any
 ) -> list[Path]:
     """Label the events of files: ``<file>.predictions.parquet`` and what stands beside it (`tpcfm.inference.tables`) for each.
 
@@ -104,7 +104,7 @@ def predict_files(
     return _work(model, named, folder, "predictions", job, how, again)
 
 
-def embed_files(model: Model, files: Files, out: str | Path, **options: Any) -> list[Path]:
+def embed_files(model: Engine, files: Files, out: str | Path, **options: Any) -> list[Path]:
     """Write the features of the events of files: ``<file>.features.parquet`` and ``<file>.rejected.parquet`` for each.
 
     Args:
@@ -158,7 +158,7 @@ def _named(files: Files) -> dict[Path, str]:
 
 
 def _work(
-    model: Model,
+    model: Engine,
     named: dict[Path, str],
     folder: Path,
     kind: str,

@@ -7,7 +7,7 @@ import numpy as np
 
 from tpcfm.detectors.model import ClassLabel
 from tpcfm.errors import ConfigError
-from tpcfm.inference.model import Model
+from tpcfm.inference.engine import Engine
 from tpcfm.inference.preparation import check_detector
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import architecture_of
@@ -17,7 +17,7 @@ from tpcfm.train import to_device
 
 def predicted_labels(folder: Path) -> list[str]:
     """Return the label columns that a model directory predicts; empty for one that predicts none."""
-    return Model(folder, "cpu").labels
+    return Engine(folder, "cpu").labels
 
 
 def predict_event(folder: Path, store: PreparedStore, row: int, label: str | None = None) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def predict_event(folder: Path, store: PreparedStore, row: int, label: str | Non
         ConfigError: a label that it does not predict.
         DataError: events of another detector.
     """
-    model = Model(folder, "cpu")
+    model = Engine(folder, "cpu")
     module = architecture_of(model.config, folder, "prediction").module
     if label is not None and label not in model.labels:
         raise ConfigError(f"{folder}: does not predict {label!r}; it predicts {', '.join(model.labels)}")
