@@ -171,7 +171,8 @@ def test_site_file_is_read_as_the_profile_reads_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TPCFM_SITE", str(tmp_path / "my.yaml"))
     monkeypatch.setenv("TPCFM_SLURM_GPUS", "4")
     monkeypatch.setenv("TPCFM_SLURM_BINDS", "ignored: lists come from the file")
-    assert _slurm.read_site() == {"gpus": 4, "account": "a", "binds": ["/x"]}
+    site = _slurm.read_site()
+    assert (site.gpus, site.account, site.binds) == (4, "a", ["/x"])
 
 
 def test_accounts_are_asked_for_by_name_also_where_the_shell_sets_no_user(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,15 @@ def test_one_process_does_the_work_itself(monkeypatch: pytest.MonkeyPatch) -> No
 def test_processes_of_torchrun_do_not_start_more(monkeypatch: pytest.MonkeyPatch) -> None:
     child(monkeypatch, "sys.exit(3)")
     monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     assert _launch.relaunch(4) is None
+
+
+def test_a_variable_left_over_from_elsewhere_does_not_hold_processes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    child(monkeypatch, "sys.exit(3)")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    assert _launch.relaunch(4) == 3
 
 
 def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:

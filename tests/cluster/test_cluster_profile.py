@@ -12,6 +12,7 @@ from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
 
+from tpcfm.config.site import Site
 from workflow_checkout import rules_with_a_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,6 +159,40 @@ def test_without_an_account_slurm_chooses() -> None:
 def test_missing_site_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPCFM_SITE", "nowhere.yaml")
     with pytest.raises(Exception, match=r"nowhere\.yaml"):
+        profile()
+
+
+def test_what_a_site_file_does_not_say_is_as_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert Site().model_dump() == yaml.safe_load((PROFILE.parent / "site.yaml").read_text())
+    (tmp_path / "site.yaml").write_text("gpu_partition: a100\n")
+    shipped = profile()
+    monkeypatch.setenv("TPCFM_SITE", str(tmp_path / "site.yaml"))
+    assert "-p a100" in sbatch(profile(), "pretrain")
+    assert resources(profile(), "ingest") == resources(shipped, "ingest")
+
+
+@pytest.mark.parametrize(
+    ("text", "variable", "said"),
+    [
+        ("gpus: many\n", {}, r"site\.yaml:\n  gpus: .*'many'"),
+        ("quue: 3\n", {}, r"site\.yaml:\n  quue: unknown key; allowed here: account"),
+        ("gpus: 2\ngpus: 3\n", {}, r"site\.yaml: line 2: the key 'gpus'"),
+        ("gpus: 2\n", {"GPUS": ""}, r"TPCFM_SLURM_GPUS:\n  gpus: .*found ''"),
+        (
+            "gpus: 2\n",
+            {"STATUS_COMMAND": "qstat"},
+            r"TPCFM_SLURM_STATUS_COMMAND:\n  status_command: .*'squeue' or 'sacct'",
+        ),
+    ],
+)
+def test_what_a_site_says_wrongly_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, variable: dict[str, str], said: str
+) -> None:
+    (tmp_path / "site.yaml").write_text(text)
+    monkeypatch.setenv("TPCFM_SITE", str(tmp_path / "site.yaml"))
+    for name, value in variable.items():
+        monkeypatch.setenv(f"TPCFM_SLURM_{name}", value)
+    with pytest.raises(Exception, match=said):
         profile()
 
 

@@ -107,6 +107,17 @@ def test_difficulty_weights_follow_the_bins_and_average_to_one(inverse):
     assert float(validation) == pytest.approx(float(once), rel=1e-6)  # never weighted
 
 
+def test_values_that_are_not_finite_reach_the_loss_and_break_no_matching():
+    """So that training stops with the step, and not with the matching."""
+    targets = instances(torch.tensor([0, 0, 1, 1, -1]))
+    for value in (float("nan"), float("inf")):
+        masks, classes = torch.randn(4, 5), torch.randn(4, 2)
+        masks[1, 2] = value
+        classes[0, 0] = value
+        terms = event_terms(classes, masks, targets)
+        assert not torch.isfinite(sum(terms.values()))
+
+
 def test_matching_is_the_cheapest_of_all_assignments():
     torch.manual_seed(0)
     classes, masks = torch.randn(5, 2), torch.randn(5, 12)

@@ -117,3 +117,30 @@ def test_another_mixer_changes_only_the_mixer_and_gets_its_own_adapters(plan: Pl
         assert {r.task for r in adapters} == {"track", "pid", "noise"}
         assert all(r.config["model"]["mixer"] == mixer for r in adapters)
     assert "mamba2" not in points
+
+
+def test_a_file_more_makes_new_runs_and_leaves_the_old_ones_their_names(tmp_path: Path) -> None:
+    """So nothing that was trained on the first files is overwritten; where the folder lies names nothing."""
+
+    def ids(folder: Path) -> tuple[set[str], set[str]]:
+        source = {"simulate": None, "files": [f"{folder}/*.h5"]}
+        plan = planned({"systems": {"fm4npp": None}, "data": {"collider": None, "lartpc": source}})
+        return set(plan.datasets), set(plan.runs)
+
+    folder = tmp_path / "one" / "data"
+    folder.mkdir(parents=True)
+    for name in ("a", "b"):
+        (folder / f"{name}.h5").write_bytes(b"x" * 10)
+    datasets, runs = ids(folder)
+    (folder / "c.h5").write_bytes(b"x" * 10)
+    more = ids(folder)
+    assert not datasets & more[0]
+    assert not runs & more[1]
+    (folder / "c.h5").unlink()
+    assert ids(folder) == (datasets, runs)
+    moved = tmp_path / "two" / "data"
+    moved.parent.mkdir()
+    folder.rename(moved)
+    assert ids(moved) == (datasets, runs)
+    (moved / "b.h5").write_bytes(b"x" * 11)
+    assert not runs & ids(moved)[1], "another file of the same name"

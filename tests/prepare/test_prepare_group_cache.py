@@ -1,5 +1,7 @@
 """Guarantees of the groups cache: cached groups equal fresh ones, batches are packed right, the verbs report errors."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -180,6 +182,16 @@ def test_the_verbs_make_a_cache(tables):
     assert manifest["settings"] == CONFIG.model_dump(mode="json")
     assert len(PreparedStore(out.parent)) == manifest["events"] == 5
     assert run.invoke(app, ["verify", str(out.parent)]).exit_code == 0
+
+
+@pytest.mark.parametrize(("radius", "warned"), [(0.5, True), (5.0, False)])
+def test_tokens_of_a_single_point_are_warned_of(tables, radius, warned):
+    folder, _ = tables
+    chosen, out, run = json.dumps({"radius": radius, "min_points": 1}), folder / "small" / "part.arrow", CliRunner()
+    run.invoke(app, ["groups", str(folder / "events0.parquet"), "--out", str(out), "--config", chosen])
+    said = run.invoke(app, ["manifest", "--cache", "small", "--folder", str(out.parent)]).output
+    assert "points per token in the mean" in said
+    assert ("a larger `pitch`" in said) is warned
 
 
 def test_groups_made_on_a_device_are_the_same_part(tables):

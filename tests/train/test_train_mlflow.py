@@ -5,11 +5,13 @@ import os
 import shlex
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from tpcfm.evaluate.table import write_metrics
 from tpcfm.files import write_json, write_text
 from tpcfm.train.lock import StateLock
 from tpcfm.train.log import MetricsLog
+from tpcfm.train.mlflow_store import database, initialise
 from tpcfm.train.mlflow_sync import figure_studies, flatten, sync
 from tpcfm.train.model_dir import history_frame
 from tpcfm.workspace import Workspace
@@ -264,6 +267,33 @@ def test_the_dashboard_without_a_store_says_what_to_do(tmp_path):
     done = CliRunner().invoke(app, ["ui", "--results", str(tmp_path)])
     assert isinstance(done.exception, MachineError)
     assert "snakemake mlflow_sync" in str(done.exception)
+
+
+@pytest.mark.slow
+def test_a_store_that_another_program_holds_is_named(results):
+    with closing(sqlite3.connect(database(results))) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(MachineError, match=r"mlflow.db: .*locked.*another program holds it"):
+            sync(results, plan_of("a"))
+        other.rollback()
+    assert sync(results, plan_of("a"))["missing"] == 2  # one run in two studies
+
+
+@pytest.mark.parametrize("call", [initialise, lambda results: sync(results, plan_of("a"))], ids=["init", "sync"])
+@pytest.mark.parametrize("harm", ["newer", "damaged"])
+def test_a_store_that_cannot_be_used_is_named_and_left_alone(results, call, harm):
+    store = database(results)
+    if harm == "newer":
+        with closing(sqlite3.connect(store)) as newer:
+            newer.execute("update alembic_version set version_num = 'ffffffffffff'")
+            newer.commit()
+    else:
+        store.write_bytes(bytes(range(256)) * 20)
+    before = store.read_bytes()
+    said = "another schema than this MLflow knows" if harm == "newer" else "move it aside"
+    with pytest.raises(MachineError, match=rf"mlflow.db: .*{said}"):
+        call(results)
+    assert store.read_bytes() == before
 
 
 def test_a_plan_of_another_kind_is_refused(tmp_path):

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from tpcfm.errors import CheckpointError, DataError
@@ -97,6 +98,20 @@ def test_a_damaged_or_missing_directory_is_named(folder, tmp_path):
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(DataError, match=r"config\.json: holds a list"):
         load_config(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(folder, tmp_path, value):
+    path, model, _ = folder
+    state = model.state_dict()
+    name = next(iter(state))
+    state[name].view(-1)[0] = value
+    with pytest.raises(CheckpointError, match=rf"not finite: {name}"):
+        save_model(tmp_path / "bad", model, config={}, card="", run={}, history=[])
+    assert not (tmp_path / "bad" / "model.safetensors").exists()
+    save_file(state, path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=rf"model.safetensors: 1 of {len(state)} weights .* not finite"):
+        load_weights(toy_model(), path)
 
 
 def test_a_pickle_in_place_of_weights_is_not_executed(tmp_path):

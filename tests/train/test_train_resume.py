@@ -212,6 +212,22 @@ def test_another_identity_stops_and_both_are_named(tmp_path):
         toy_fit(tmp_path, toy_config(), identity={"config_hash": "aaaa", "data": "same"}, seed=4)
 
 
+@pytest.mark.parametrize("changed", [{"data": "more"}, {"start": "other"}, {"data": "more", "start": "other"}])
+def test_a_training_on_other_data_is_set_aside_and_the_run_starts_anew(tmp_path, caplog, changed):
+    """Files were added, or the weights it starts from were trained anew: nothing has to be removed by hand, nothing is lost."""
+    named = {"config_hash": "aaaa", "data": "some", "start": "one"}
+    toy_fit(tmp_path / "state", toy_config(), identity=named)
+    old = sorted(p.name for p in (tmp_path / "state").iterdir() if p.name != "train.log")
+    fresh, _ = toy_fit(tmp_path / "fresh", toy_config(), identity={**named, **changed})
+    again, result = toy_fit(tmp_path / "state", toy_config(), identity={**named, **changed})
+    assert same_bits(fresh, again)
+    assert len(result.history) == len({(r["step"], r["split"]) for r in result.history}), "no row of the earlier one"
+    assert "set aside in" in caplog.text
+    assert sorted(p.name for p in (tmp_path / "state/earlier-1").iterdir()) == old
+    toy_fit(tmp_path / "state", toy_config(), identity=named)
+    assert (tmp_path / "state/earlier-2").is_dir()
+
+
 def test_another_model_is_refused(tmp_path):
     toy_fit(tmp_path, toy_config())
     with pytest.raises(CheckpointError, match="does not fit the model"):

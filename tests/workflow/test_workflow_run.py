@@ -160,9 +160,7 @@ def test_a_killed_pretraining_continues_to_the_same_weights(
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (with_caches.folder / target).exists()
-    subprocess.run(
-        [str(BIN / "snakemake"), "--unlock"], cwd=with_caches.folder, env=environment(), capture_output=True, check=True
-    )
+    assert any((with_caches.folder / ".snakemake/locks").iterdir()), "the dead run left its lock"
 
     again = with_caches.snakemake("--", target, over=over)
     assert again.returncode == 0, again.stderr[-4000:]

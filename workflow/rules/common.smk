@@ -8,6 +8,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from tpcfm.cli._slurm import preflight
+from tpcfm.cli._workflow_lock import announce, leave, release
+from tpcfm.config.text import read_yaml
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
 from tpcfm.plan.predictions import predictions
@@ -16,6 +18,8 @@ from tpcfm.systems.registry import validate as validate_config
 from tpcfm.workspace import Workspace
 
 try:
+    for file in workflow.configfiles:  # Snakemake's own reading keeps the last of two equal keys in silence
+        read_yaml(file)
     CONFIG = validate_config(config)
     PLAN = make_plan(CONFIG)
     PREDICTED = predictions(CONFIG.predict, PLAN, Workspace(Path(CONFIG.results)))
@@ -34,6 +38,9 @@ if DRY_RUN and not (shutil.which("apptainer") or shutil.which("singularity")):
     if workflow.deployment_settings.deployment_method:
         workflow.deployment_settings.deployment_method = frozenset()
         logger.warning("Apptainer is not installed here: the dry run leaves the containers out.")
+SNAKEMAKE = Path(".snakemake")
+if not DRY_RUN and release(SNAKEMAKE):
+    logger.warning("The run that held this folder no longer lives: its lock is released, and its work goes on.")
 # Rules get the plan file as a resource: a param would count as changed, and rerun everything, with every new plan.
 PLAN_FILE = str(PLAN.write(W.plans))
 

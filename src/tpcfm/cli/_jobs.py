@@ -63,6 +63,8 @@ def run_job(
         max_seconds = 60 * (max_minutes - min(10.0, max_minutes / 10))
     import torch
 
+    from tpcfm.train.distributed import is_main
+
     threads = int(os.environ.get("OMP_NUM_THREADS", 0) or 0)
     if threads:
         torch.set_num_threads(threads)
@@ -72,5 +74,5 @@ def run_job(
     except TpcfmError as error:
         report_exit(error.exit_code)
         raise
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         print(f"{run}: finished, see {workspace.run(run)}")

@@ -73,7 +73,7 @@ def relaunch(processes: int) -> int | None:
     Raises:
         MachineError: see ``place``.
     """
-    if "LOCAL_RANK" in os.environ:
+    if {"LOCAL_RANK", "MASTER_ADDR"} <= set(os.environ):  # one of them alone is left over from elsewhere
         return None
     here, processes = place(), max(1, processes)
     if processes == 1 and here is None:

@@ -1,6 +1,6 @@
 """What a Slurm site answers, and the lines of ``profiles/slurm/site.yaml`` that fit it (``tpcfm doctor --slurm``).
 
-Every question is a short read-only command; the standard library alone, so that the workflow can ask before its first submission.
+Every question is a short read-only command, so that the workflow can ask before its first submission.
 """
 
 import getpass
@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-SITE = Path("profiles/slurm/site.yaml")
+from tpcfm.config.site import SITE, read_site, site_file
+
 SECONDS = 15
 MODEL = re.compile(r"[a-zA-Z0-9_.]+")
 """What the executor plugin takes as the model of a GPU; sites also have names with hyphens."""
@@ -114,21 +115,6 @@ def partitions(ask: Ask = ask) -> tuple[list[Partition], Answer]:
     return parse_partitions(answer.text) if answer.good else [], answer
 
 
-def read_site() -> dict[str, object]:
-    """Return the site file as the profile reads it: ``TPCFM_SITE`` if set, single lines from ``TPCFM_SLURM_<KEY>``; {} without one."""
-    path = Path(os.environ.get("TPCFM_SITE", SITE))
-    if not path.is_file():
-        return {}
-    import yaml
-
-    site: dict[str, object] = yaml.safe_load(path.read_text()) or {}
-    for key, value in site.items():
-        text = os.environ.get(f"TPCFM_SLURM_{key.upper()}")
-        if text is not None and not isinstance(value, list):
-            site[key] = int(text) if isinstance(value, int) else text
-    return site
-
-
 def problems(site: dict[str, object], found: list[Partition], accounts: set[str]) -> list[str]:
     """Return what of a site file cannot work on a cluster, each with what to do; ``accounts`` is empty where Slurm keeps none."""
     said = []
@@ -208,7 +194,7 @@ def preflight(ask: Ask = ask) -> list[str]:
         return [
             f"Slurm does not answer here ({answer.last}): submit from a login node, or run without `--profile slurm`"
         ]
-    return problems(read_site(), found, user_accounts(ask)[0])
+    return problems(read_site().model_dump(), found, user_accounts(ask)[0])
 
 
 def recommend(found: list[Partition], accounts: set[str], sacct: bool) -> dict[str, object]:
@@ -302,7 +288,7 @@ def diagnose(ask: Ask = ask) -> str:
         container or "not found here; compute nodes need it, and this machine too for the local rules",
     )
     report += ["", "Lines for profiles/slurm/site.yaml:"]
-    site = read_site()
+    site = read_site().model_dump() if site_file().is_file() else {}
     for key, value in recommend(found, accounts, sacct).items():
         note = "" if not site else "   (as now)" if site.get(key) == value else f"   (now: {site.get(key)!r})"
         report.append(f"  {key}: {value if value != '' else repr('')}{note}")

@@ -1,6 +1,7 @@
 """The command line ``tpcfm``: one file per verb in this folder; heavy imports happen inside the verbs."""
 
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -58,6 +59,9 @@ def main() -> None:
     """Run the command line; errors a user can mend are printed without a traceback."""
     from tpcfm.errors import TpcfmError
 
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows no é prints \xe9, and nothing fails
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     _register()
     try:
         app()

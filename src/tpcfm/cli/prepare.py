@@ -1,5 +1,6 @@
 """``tpcfm prepare``: event tables → memory-mapped caches of groups or sequences."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -188,6 +189,17 @@ def manifest(
     statistics = {"groups": group_statistics, "sequences": sequence_statistics}
     made = write_manifest(folder, name=cache, settings=expected, edges=edges, statistics=statistics)
     print(f"{target}: {made['events']} events in {len(made['parts'])} part(s), fingerprint {made['fingerprint'][:12]}")
+    size = made["statistics"].get("group_size", {}).get("mean", 0.0)
+    if size:
+        print(
+            f"{size:.1f} points per token in the mean, {made['statistics']['missed_share']:.1%} of the points in none"
+        )
+    if 0 < size < 2:
+        print(
+            "tpcfm: warning: most tokens hold a single point, so there is no shape to learn: a larger `pitch` in the "
+            "detector file or a larger `tokenizer: radius` (in units of the pitch) makes larger ones",
+            file=sys.stderr,
+        )
 
 
 def _expected_settings(config: str, edges: Path | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, Pattern, Place
+from tpcfm.config.base import Block, Pattern, Place, Seed
 
 
 class SplitConfig(Block):
@@ -13,7 +13,7 @@ class SplitConfig(Block):
     by: Literal["hash", "published"] = "hash"
     validation: float = Field(0.1, ge=0, lt=1, description="share of events for validation (hash)")
     test: float = Field(0.1, ge=0, lt=1, description="share of events for the test (hash)")
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _leaves_training_events(self) -> "SplitConfig":
@@ -27,7 +27,7 @@ class Simulation(Block):
 
     files: int = Field(gt=0)
     events_per_file: int = Field(gt=0)
-    seed: int = 0
+    seed: Seed = 0
     revision: Literal["v1", "v2", "v3"] = Field("v2", description="layout to write (liquid argon)")
     source: Literal["pythia", "gun"] = Field("pythia", description="what collides (collider)")
     labelled: bool = Field(True, description="write the labels too (collider)")

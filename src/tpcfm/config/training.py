@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, NullTakesOut
+from tpcfm.config.base import Block, Count, NullTakesOut, Seed
 from tpcfm.config.execution import Knobs
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Training(Block):
@@ -17,7 +19,7 @@ class Training(Block):
     initial_fraction: float = Field(0.086, ge=0, le=1, description="first learning rate / peak")
     final_fraction: float = Field(0.086, ge=0, le=1, description="last learning rate / peak")
     warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
     weight_decay: float = Field(0.05, ge=0)
     clip: float = Field(3.0, ge=0, description="gradient clipping threshold; 0 switches it off")
     clip_mode: Literal["norm", "value"] = "norm"
@@ -40,9 +42,9 @@ class LabelledTraining(Block):
     """Training settings of a labelled task, with overrides per label count."""
 
     train: Training
-    steps_by_labels: dict[int, int] = Field(default_factory=dict, description="optimiser steps for a label count")
-    labels: list[int] = Field(min_length=1, description="labelled events, each subset inside the next")
-    seeds: list[int] = Field(default=[0], min_length=1)
+    steps_by_labels: dict[Count, Count] = Field(default_factory=dict, description="optimiser steps for a label count")
+    labels: list[Count] = Field(min_length=1, description="labelled events, each subset inside the next")
+    seeds: list[Seed] = Field(default=[0], min_length=1)
 
     def budget(self, n_labels: int) -> Training:
         """Return the training settings for one label count.

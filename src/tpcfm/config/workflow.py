@@ -16,14 +16,14 @@ class PicturesConfig(Block):
 
     events: int = Field(6, gt=0, description="held-out events behind the numbers of the feature pictures")
     points: int = Field(600, ge=20, description="points of each projection; t-SNE costs most")
-    tsne_dims: list[int] = Field(default=[2, 3, 4, 5], min_length=1, description="dimensions of t-SNE, 2 to 5")
+    tsne_dims: list[Annotated[int, Field(ge=2, le=5)]] = Field(
+        default=[2, 3, 4, 5], min_length=1, description="dimensions of t-SNE, 2 to 5"
+    )
     serialization_events: int = Field(300, gt=0, description="events of the comparison of serializations")
 
     @field_validator("tsne_dims")
     @classmethod
     def _dims(cls, value: list[int]) -> list[int]:
-        if not all(2 <= dims <= 5 for dims in value):
-            raise ValueError(f"tsne_dims ({value}) must lie from 2 to 5")
         return sorted(set(value))
 
 

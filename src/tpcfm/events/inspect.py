@@ -53,7 +53,9 @@ class Inspection:
             said.append(f"{signal.name}: {h['min']:.4g} to {h['max']:.4g}, mean {h['mean']:.4g} {signal.unit}")
         for name, label in self.detector.labels.items() if self.events else []:
             if name in self.absent:
-                said.append(f"label {name}: absent (null in the event table)")
+                column = self.detector.read.options.get("columns", {}).get(name, name)
+                named = f" from {column!r}" if column != name else ""
+                said.append(f"label {name}{named}: absent (null in the event table)")
             elif isinstance(label, ClassLabel):
                 counts = found["classes"][name]
                 shown = ", ".join(f"{v} {label.classes[int(v)].name}: {count}" for v, count in counts.items())

@@ -48,7 +48,8 @@ def matching(classes: Tensor, masks: Tensor, targets: Tensor) -> tuple[npt.NDArr
     focal = (hit @ targets.t() + miss @ (1 - targets).t()) / max(masks.shape[1], 1)
     cost = DICE_COST * dice_matrix(masks.sigmoid(), targets) + FOCAL_COST * focal
     cost = cost - CLASS_COST * classes.softmax(1)[:, TRACK, None]
-    rows, columns = linear_sum_assignment(cost.cpu().double().numpy())
+    # Of values that are not finite any assignment will do: the loss is not finite either, and training says so.
+    rows, columns = linear_sum_assignment(torch.nan_to_num(cost).cpu().double().numpy())
     return rows, columns
 
 

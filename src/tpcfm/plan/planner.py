@@ -59,6 +59,9 @@ class Planner:
         source, detector = self.config.data[key], self.detector(key)
         versions = [STAGE_VERSIONS["ingest"], STAGE_VERSIONS["simulate"] if source.simulate else 0]
         plain = {k: v for k, v in changed(source).items() if k != "detector"}
+        files = expand(source.files, must_exist=f"data.{key}.files") if source.files else []
+        if files:  # a file more is another dataset: what was made of the first stays where it is
+            plain["files"] = [[part_name(path), Path(path).stat().st_size] for path in files]
         name = f"{key}-{short_hash([key, plain, detector.hash, versions])}"
         raw = Workspace(Path(self.config.results)).raw(name)
         parts: dict[str, Part] = {}
@@ -83,9 +86,8 @@ class Planner:
             )
         for member in expand(source.download):
             add(part_name(member), str(raw / member), "download", member)
-        if source.files:
-            for path in expand(source.files, must_exist=f"data.{key}.files"):
-                add(part_name(path), path, "given")
+        for path in files:
+            add(part_name(path), path, "given")
         plain = source.model_dump(mode="json")
         self.datasets[name] = Dataset(id=name, name=key, detector=source.detector, source=plain, parts=parts)
         return name

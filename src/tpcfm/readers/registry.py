@@ -73,6 +73,6 @@ def recognise(path: str | Path) -> Detector:
         fitting = ", ".join(detector.name for detector in found)
         raise DataError(f"{path}: a file that several detectors may have written: {fitting}; say which (--detector)")
     raise DataError(
-        f"{path}: no event table, and no raw file that is known by itself ({', '.join(names)}); damaged from the start? Of another "
-        "detector? Then say which: --detector NAME or FILE.yaml (`tpcfm detector init FILE` drafts one)"
+        f"{path}: no event table, and no raw file that is known by itself ({', '.join(names)}); is it empty or damaged from the start? Of "
+        "another detector? Then say which: --detector NAME or FILE.yaml (`tpcfm detector init FILE` drafts one)"
     )

@@ -13,6 +13,8 @@ from tpcfm.errors import CheckpointError, MachineError
 from tpcfm.files import atomic
 
 _log = logging.getLogger("tpcfm.train")
+INPUTS = {"data", "start"}
+"""Parts of the identity that say what a run reads, not what it is."""
 _NAME = re.compile(r"^checkpoint-(\d{9})\.pt$")
 _BEST = re.compile(r"^best-(\d{9})\.pt$")
 FORMAT = 1
@@ -81,7 +83,9 @@ class Checkpoints:
     def load(self) -> dict[str, Any] | None:
         """Return the newest readable checkpoint, or None where there is none.
 
-        A damaged newest one is passed over with a warning, since the one before it continues the same run.
+        A damaged newest one is passed over with a warning, since the one before it continues the same run. The training
+        of the same run on other data or from other weights (files were added, a backbone was trained anew) is set
+        aside, and the run starts anew.
 
         Raises:
             CheckpointError: it belongs to another run (both named), or every checkpoint is damaged.
@@ -94,7 +98,9 @@ class Checkpoints:
                 problems.append(str(error))
                 _log.warning("%s; trying the one before", error)
                 continue
-            self._compare(content["identity"])
+            if changes := self._changes(content["identity"]):
+                self._set_aside(changes)
+                return None
             return content
         if problems:
             raise CheckpointError(
@@ -124,12 +130,23 @@ class Checkpoints:
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step:09d}.pt"
 
-    def _compare(self, found: Mapping[str, Any]) -> None:
-        if found == self.identity:
-            return
+    def _changes(self, found: Mapping[str, Any]) -> str:
+        """Say what the run reads that has changed since, "" if nothing; another run than this stops."""
         keys = sorted(k for k in {*found, *self.identity} if found.get(k) != self.identity.get(k))
         changes = "; ".join(f"{k}: checkpoint {found.get(k)!r}, now {self.identity.get(k)!r}" for k in keys)
+        if {*keys} <= INPUTS:
+            return changes
         raise CheckpointError(
             f"{self.folder} holds the training of another run ({changes}); "
             "give this run another state folder, or remove that one if it is no longer wanted"
         )
+
+    def _set_aside(self, changes: str) -> None:
+        """Move what an earlier training left into a folder of its own, beside the lock of this one."""
+        number = 1 + sum(p.name.startswith("earlier-") for p in self.folder.iterdir())
+        aside = self.folder / f"earlier-{number}"
+        aside.mkdir()
+        for path in self.folder.iterdir():
+            if _NAME.match(path.name) or _BEST.match(path.name) or path.name == "metrics.jsonl":
+                path.rename(aside / path.name)
+        _log.warning("what this run reads has changed (%s): its earlier training is set aside in %s", changes, aside)

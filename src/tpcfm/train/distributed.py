@@ -1,5 +1,6 @@
 """Several processes as one trainer: what torchrun says, and the few exchanges the loop needs."""
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+_log = logging.getLogger("tpcfm.train")
 _TIMEOUT = timedelta(hours=2)
 _BUCKET = 1 << 24
 
@@ -85,11 +87,26 @@ def _sum_flat(tensors: list[Tensor]) -> None:
         offset += t.numel()
 
 
+def launched() -> bool:
+    """Return whether a launcher described a process group: it sets all of torchrun's variables.
+
+    Single ones, left over from another job or shell, would train on the first rank only, or write no model; they are
+    ignored with a warning.
+    """
+    group = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    given = [name for name in group if os.environ.get(name)]
+    if given and len(given) < len(group) and {"RANK", "WORLD_SIZE", "LOCAL_RANK"} & set(given):
+        for name in given:
+            _log.warning("%s=%s without the other variables of torchrun is ignored", name, os.environ.pop(name))
+    return len(given) == len(group)
+
+
 def join(device: torch.device | str | None = None) -> Ranks:
     """Join the process group that torchrun (or a test) has described, or return the single process.
 
     NCCL on CUDA, gloo on CPU. Without a device: the CUDA device of the local rank if there is one, else the CPU.
     """
+    group = launched()
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device is None:
         device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
@@ -98,7 +115,7 @@ def join(device: torch.device | str | None = None) -> Ranks:
         if device.index is None:
             device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if not dist.is_initialized() and group and int(os.environ["WORLD_SIZE"]) > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
     if dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size(), device)
@@ -109,4 +126,4 @@ def is_main() -> bool:
     """Return whether this process is the one that writes files (also without torchrun)."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
-    return int(os.environ.get("RANK", "0")) == 0
+    return not launched() or os.environ["RANK"] == "0"

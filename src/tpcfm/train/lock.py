@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,7 @@ class StateLock:
 
     def _stale(self, owner: dict[str, Any]) -> str | None:
         if owner.get("host") == socket.gethostname():
-            try:
-                process = psutil.Process(int(owner["pid"]))
-                alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - owner["started"]) < 2.0
-            except (psutil.NoSuchProcess, KeyError, ValueError, TypeError):
-                alive = False
-            return None if alive else "its process no longer runs"
+            return None if is_alive(owner) else "its process no longer runs"
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             time.sleep(min(self.beat, self.patience) / 4)
@@ -144,6 +140,15 @@ class StateLock:
                 write_text(self.path, self._content())
             except MachineError as error:
                 _log.warning("heartbeat: %s", error)
+
+
+def is_alive(owner: Mapping[str, Any]) -> bool:
+    """Return whether the process that an owner (``pid``, ``started``) names on this host still runs."""
+    try:
+        process = psutil.Process(int(owner["pid"]))
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - owner["started"]) < 2.0
+    except (psutil.NoSuchProcess, KeyError, ValueError, TypeError):
+        return False
 
 
 def _name(owner: dict[str, Any]) -> str:

@@ -138,7 +138,10 @@ class _Trainer:
         self.optimizer = make_optimizer(self.model, self.config, groups)
         self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.watch = FiniteWatch(self.state, self.ranks)
-        content = self.checkpoints.load()
+        content = self.checkpoints.load() if self.ranks.is_main else None
+        self.ranks.from_main(None)  # what is set aside has gone before the others look
+        if not self.ranks.is_main:
+            content = self.checkpoints.load()
         self.resumed = content is not None
         if content is None:
             rng.seed_all(self.seed, f"rank {self.ranks.rank}")

@@ -3,6 +3,8 @@
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,31 @@ def load_mlflow() -> Any:
     return mlflow
 
 
+@contextmanager
+def said_plainly(store: str) -> Iterator[None]:
+    """Turn what the store's layers raise into one line that names the store and what to do.
+
+    Raises:
+        MachineError: held by another program, damaged, or of a newer MLflow.
+    """
+    load_mlflow()
+    from alembic.util.exc import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, CommandError, MlflowException) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        if "locked" in str(error):
+            todo = "another program holds it; end that program, or try again later"
+        elif "locate revision" in str(error) or "out-of-date database schema" in str(error):
+            todo = "it has another schema than this MLflow knows: use the MLflow that wrote it, or move it aside"
+        else:
+            todo = "move it aside if it is damaged; `tpcfm mlflow sync` fills a new one from the run folders"
+        raise MachineError(f"{store}: the MLflow store cannot be used ({reason}); {todo}") from error
+
+
 def initialise(results: Path) -> bool:
     """Create the database, or bring it to this MLflow's schema; nothing else ever migrates it.
 
@@ -60,9 +87,10 @@ def initialise(results: Path) -> bool:
         Whether it was created.
 
     Raises:
-        MachineError: mlflow is missing, another writer is at work, or the folder cannot be written.
+        MachineError: mlflow is missing, another writer is at work, the store is locked, damaged or newer, or the folder
+            cannot be written.
     """
-    with writing(results):
+    with writing(results), said_plainly(str(database(results))):
         return _initialise(results)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tpcfm.errors import DataError
 from tpcfm.files import read_json, sha256, short_hash
 from tpcfm.train.log import read_rows
-from tpcfm.train.mlflow_store import _initialise, database, folder_of, load_mlflow, store_uri, writing
+from tpcfm.train.mlflow_store import _initialise, database, folder_of, load_mlflow, said_plainly, store_uri, writing
 from tpcfm.train.tracking import metric_name
 from tpcfm.workspace import Workspace
 
@@ -38,7 +38,7 @@ def sync(
         How many children were ``created``, ``updated``, found ``unchanged`` and are still ``missing`` (not started).
 
     Raises:
-        MachineError: mlflow is missing or another sync is at work.
+        MachineError: mlflow is missing, another sync is at work, or the store is locked, damaged or newer.
         DataError: the plan is not a run table.
     """
     missing = [key for key in ("studies", "runs") if not isinstance(plan.get(key), Mapping)]
@@ -46,7 +46,7 @@ def sync(
         raise DataError(
             f"plan: lacks the object(s) {', '.join(missing)}; expected a run table with `studies` and `runs`"
         )
-    with writing(results):
+    with writing(results), said_plainly(uri or str(database(results))):
         mlflow = load_mlflow()
         if uri is None and not database(results).is_file():
             _initialise(results)

@@ -37,19 +37,31 @@ def save_model(
         card: the model card, Markdown.
         run: the resolved run, timings, data fingerprints; versions, hardware, code revision and hash are added.
         history: rows of the training log (``FitResult.history``).
+
+    Raises:
+        CheckpointError: a weight is not finite; nothing is written.
     """
     if not is_main():
         return
     folder = Path(folder)
+    # Tied weights share storage, which the format refuses: each name gets its own copy.
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
+    _refuse_infinite(folder / WEIGHTS, tensors)
     write_json(folder / CONFIG, dict(config))
     write_text(folder / CARD, card if card.endswith("\n") else card + "\n")
     write_json(folder / RUN, {**provenance(), "config_hash": short_hash(dict(config)), **run})
     with atomic(folder / LOG) as temporary:
         history_frame(history).to_parquet(temporary, index=False)
-    # Tied weights share storage, which the format refuses: each name gets its own copy.
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
     with atomic(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+def _refuse_infinite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise CheckpointError(
+            f"{path}: {len(bad)} of {len(tensors)} weights hold values that are not finite: {', '.join(bad[:3])}"
+        )
 
 
 def history_frame(history: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -81,7 +93,7 @@ def load_weights(
         Names of the model's weights that were not taken from the file (empty when strict and nothing is renewed).
 
     Raises:
-        CheckpointError: no such file, damaged, or names and shapes do not fit.
+        CheckpointError: no such file, damaged, values that are not finite, or names and shapes do not fit.
     """
     path = Path(folder) / WEIGHTS
     if not path.is_file():
@@ -90,6 +102,7 @@ def load_weights(
         tensors = load_file(path)
     except Exception as error:  # safetensors raises its own, undocumented classes
         raise CheckpointError(f"{path}: damaged weights: {error}") from error
+    _refuse_infinite(path, tensors)
     if prefix:
         tensors = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     own = model.state_dict()

@@ -1,8 +1,10 @@
 """Networks of the baselines of point classification (arXiv 2508.14087, Sec. 5 and App. C)."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Count
 
 
 class GraphNetConfig(Block):
@@ -12,13 +14,16 @@ class GraphNetConfig(Block):
     layers: int = Field(6, gt=0, description="message passings")
     neighbours: int = Field(50, gt=0, description="incoming edges per point at most")
     max_distance: float = Field(1.0, gt=0, description="exclusive, in (eta / 1.96, cos phi, sin phi, layer / 48)")
-    classifier: tuple[int, int] = Field((128, 64), description="hidden channels of the classifier")
+    classifier: tuple[Count, Count] = Field((128, 64), description="hidden channels of the classifier")
+
+
+Side = Annotated[int, Field(ge=1, le=1022)]
 
 
 class VoxelUNetConfig(Block):
     """Sparse voxel U-Net with a query decoder, standing for OneFormer3D."""
 
-    grid: tuple[int, int, int] = Field((64, 64, 48), description="voxels in eta, phi, r")
+    grid: tuple[Side, Side, Side] = Field((64, 64, 48), description="voxels in eta, phi, r")
     filters: int = Field(64, gt=0, description="channels of the finest level; level i has (i + 1) times as many")
     depth: int = Field(5, gt=1, description="levels of the U-Net")
     width: int = Field(256, gt=0, description="channels of voxels and queries in the decoder")
@@ -29,6 +34,4 @@ class VoxelUNetConfig(Block):
     def _fits(self) -> "VoxelUNetConfig":
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
-        if not all(0 < n <= 1022 for n in self.grid):
-            raise ValueError(f"grid ({self.grid}): each side must lie in 1..1022")
         return self

@@ -1,8 +1,12 @@
 """Networks of the baselines of track finding (arXiv 2508.14087, Sec. 5 and App. C)."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Count, Positive, Share
+
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class EggNetConfig(Block):
@@ -15,7 +19,7 @@ class EggNetConfig(Block):
     embedding: int = Field(24, gt=0)
     margin: float = Field(1.0, gt=0, description="of the hinge loss")
     hard_negatives: int = Field(10, gt=0, description="nearest points of other tracks that count extra in the loss")
-    eps: list[float] = Field(
+    eps: list[Positive] = Field(
         default=[1.0, 0.1, 0.15, 0.25, 0.5, 0.75],
         min_length=1,
         description="radius of DBSCAN; the first is the published one",
@@ -41,17 +45,17 @@ class ExaTrkxConfig(Block):
     filter_threshold: float = Field(0.675, gt=0, lt=1, description="score above which an edge passes the filter")
     width: int = Field(128, gt=0, description="channels of the interaction network")
     passings: int = Field(8, gt=0, description="message passings, with shared weights")
-    stage_steps: tuple[float, float, float] = Field(
+    stage_steps: tuple[Share, Share, Share] = Field(
         (0.4, 0.2, 0.4), description="shares of `train.steps` for embedding, filter and interaction network"
     )
-    thresholds: list[float] = Field(
+    thresholds: list[Share] = Field(
         default=[0.9, 0.8, 0.95, 0.7, 0.5, 0.3], min_length=1, description="edge scores; the first two are published"
     )
 
     @model_validator(mode="after")
     def _shares(self) -> "ExaTrkxConfig":
-        if min(self.stage_steps) <= 0 or abs(sum(self.stage_steps) - 1) > 1e-6:
-            raise ValueError(f"stage_steps ({self.stage_steps}) must be above 0 and add up to 1")
+        if abs(sum(self.stage_steps) - 1) > 1e-6:
+            raise ValueError(f"stage_steps ({self.stage_steps}) must add up to 1")
         return self
 
 
@@ -69,14 +73,18 @@ class HeptConfig(Block):
     negatives: int = Field(64, gt=0, description="nearest points of other tracks in the contrastive loss")
     temperature: float = Field(0.05, gt=0)
     sigma: float = Field(0.75, gt=0, description="width of the similarity exp(-d^2 / 2 sigma^2)")
-    min_cluster: list[int] = Field(default=[12, 8, 5], min_length=1, description="HDBSCAN; the first is the published")
-    min_samples: list[int] = Field(default=[15, 8, 3], min_length=1, description="HDBSCAN; the first is the published")
+    min_cluster: list[Annotated[int, Field(ge=2)]] = Field(
+        default=[12, 8, 5], min_length=1, description="HDBSCAN; the first is the published"
+    )
+    min_samples: list[Count] = Field(
+        default=[15, 8, 3], min_length=1, description="HDBSCAN; the first is the published"
+    )
 
 
 class KalmanConfig(Block):
     """Cellular-automaton seeds and Kalman filter: cuts tried on validation events; the first of each is the default."""
 
-    gate: list[float] = Field(default=[40.0, 20.0], min_length=1, description="chi-square of a point")
-    min_points: list[int] = Field(default=[4, 8], min_length=1, description="points of a track")
-    pick_up: list[float] = Field(default=[1.5, 2.5], min_length=1, description="cm")
-    merge: list[float] = Field(default=[3.0, 2.0, 5.0], min_length=1, description="tolerance of joining turns")
+    gate: list[Positive] = Field(default=[40.0, 20.0], min_length=1, description="chi-square of a point")
+    min_points: list[Count] = Field(default=[4, 8], min_length=1, description="points of a track")
+    pick_up: list[NotNegative] = Field(default=[1.5, 2.5], min_length=1, description="cm")
+    merge: list[NotNegative] = Field(default=[3.0, 2.0, 5.0], min_length=1, description="tolerance of joining turns")

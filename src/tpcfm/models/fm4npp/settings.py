@@ -1,10 +1,10 @@
 """The backbone and the heads of FM4NPP (arXiv 2508.14087)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Positive, Seed
 from tpcfm.config.training import TrainConfig
 
 WIDTHS = {"m1": 64, "m2": 128, "m3": 256, "m4": 512, "m5": 1024, "m6": 1536}
@@ -51,7 +51,7 @@ class Fm4nppModel(Block):
 class AdapterConfig(Block):
     """One downstream run on a frozen backbone, or on raw points (`start: none`, adapter only)."""
 
-    outputs: dict[str, int] = Field(
+    outputs: dict[str, Annotated[int, Field(ge=0)]] = Field(
         min_length=1, description="label columns and their number of classes, 0 for instances; several share one trunk"
     )
     start: Literal["pretrained", "imported", "random", "none"] = Field(
@@ -71,7 +71,7 @@ class AdapterConfig(Block):
     feed_forward: bool = Field(False, description="a feed-forward block after each of these layers (depth sweep)")
     heads: int = Field(4, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
-    weights: dict[str, float] = Field(
+    weights: dict[str, Positive] = Field(
         default_factory=dict, description="loss weights of several labels; 1 if not named"
     )
     validation_events: int = Field(
@@ -79,7 +79,7 @@ class AdapterConfig(Block):
     )
     model: Fm4nppModel = Fm4nppModel()
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def layers(self) -> int:
@@ -102,8 +102,6 @@ class AdapterConfig(Block):
             raise ValueError(f"outputs ({self.outputs}): instances are found one label at a time")
         if unknown := set(self.weights) - set(self.outputs):
             raise ValueError(f"weights: {sorted(unknown)} are not among the outputs ({', '.join(self.outputs)})")
-        if any(weight <= 0 for weight in self.weights.values()):
-            raise ValueError(f"weights ({self.weights}) must be above 0")
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
         return self

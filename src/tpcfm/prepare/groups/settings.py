@@ -1,10 +1,12 @@
 """How an event becomes tokens: the settings of the groups cache (arXiv 2502.02558, Sec. III)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Positive
+
+Overlap = Annotated[float, Field(gt=0, le=2)]
 
 
 class TokenizerConfig(Block):
@@ -14,7 +16,7 @@ class TokenizerConfig(Block):
         "cnms", description="how centres and members are chosen"
     )
     radius: float = Field(5.0, gt=0, description="group radius r, in units of the detector's pitch (voxels)")
-    overlap: float = Field(0.73, gt=0, le=2, description="factor f: centres closer than 2 f r are suppressed")
+    overlap: Overlap = Field(0.73, description="factor f: centres closer than 2 f r are suppressed")
     max_points: int = Field(32, gt=0, description="points kept per group K (by farthest point sampling)")
     seeds: int = Field(2048, gt=0, description="farthest-point seeds (fps_cnms)")
     centres_per_point: float = Field(1 / 16, gt=0, le=1, description="centres / points (fps_ball, fps_knn)")
@@ -34,5 +36,5 @@ class TokenizerStudy(Block):
     """Grid of the tokenizer study."""
 
     events: int = Field(50, gt=0)
-    radii: list[float] = Field(default=[2.5, 5.0], min_length=1)
-    overlaps: list[float] = Field(default=[0.6, 0.73, 0.9], min_length=1)
+    radii: list[Positive] = Field(default=[2.5, 5.0], min_length=1)
+    overlaps: list[Overlap] = Field(default=[0.6, 0.73, 0.9], min_length=1)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Count
 
 
 class SerializationConfig(Block):
@@ -16,7 +16,7 @@ class SerializationConfig(Block):
         description="outermost to innermost key of the boxes (raster), names of the network coordinates joined by _;"
         " empty: from the third to the first (cylinder: r_phi_eta)",
     )
-    bins: tuple[int, int, int] = Field(
+    bins: tuple[Count, Count, Count] = Field(
         (8, 8, 6), description="boxes in eta, phi, r (cylinder) or x, y, z (box), at most"
     )
     preset: str = Field("", description="named ranges of the detector that features are scaled with; empty: its own")

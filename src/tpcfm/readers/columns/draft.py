@@ -149,8 +149,9 @@ class _Draft:
     def write(self) -> str:
         """Return the YAML."""
         labels, skipped = self._labels()
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
         lines = [
-            f"# Drafted from {self.paths[0].name} ({self.form}); every guess is marked. Check it: tpcfm detector check THIS.yaml FILE...",
+            f"# Drafted from {self.paths[0].name}{more} ({self.form}); every guess is marked. Check it: tpcfm detector check THIS.yaml FILE...",
             f"name: {self.name}",
             f"title: {self.name}",
             "coordinates:",
@@ -234,7 +235,14 @@ class _Draft:
             if column in used:
                 continue
             if column not in self.points or not one.labels or not one.sample:
-                skipped.append(f"{column}: " + ("numbers" if column in self.points else "another number of rows"))
+                skipped.append(
+                    f"{column}: "
+                    + (
+                        "numbers; if it is a signal, add it to `signal:`"
+                        if column in self.points
+                        else "another number of rows"
+                    )
+                )
                 continue
             guess = label_guess(column, one)
             if not guess.kind or guess.name in taken:

@@ -29,5 +29,5 @@ def open_source(path: Path, table: str | None = None) -> "AbstractContextManager
     if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
         return text_file.open_file(path, table)
     raise DataError(
-        f"{path}: neither Parquet, Feather, HDF5, npz, ROOT nor CSV (.csv, .tsv, .txt, also .gz); damaged from the start?"
+        f"{path}: neither Parquet, Feather, HDF5, npz, ROOT nor CSV (.csv, .tsv, .txt, also .gz); is it empty or damaged from the start?"
     )

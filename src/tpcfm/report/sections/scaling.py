@@ -174,6 +174,9 @@ def _floors(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
         "points seen",
         "training FLOPs",
     ]
-    cells = [[row[0], row[1], *(Markup(number(v, 4)) for v in row[2:])] for row in rows]
+    counts = {2 + wanted.index("parameters"), 2 + wanted.index("points_seen")}
+    cells = [
+        [*row[:2], *(Markup(number(v, 0 if i in counts else 4)) for i, v in enumerate(row[2:], 2))] for row in rows
+    ]
     caption = "Floors: always predicting the point's own position, or the mean target. A model below them has learned something."
     return [table(sheet, "floors", "Losses beside naive floors", head, cells, caption)]

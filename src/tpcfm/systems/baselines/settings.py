@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Positive, Seed
 from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselines
@@ -25,7 +25,7 @@ class PointBaselineConfig(Block):
         1000, gt=0, description="events of the fixed validation set, evenly spaced in its split"
     )
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _one_network(self) -> "PointBaselineConfig":
@@ -45,7 +45,7 @@ class PointBaselines(Block):
     )
     graph: GraphNetConfig = GraphNetConfig()
     voxel: VoxelUNetConfig = VoxelUNetConfig()
-    learning_rates: dict[PointModel, float] = Field(
+    learning_rates: dict[PointModel, Positive] = Field(
         default_factory=dict, description="peak learning rate of a model, in place of the one in `train`"
     )
     tasks: Tasks = Field(min_length=1, description="label columns with classes")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Positive, Seed
 from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig, KalmanConfig
 
@@ -27,7 +27,7 @@ class TrackBaselineConfig(Block):
     )
     tuning_events: int = Field(200, gt=0, description="validation events on which the clustering is chosen, by ARI")
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _fits(self) -> "TrackBaselineConfig":
@@ -48,7 +48,7 @@ class TrackBaselines(Block):
     hept: HeptConfig = HeptConfig()
     kalman: KalmanConfig = KalmanConfig()
     tuning_events: int = Field(200, gt=0, description="validation events on which the clustering is chosen, by ARI")
-    learning_rates: dict[TrackModel, float] = Field(
+    learning_rates: dict[TrackModel, Positive] = Field(
         default_factory=dict, description="peak learning rate of a model, in place of the one in `train`"
     )
     tasks: Tasks = Field(min_length=1, description="label columns with instances")

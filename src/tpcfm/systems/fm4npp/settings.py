@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.prepare.sequences.settings import TargetConfig
@@ -18,4 +18,4 @@ class NeighbourPretraining(Block):
     validation_events: int = Field(
         1000, gt=0, description="events of the fixed validation set, evenly spaced in its split"
     )
-    seed: int = 0
+    seed: Seed = 0

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Count, Seed, Share
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
@@ -18,33 +18,25 @@ class ScalingStudy(Block):
     """What is scaled; the full-data, full-compute run of every size is always there."""
 
     data_size: Size = "m1"
-    data_fractions: list[float] = Field(default_factory=list, description="further shares of the training events")
+    data_fractions: list[Share] = Field(default_factory=list, description="further shares of the training events")
     compute_sizes: list[Size] = Field(default_factory=list)
-    compute_fractions: list[float] = Field(
+    compute_fractions: list[Share] = Field(
         default_factory=list, description="further shares of the steps, each with a full schedule"
     )
-
-    @model_validator(mode="after")
-    def _fractions(self) -> "ScalingStudy":
-        for name in ("data_fractions", "compute_fractions"):
-            wrong = [f for f in getattr(self, name) if not 0 < f < 1]
-            if wrong:
-                raise ValueError(f"{name}: {wrong} outside (0, 1); the full run is always there")
-        return self
 
 
 class AblationStudy(Block):
     """One thing changed of a base run; adapters are trained on each."""
 
     size: Size = "m1"
-    k: list[int] = Field(default_factory=list, description="further neighbour counts")
+    k: list[Count] = Field(default_factory=list, description="further neighbour counts")
     next_token: bool = False
     orders: list[Literal["hilbert", "morton", "radial"]] = Field(default_factory=list)
     mixers: list[Mixer] = Field(default_factory=list, description="further sequence mixers, at equal parameters")
     rescale: list[Literal["difficulty", "inverse_difficulty"]] = Field(
         default_factory=list, description="further weightings of the training loss by the difficulty of an event"
     )
-    n_labels: int | None = Field(None, description="label count of the adapters; null trains none")
+    n_labels: Count | None = Field(None, description="label count of the adapters; null trains none")
     tasks: list[str] | None = Field(None, description="tasks of the adapters; null takes all of the system")
 
 
@@ -71,9 +63,9 @@ class Fm4nppSystem(SystemBlock):
     model: Fm4nppModel = Field(default_factory=Fm4nppModel, description="width is set by the size")
     sizes: list[Size] = Field(default=["m1", "m2", "m3"], min_length=1)
     pretrain: Training
-    steps_by_size: dict[Size, int] = Field(default_factory=dict)
+    steps_by_size: dict[Size, Count] = Field(default_factory=dict)
     validation_events: int = Field(1000, gt=0, description="events of every fixed validation set")
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     scaling: ScalingStudy = ScalingStudy()
     mup_study: MupStudy | None = None
     ablations: AblationStudy = AblationStudy()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 
@@ -23,7 +23,7 @@ class MaskedPretraining(Block):
     )
     model: PolarMaeModel = PolarMaeModel()
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0
 
 
 class ProbeConfig(Block):
@@ -35,7 +35,7 @@ class ProbeConfig(Block):
     max_tokens: int = Field(15_000, gt=0)
     components: int = Field(128, ge=0, description="principal components kept; 0 skips the PCA")
     c: float = Field(0.005, gt=0, description="SVM regularisation C")
-    seeds: list[int] = Field(default=[0, 1, 2])
+    seeds: list[Seed] = Field(default=[0, 1, 2])
     model: PolarMaeModel = Field(PolarMaeModel(), description="network of the random-weights floor (no pretrained run)")
 
 
@@ -61,7 +61,7 @@ class SegmentationConfig(Block):
     )
     model: PolarMaeModel = PolarMaeModel()
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0
 
 
 class SparseUNetConfig(Block):
@@ -78,4 +78,4 @@ class SparseUNetConfig(Block):
         True, description="tune per-class decision weights on validation events, as rows of their own"
     )
     train: TrainConfig
-    seed: int = 0
+    seed: Seed = 0

@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, Seed, Share
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.polar_mae.settings import PolarMaeModel
-from tpcfm.prepare.groups.settings import TokenizerConfig, TokenizerStudy
+from tpcfm.prepare.groups.settings import Overlap, TokenizerConfig, TokenizerStudy
 from tpcfm.systems.polar_mae.settings import ProbeConfig
 
 Objective = Literal["polar_mae", "point_mae"]
@@ -47,7 +47,9 @@ class GroupingStudy(Block):
     methods: list[Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"]] = Field(
         default=["cnms", "fps_cnms", "fps_ball", "fps_knn"], description="grouping strategies"
     )
-    overlaps: list[float] = Field(default=[1.0], description="further factors f of the system's own method (extremes)")
+    overlaps: list[Overlap] = Field(
+        default=[1.0], description="further factors f of the system's own method (extremes)"
+    )
     steps: int | None = Field(None, gt=0, description="pretraining steps of every entry; default: those of the system")
 
 
@@ -77,11 +79,11 @@ class PolarMaeSystem(SystemBlock):
         16, ge=0, description="events of the small probe at each validation of a pretraining; 0 = none"
     )
     objectives: list[Objective] = Field(default=["polar_mae", "point_mae"], min_length=1)
-    mask_ratios: list[float] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
+    mask_ratios: list[Share] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
     grouping_study: GroupingStudy | None = None
     variants: PretrainingVariants | None = None
     tokenizer_study: TokenizerStudy | None = None
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     probe: ProbeConfig | None = ProbeConfig()
     heads: HeadStudy = HeadStudy()
     tasks: Tasks = Field(default_factory=dict, description="label columns of the detector")
