@@ -40,8 +40,8 @@ GROWN = (100, 10_000)
 """Events of the files whose memory is compared."""
 
 
-def made(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Write raw files and model directories; return model and file by what they are."""
+def made(folder: Path, wanted: str = "") -> dict[str, tuple[Path, Path]]:
+    """Write raw files and model directories (those whose name begins so); return model and file by what they are."""
     argon, collider = folder / "bombs.h5", folder / "spacepoints_000.npz"
     simulate_lartpc(argon, EVENTS, 1)
     simulate_collider(folder, 0, EVENTS, 1, "gun", True, False)
@@ -75,6 +75,7 @@ def made(folder: Path) -> dict[str, tuple[Path, Path]]:
     graph = PointBaselineConfig(model="sage", label="pid", classes=5, n_labels=1, train=TRAIN, graph={"width": 64})  # type: ignore[arg-type]
     sage = {"architecture": "baseline_sage", "baseline": graph.model_dump(mode="json"), "label": "pid"}
     configs["sage, width 64"] = ({**sage, "classes": sphenix.classes()["pid"].names, **points}, collider)
+    configs = {name: made for name, made in configs.items() if name.startswith(wanted)}
     for name, (config, _) in configs.items():
         torch.manual_seed(0)
         save_model(folder / "runs" / name, build(config), config=config, card="", run={}, history=[])
@@ -140,7 +141,7 @@ def grow(events: int) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run, file = made(folder)["sage, width 64"]
+        run, file = made(folder, "sage")["sage, width 64"]
         data, size = (np.load(file)[key] for key in ("data", "size"))
         few = data[np.concatenate([np.arange(a, a + 100) for a in np.cumsum(size)[:-1] - size[:-1]])]
         times = -(-events // (len(few) // 100))
@@ -150,7 +151,7 @@ def grow(events: int) -> None:
         del packed, data
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         predict_files(Model(run, "cpu"), folder / "grown" / "spacepoints.npz", folder / "out")
-        print(before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(f"{before / 1024:.0f} MiB before,", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def rows() -> list[dict[str, Any]]:
