@@ -60,6 +60,8 @@ def test_files_are_labelled_and_embedded(space, monkeypatch, capsys, tmp_path: P
         (["predict", "sage", "nothing_*.npz"], "files: 'nothing_*.npz' matches no file"),
         (["predict", "fm4npp", __file__], "predicts no label; `tpcfm embed` takes its features"),
         (["embed", "sage", __file__], "makes no picture 'features'"),
+        (["predict", "sage", __file__, "--device", "gpu"], "device: 'gpu'; allowed: cpu"),
+        (["predict", "sage", __file__, "--device", "cuda:99"], "device: 'cuda:99'; allowed: cpu"),
         (["predict", "sage", __file__], "read as a file of sphenix, which this model was trained on"),
         (["predict", "sage", __file__, "--detector", "pilarnet"], "--detector: detector pilarnet"),
     ],

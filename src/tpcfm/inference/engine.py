@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tpcfm.detectors.model import Detector
-from tpcfm.errors import CheckpointError
+from tpcfm.errors import CheckpointError, ConfigError
 from tpcfm.files import sha256
 from tpcfm.inference.answers import Embedding, Prediction, no_prediction, predictions
 from tpcfm.inference.file_events import FileEvent
@@ -30,6 +30,7 @@ class Engine:
 
     Raises:
         CheckpointError: no model directory, or one of an unknown architecture.
+        ConfigError: no such device.
     """
 
     def __init__(self, folder: str | Path, device: str | None = None) -> None:
@@ -37,7 +38,7 @@ class Engine:
         self.config: dict[str, Any] = load_config(self.folder)
         self.architecture = architecture_of(self.config, self.folder)
         self.preparation = preparation(self.config)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def __repr__(self) -> str:
         does = f"predicts {', '.join(self.labels)}" if self.labels else "embeds"
@@ -127,6 +128,20 @@ class Engine:
             point = np.asarray(row["row"], np.int64) if embedder.points else None
             xyz = batch[embedder.xyz][own]
             yield Embedding(event.event_id, features[own], xyz, point, row=event.row, n_points=event.n_points)
+
+
+def _device(name: str) -> torch.device:
+    """Return a device that is there."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    count = torch.cuda.device_count()
+    if device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < count):
+        return device
+    raise ConfigError(
+        f"device: {name!r}; allowed: cpu" + (f", cuda:0 to cuda:{count - 1}" if count else "; there is no CUDA here")
+    )
 
 
 def check_labels(model: Engine) -> None:
