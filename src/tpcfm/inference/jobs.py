@@ -92,9 +92,9 @@ def predict_files(
             for found in model.predict_events(source.events, how.batch_points, how.workers):
                 labelled.add(tables.prediction_row(found, labels), found.n_points * (1 + len(labels)))
                 for row in tables.object_rows(found, model.detector):
-                    objects.add(row, 8)
+                    objects.add(row)
                 if found.reason:
-                    rejected.add(tables.rejected_row(found, path.name), 8)
+                    rejected.add(tables.rejected_row(found, path.name))
                 progress.event()
 
     def again(path: Path, target: Path) -> None:
@@ -130,7 +130,7 @@ def embed_files(model: Engine, files: Files, out: str | Path, **options: Any) ->
             for found in model.embed_events(source.events, how.batch_points, how.workers):
                 features.add(tables.feature_row(found), found.features.size)
                 if found.reason:
-                    rejected.add(tables.rejected_row(found, path.name), 8)
+                    rejected.add(tables.rejected_row(found, path.name))
                 progress.event()
 
     return _work(model, _named(files), folder, "features", job, how)

@@ -23,6 +23,8 @@ from tpcfm.events.read import open_table
 from tpcfm.inference.answers import Embedding, Prediction
 
 VALUES_PER_ROW_GROUP = 1 << 20
+ROW = 64
+"""What a row counts beside the values in its lists: many small rows are held as briefly as a few large ones."""
 HEAD = [
     pa.field("event_id", pa.string(), nullable=False),
     pa.field("row", pa.int64(), nullable=False),
@@ -113,10 +115,10 @@ class TableWriter:
         finally:
             self._writer.close()
 
-    def add(self, row: Mapping[str, Any], values: int) -> None:
-        """Append a row of about so many values."""
+    def add(self, row: Mapping[str, Any], values: int = 0) -> None:
+        """Append a row of about so many values in its lists."""
         self._rows.append(row)
-        self._values += values
+        self._values += values + ROW
         if self._values >= VALUES_PER_ROW_GROUP:
             self._flush()
 
