@@ -8,6 +8,8 @@ from pathlib import Path
 
 RUN_FILES = ("model.safetensors", "metrics.parquet", "run.json")
 """What every finished run has; each is written at its end, and whole."""
+LEDGER = "ledger.parquet"
+"""Beside the page of the report."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,15 @@ class Workspace:
     def report(self) -> Path:
         """The page of the report."""
         return self.root / "report" / "index.html"
+
+    @property
+    def ledger(self) -> Path:
+        """Every printed number beside ours."""
+        return self.report.parent / LEDGER
+
+    def scored(self, name: str) -> Path:
+        """Scores of published weights (`tpcfm score`): ``metrics.parquet`` and ``score.json``, what they stand for."""
+        return self.root / "scored" / name
 
     @property
     def store(self) -> Path:

@@ -182,6 +182,21 @@ def test_activation_checkpointing_changes_no_gradient():
         torch.testing.assert_close(plain, recomputed, rtol=1e-5, atol=1e-6)
 
 
+def test_only_batches_above_the_limit_are_recomputed(monkeypatch):
+    from tpcfm.models.fm4npp import backbone as module
+
+    seen = []
+    monkeypatch.setattr(module, "checkpoint", lambda block, x, where, **_: seen.append(where.n_rows) or block(x, where))
+    model = backbone()
+    model.set_activation_checkpointing(True, above=100)
+    for lengths in ([90], [90, 30]):
+        model(*points(lengths))
+    assert set(seen) == {120}
+    with torch.no_grad():
+        model(*points([90, 30]))
+    assert len(seen) == len(model.blocks)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["track", "pid"])
 def test_a_very_long_event_passes_in_bounded_memory(task):

@@ -8,7 +8,7 @@ import pytest
 from plans import planned
 from tpcfm.files import write_json
 from tpcfm.plan.work import Estimate, Work
-from tpcfm.scaling.cost import STAGES, Costs, Job, makespan, plan_jobs, stage_costs
+from tpcfm.scaling.cost import STAGES, Costs, Job, makespan, peak_disk, plan_jobs, stage_costs
 from tpcfm.scaling.devices import Assumptions, device, seconds
 from tpcfm.scaling.events import amount
 from tpcfm.systems.registry import ESTIMATES
@@ -61,7 +61,7 @@ def test_runs_cost_what_their_work_asks_for(demo):
 
     assert time("pretrain-m1-s0") < time("pretrain-m2-s0") < time("pretrain-m3-s0")
     assert time("pretrain-m1-compute0.5") < 0.8 * time("pretrain-m1-s0")
-    assert time("track-none-100-s0") < time("track-m1-pretrained-100-s0") < time("track-m2-pretrained-100-s0")
+    assert time("track-m1-none-100-s0") < time("track-m1-pretrained-100-s0") < time("track-m2-pretrained-100-s0")
 
 
 def test_work_takes_its_share_of_the_device():
@@ -85,7 +85,45 @@ def test_scratch_is_the_features_of_the_frozen_backbone(demo):
     events = config["n_labels"] + config["validation_events"]
     per_event = costs.amount(demo.runs[run].dataset).per_event
     assert costs.estimate(run).scratch == pytest.approx(2 * 12 * 128 * events * per_event)
-    assert costs.estimate(next(r for r in demo.runs if r.startswith("fm4npp-track-none"))).scratch == 0
+    assert costs.estimate(next(r for r in demo.runs if r.startswith("fm4npp-track-m2-none"))).scratch == 0
+
+
+def test_scratch_beyond_the_quota_is_computed_anew(demo):
+    (run,) = (r for r in demo.runs if r.startswith("fm4npp-track-m2-pretrained-100"))
+    free = Costs(demo).estimate(run)
+    half, none = (Costs(demo, scratch=free.scratch * share).estimate(run) for share in (0.5, 0.0))
+    assert (half.scratch, none.scratch) == (free.scratch / 2, 0)
+    times = [seconds(found, device("h100"), ASSUMED) for found in (free, half, none)]
+    assert times[1] - times[0] == pytest.approx(times[2] - times[1], rel=1e-3)
+    assert times[1] > times[0]
+
+
+def test_at_the_scale_of_the_papers_neighbours_are_found_in_the_loader():
+    paper = planned(scale="paper")
+    costs = Costs(paper)
+    held = {c.dataset.rsplit("-", 1)[0]: costs.stored(c.id) for c in paper.caches.values() if c.kind == "sequences"}
+    assert held == {"tpcpp_10m": False, "tpcpp_labelled": True}
+    rows = stage_costs(plan_jobs(paper, device("h100"), ASSUMED)[0], 1, 2)
+    stored = planned({"execution": {"neighbours": "stored"}}, "paper")
+    before = stage_costs(plan_jobs(stored, device("h100"), ASSUMED)[0], 1, 2)
+    assert sum(r.disk for r in before) - sum(r.disk for r in rows) > 1e12
+
+
+def test_a_loader_that_is_slower_than_the_device_sets_the_time():
+    work = (Work(seconds=5.0),)
+    assert seconds(Estimate(work, loader=7.0), device("h100"), ASSUMED) == 7
+    assert seconds(Estimate(work, loader=3.0), device("h100"), ASSUMED) == 5
+
+
+def test_disk_at_its_peak_holds_the_scratch_of_one_stage_at_a_time():
+    jobs = [
+        Job("raw", 1.0, disk=10),
+        Job("finetune", 1.0, True, disk=1, scratch=50),
+        Job("baseline", 1.0, True, disk=30),
+    ]
+    assert (
+        peak_disk(stage_costs(jobs, 1, 1)) == 61
+    )  # raw, the weights of the heads and their scratch, which is given back
 
 
 def test_neighbours_that_are_not_stored_take_no_disk(demo):

@@ -6,9 +6,11 @@ from plans import planned
 from tpcfm.errors import ConfigError
 from tpcfm.models.fm4npp import parameters as count
 from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel
-from tpcfm.models.fm4npp.traffic import kept
+from tpcfm.models.fm4npp.traffic import kept, points_that_fit
+from tpcfm.plan.work import OPTIMISER_BYTES, USABLE
+from tpcfm.scaling.cost import LONGEST_EVENT, Costs
 from tpcfm.scaling.devices import DEVICES, Assumptions, device
-from tpcfm.scaling.ladder import OPTIMISER_BYTES, ladder
+from tpcfm.scaling.ladder import ladder
 
 ASSUMED = Assumptions()
 
@@ -71,11 +73,37 @@ def test_small_models_use_less_of_the_peak_and_slow_devices_take_longer(paper, r
 
 def test_the_paper_scale_fits_into_80_gb_and_says_what_would(paper, rungs):
     assert all(row.fits for row in rungs.values())
-    small = {r.run: r for r in ladder(paper, device("a30"), ASSUMED)}
+    small = {r.run: r for r in ladder(keeping(), device("a30"), ASSUMED)}
     for run, row in small.items():
         assert row.fits == (row.micro_batch <= row.largest)
         assert row.largest < rungs[run].largest
     assert not all(row.fits for row in small.values())
+
+
+def test_what_does_not_fit_is_recomputed_and_takes_longer(paper, rungs):
+    kept, recomputed = (
+        of_size({r.run: r for r in ladder(p, device("a30"), ASSUMED)}, "m6") for p in (keeping(), paper)
+    )
+    assert (kept.fits, recomputed.fits) == (False, True)
+    assert recomputed.memory < kept.memory / 5
+    assert recomputed.hours == pytest.approx(kept.hours * 4 / 3, rel=0.01)
+
+
+def keeping():
+    return planned({"execution": {"activation_checkpointing": False}}, "paper")
+
+
+def test_the_longest_event_trains_the_largest_model_on_80_gb(paper, rungs):
+    costs, run = Costs(paper), of_size(rungs, "m6").run
+    memory = costs.estimate(run).memory
+    room = USABLE * device("h100").memory
+    assert memory.fixed + LONGEST_EVENT * memory.kept > room  # which only recomputing makes possible
+    assert costs.memory(run, costs.estimate(run), device("h100")) <= room
+    full = costs.full_batch(run)
+    assert memory.of(full, room) == memory.fixed + full * memory.kept  # a full micro-batch is not recomputed
+    model = Fm4nppModel(width=WIDTHS["m6"])
+    fit = points_that_fit(model, count.backbone(model), room, "bfloat16")
+    assert full < fit < LONGEST_EVENT
 
 
 def test_unknown_devices_are_named_with_the_known_ones():
@@ -88,7 +116,7 @@ def test_parameters_and_memory_are_counted_as_elsewhere(paper, rungs):
     for row in rungs.values():
         model, train = Fm4nppModel.model_validate(paper.runs[row.run].config["model"]), paper.runs[row.run].train
         assert row.parameters == count.backbone(model)
-        points = row.micro_batch * kept(model, train.precision, train.activation_checkpointing)
+        points = row.micro_batch * kept(model, train.precision)
         assert row.memory == pytest.approx(OPTIMISER_BYTES * row.parameters + points)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import ConfigError, DivergenceError, MachineError
 from tpcfm.train import StepInfo, decay_groups, evaluate_objective, to_device
+from tpcfm.train.model_setup import recompute_what_does_not_fit
 from tpcfm.train.optimizer import make_optimizer
 from tpcfm.train.schedule import rate_factor, set_rates
 from train_toys import ToyObjective, ToyStore, collate, toy_config, toy_fit, toy_model, toy_source
@@ -235,6 +237,27 @@ def test_activation_checkpointing_keeps_the_loss_and_is_really_on(tmp_path):
     assert saving.runs == 2 * plain.runs
     with pytest.raises(ConfigError, match="Sequential does not offer it"):
         toy_fit(tmp_path / "c", toy_config(activation_checkpointing=True))
+
+
+def test_where_the_gpu_is_too_small_by_the_estimate_micro_batches_are_recomputed(monkeypatch):
+    class Telling(nn.Module):
+        above = None
+
+        def points_that_fit(self, memory, precision):
+            return int(memory // 1000) if precision == "bfloat16" else 0
+
+        def set_activation_checkpointing(self, on, above=0):
+            self.above = above if on else None
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=80_000_000))
+    model = Telling()
+    recompute_what_does_not_fit(model, "bfloat16", torch.device("cpu"))
+    assert model.above is None  # memory of a CPU is the machine's
+    recompute_what_does_not_fit(model, "bfloat16", torch.device("cuda"))
+    assert model.above == 72_000
+    recompute_what_does_not_fit(
+        nn.Linear(1, 1), "bfloat16", torch.device("cuda")
+    )  # one that cannot tell stays as it is
 
 
 @pytest.mark.slow

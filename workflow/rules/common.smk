@@ -13,6 +13,9 @@ from tpcfm.config.text import read_yaml
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
 from tpcfm.plan.predictions import predictions
+from tpcfm.scaling.cost import Costs
+from tpcfm.scaling.devices import nearest
+from tpcfm.scaling.limits import retries as estimated_retries
 from tpcfm.systems.registry import make_plan, missing_imports, picture_runs, pictures
 from tpcfm.systems.registry import validate as validate_config
 from tpcfm.workspace import Workspace
@@ -44,6 +47,7 @@ if not DRY_RUN and release(SNAKEMAKE):
 # Rules get the plan file as a resource: a param would count as changed, and rerun everything, with every new plan.
 PLAN_FILE = str(PLAN.write(W.plans))
 
+COSTS = Costs(PLAN)
 SIMULATED = {k: d for k, d in PLAN.datasets.items() if d.source["simulate"]}
 DOWNLOADED = {k: d for k, d in PLAN.datasets.items() if d.source["download"]}
 
@@ -111,6 +115,11 @@ def cache_settings(wildcards):
     return json.dumps(PLAN.caches[wildcards.cache].settings)
 
 
+def cache_neighbours(wildcards):
+    """Whether a cache of sequences keeps the neighbours of its points."""
+    return "stored" if COSTS.stored(wildcards.cache) else "loader"
+
+
 def run_inputs(wildcards):
     """What a run reads: its prepared cache, and the weights it starts from, if any."""
     entry = PLAN.runs[wildcards.run]
@@ -128,6 +137,28 @@ def set_resource(rule, name, default):
     held = workflow.resource_settings.overwrite_resources.get(rule, {})
     value = held[name] if name in held else default
     return getattr(value, "raw", value)
+
+
+def minutes_of_attempt(rule):
+    """Minutes of the n-th attempt of a rule as the profile sets them; None where nothing sets them."""
+    held = set_resource(rule, "runtime", None)
+    if not isinstance(held, str):
+        return None if held is None else lambda attempt: float(held)
+    return lambda attempt: float(eval(held, {"__builtins__": {}}, {"attempt": attempt, "min": min}))
+
+
+def retries_of(rule, stage):
+    """How often the longest training of a stage may come back within the time limits of the profile; None leaves it to the profile."""
+    limit = minutes_of_attempt(rule)
+    if limit is None:
+        return None
+    gpus = int(set_resource(rule, "processes", 1) or 1) * int(set_resource(rule, "nodes", 1))
+    model = str(set_resource(rule, "gpu_model", "")).strip("'\"")
+    return estimated_retries(PLAN, stage, limit, nearest(model), gpus)
+
+
+# Gigabytes of disk that features of frozen backbones may take while a head trains; 0 leaves it to what is free.
+SCRATCH_GB = int(set_resource("finetune_run", "scratch_gb", 0) or 0)
 
 
 # Over several nodes a job cannot be in one container: there is no srun inside. It starts outside, and one container per node.

@@ -84,7 +84,7 @@ rule prepare_sequences:
     resources:
         mem_mb=2000,
         runtime=120,
-        neighbours=CONFIG.execution.neighbours,
+        neighbours=cache_neighbours,
     params:
         settings=cache_settings,
     message:

@@ -13,6 +13,7 @@ rule pretrain:
         str(W.benchmark("pretrain", "{run}"))
     wildcard_constraints:
         run=one_of(PLAN.of_stage("pretrain")),
+    retries: retries_of("pretrain", "pretrain")
     container:
         CONFIG.container if NODES == 1 else None
     threads: 1
@@ -57,11 +58,13 @@ for stage, name, minutes in (
             str(W.benchmark(stage, "{run}"))
         wildcard_constraints:
             run=one_of(PLAN.of_stage(stage)),
+        retries: retries_of(name, stage)
         threads: 1
         resources:
             plan=PLAN_FILE,
             mem_mb=4000,
             runtime=minutes,
+            scratch_gb=SCRATCH_GB if stage == "finetune" else 0,
             device=DEVICE,
         params:
             hash=lambda wildcards: PLAN.runs[wildcards.run].hash,
@@ -70,6 +73,7 @@ for stage, name, minutes in (
             "{wildcards.run}"
         shell:
             PATIENTLY
+            + ("TPCFM_SCRATCH_GB={resources.scratch_gb} " if SCRATCH_GB else "")
             + "tpcfm {params.stage} --plan {resources.plan:q} --run {wildcards.run} --max-minutes {resources.runtime}"
             + (" --device {resources.device:q}" if DEVICE else "")
             + " >{log:q} 2>&1"

@@ -10,12 +10,13 @@ def command(
     out: Path = typer.Option(Path("results/report/index.html"), help="HTML file; figures go into figures/ beside it."),
 ) -> None:
     """Write the report: one HTML file that opens without a network."""
+    from tpcfm.cli.ledger import paper_plan
     from tpcfm.plan.table import Plan
 
     table = Plan.read(plan)
     from tpcfm.report.page import write_report
 
-    parts = write_report(table, out)
+    parts = write_report(table, out, paper_plan())
     for section in parts:
         print(f"{section.title}: {len(section.items)} items")
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")

@@ -16,7 +16,10 @@ class Knobs(Block):
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
     workers: int = Field(0, ge=0, description="loader threads preparing batches ahead")
     compile: bool = Field(False, description="torch.compile the model")
-    activation_checkpointing: bool = Field(False, description="less memory, about a third more time")
+    activation_checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="less memory, about a third more time; auto: of micro-batches that would not fit the GPU by the estimate",
+    )
 
 
 class Some(Block):
@@ -27,7 +30,7 @@ class Some(Block):
     checkpoint_every: int | None = Field(None, gt=0)
     workers: int | None = Field(None, ge=0)
     compile: bool | None = None
-    activation_checkpointing: bool | None = None
+    activation_checkpointing: bool | Literal["auto"] | None = None
 
 
 class Execution(Knobs):
@@ -37,8 +40,9 @@ class Execution(Knobs):
     runs: dict[str, Some] = Field(
         default_factory=dict, description="patterns of run ids such as `*-m6-*`; a later one that fits wins"
     )
-    neighbours: Literal["stored", "loader"] = Field(
-        "stored", description="neighbour targets kept in the cache, or found anew for every batch (small disks)"
+    neighbours: Literal["stored", "loader", "auto"] = Field(
+        "auto",
+        description="neighbour targets kept in the cache, or found anew for every batch; auto keeps those of small caches (20 GB)",
     )
     device: str | None = Field(
         None, pattern=r"^(cpu|cuda(:\d+)?)$", description="of all jobs; null takes CUDA if there is one"

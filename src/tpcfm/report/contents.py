@@ -8,6 +8,7 @@ from tpcfm.report.sections.ablations import ablation_items
 from tpcfm.report.sections.data import data_items
 from tpcfm.report.sections.events import event_items, prediction_items
 from tpcfm.report.sections.labels import label_items
+from tpcfm.report.sections.ledger import ledger_items
 from tpcfm.report.sections.paired import paired_items
 from tpcfm.report.sections.probes import probe_items
 from tpcfm.report.sections.representations import representation_items
@@ -83,4 +84,5 @@ SECTIONS = (
         prediction_items,
         LABELLED,
     ),
+    Entry("ledger", "Ledger", "Every number that the papers print, beside ours.", ledger_items, shared=True),
 )

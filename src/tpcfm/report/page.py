@@ -9,13 +9,14 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from tpcfm import __version__
-from tpcfm.files import write_text
+from tpcfm.files import atomic, write_text
 from tpcfm.plan.table import Plan
 from tpcfm.report.contents import SECTIONS
 from tpcfm.report.draw.embed import MARK, SCRIPT
 from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.published.scope import not_included
 from tpcfm.report.view import View
+from tpcfm.workspace import LEDGER
 
 SCALE_NOTES = {
     "tiny": "This is the test scale: a handful of events and steps. Its numbers mean nothing.",
@@ -52,9 +53,18 @@ def left_out(plan: Plan) -> dict[str, list[str]]:
     return {key: names for key, names in found.items() if names}
 
 
-def write_report(plan: Plan, out: Path) -> list[Section]:
-    """Write the page and, beside it, ``figures/*.png`` and ``*.svg``; return the sections."""
-    parts = sections(View(plan, Sheet(out.parent / "figures", plan.config["scale"])))
+def write_report(plan: Plan, out: Path, paper: Plan | None = None) -> list[Section]:
+    """Write the page and, beside it, ``ledger.parquet``, ``figures/*.png`` and ``*.svg``; return the sections.
+
+    Args:
+        plan: whose results are shown.
+        out: the page.
+        paper: the plan of the papers' scale, for what numbers that were not run would cost.
+    """
+    view = View(plan, Sheet(out.parent / "figures", plan.config["scale"]), paper=paper)
+    parts = sections(view)
+    with atomic(out.parent / LEDGER) as temporary:
+        view.ledger.to_parquet(temporary, index=False)
     write_page(plan, parts, out, len(plan.runs), left_out(plan))
     return parts
 

@@ -12,22 +12,35 @@ from tpcfm.evaluate.table import mean_over_seeds
 from tpcfm.plan.table import Plan, Study
 from tpcfm.report.draw.style import Sheet
 from tpcfm.report.names import plain, task_title
+from tpcfm.report.published.ledger import make_ledger
 from tpcfm.report.published.lookup import Numbers, Task, published_numbers, published_task
+from tpcfm.report.published.ours import Results, read_scored
 from tpcfm.workspace import Workspace
 
 LABELLED = ("heads_", "baselines_")
 """Beginnings of the studies of a task."""
 INSTANCE_SCORES = ("ari", "efficiency", "purity")
+COUNTED_OTHERWISE = ("ari_pooled", "efficiency_min_size", "purity_min_size")
+"""The same over all points together, and of tracks of a least size alone."""
 CLASS_SCORES = ("accuracy", "f1", "recall", "precision", "iou")
 
 
 @dataclass(frozen=True)
 class View:
-    """A plan as the page shows it, or one system of it (``system``, a key; "" for all of the plan)."""
+    """A plan as the page shows it, or one system of it (``system``, a key; "" for all of the plan).
+
+    ``paper`` is the plan of the papers' scale: what a number of the ledger that was not run would cost.
+    """
 
     plan: Plan
     sheet: Sheet
     system: str = ""
+    paper: Plan | None = None
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """Every printed number beside ours (`tpcfm.report.published.ledger`)."""
+        return make_ledger(Results(self.plan, read_scored(self.workspace)), self.paper)
 
     def systems(self) -> list["View"]:
         """Return a view of each system; titles say system and dataset where there are several."""

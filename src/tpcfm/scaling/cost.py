@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,21 @@ import numpy as np
 from tpcfm.detectors.model import Detector
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.plan.table import Cache, Plan
-from tpcfm.plan.work import Estimate, Held
+from tpcfm.plan.work import USABLE, Estimate, Held
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.scaling.devices import Assumptions, Device, seconds
 from tpcfm.scaling.events import Amount, amount
 from tpcfm.systems.registry import ESTIMATES, pictures
 from tpcfm.workspace import Workspace
 
+TRAININGS = ("pretrain", "finetune", "baseline")
+"""Stages whose jobs save their state and continue."""
+STORED_BYTES = 20e9
+"""Neighbours of a cache that take more than this are found in the loader (``neighbours: auto``)."""
+RECOMPUTING = 4 / 3
+"""Time of a training that computes its activations twice over that of one that keeps them."""
+LONGEST_EVENT = 30_000
+"""Points of the longest events of the public data (arXiv 2502.02558, App. A; arXiv 2508.14087, App. A): one alone is a micro-batch."""
 STAGES = ("raw", "ingest", "prepare", "pretrain", "probe", "finetune", "baseline", "report")
 # One CPU core; rates of the preparation as the benchmarks print them, rounded down.
 SECONDS_OF_A_COMMAND = 3.0
@@ -33,13 +42,15 @@ WEIGHT_BYTES = 4
 
 @dataclass(frozen=True)
 class Job:
-    """One job: device seconds if ``on_device``, else seconds of a CPU core; bytes that stay and bytes while it runs."""
+    """One job: device seconds if ``on_device``, else seconds of a CPU core; bytes that stay, bytes while it runs, bytes on the device."""
 
     stage: str
     seconds: float
     on_device: bool = False
     disk: float = 0.0
     scratch: float = 0.0
+    name: str = ""
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +77,10 @@ class StageCost:
 
 
 class Costs:
-    """What the parts of one plan hold and ask for."""
+    """What the parts of one plan hold and ask for; a training may keep ``scratch`` bytes on disk while it runs."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.workspace = plan, Workspace(Path(plan.config["results"]))
+    def __init__(self, plan: Plan, scratch: float = inf) -> None:
+        self.plan, self.workspace, self.scratch = plan, Workspace(Path(plan.config["results"])), scratch
         self._amounts: dict[str, Amount] = {}
 
     def amount(self, dataset: str) -> Amount:
@@ -83,21 +94,58 @@ class Costs:
         entry = self.plan.runs[run]
         held = self.amount(entry.dataset)
         found = ESTIMATES.get(entry.recipe)
-        return found(entry, Held(held.per_event, held.splits, self.workspace)) if found else None
+        stored = self.stored(entry.cache)
+        return found(entry, Held(held.per_event, held.splits, self.workspace, self.scratch, stored)) if found else None
+
+    def stored(self, cache: str) -> bool:
+        """Return whether a cache of sequences keeps the neighbours of its points."""
+        chosen, entry = self.plan.config["execution"]["neighbours"], self.plan.caches[cache]
+        if entry.kind != "sequences" or chosen != "auto":
+            return bool(entry.kind == "sequences" and chosen == "stored")
+        return self.amount(entry.dataset).points * neighbour_bytes(entry) <= STORED_BYTES
+
+    def full_batch(self, run: str) -> float:
+        """Return the points of a full micro-batch of a run: those of the settings, or of a batch if that is smaller."""
+        entry = self.plan.runs[run]
+        return min(entry.train.max_points, entry.train.batch_size * self.amount(entry.dataset).per_event)
+
+    def memory(self, run: str, found: Estimate, device: Device) -> float:
+        """Return the bytes on the device of a full micro-batch or of the longest event; 0 where there is no formula."""
+        if found.memory is None:
+            return 0.0
+        return max(found.memory.of(n, USABLE * device.memory) for n in (self.full_batch(run), LONGEST_EVENT))
+
+    def time(self, run: str, found: Estimate, device: Device, assumed: Assumptions) -> float:
+        """Return the seconds of a run on a device; longer where its micro-batches recompute their activations to fit."""
+        longer, held = 1.0, found.memory
+        if held and held.least is not None and held.fixed + self.full_batch(run) * held.kept > USABLE * device.memory:
+            longer = RECOMPUTING
+        return assumed.startup + longer * seconds(found, device, assumed)
 
 
-def plan_jobs(plan: Plan, device: Device, assumed: Assumptions) -> tuple[list[Job], dict[str, int]]:
-    """Return every job of a plan, and the recipes without an estimate with their number of runs."""
-    costs, unknown = Costs(plan), dict[str, int]()
+def neighbour_bytes(cache: Cache) -> float:
+    """Return the bytes per point that the neighbours of a cache take if they are stored."""
+    return 4.0 * TargetConfig.model_validate(cache.settings["targets"]).k
+
+
+def plan_jobs(
+    plan: Plan, device: Device, assumed: Assumptions, scratch: float = inf
+) -> tuple[list[Job], dict[str, int]]:
+    """Return every job of a plan, and the recipes without an estimate with their number of runs.
+
+    ``scratch`` is the most bytes that a training may keep on disk while it runs.
+    """
+    costs, unknown = Costs(plan, scratch), dict[str, int]()
     jobs = [*_data_jobs(costs), *_cache_jobs(costs)]
     for run, entry in plan.runs.items():
         found = costs.estimate(run)
         if found is None:
             unknown[entry.recipe] = unknown.get(entry.recipe, 0) + 1
             found = Estimate(())
-        time = assumed.startup + seconds(found, device, assumed) if found.work else 0.0
+        time = costs.time(run, found, device, assumed) if found.work else 0.0
         disk = (WEIGHT_BYTES + (0 if entry.stage == "probe" else CHECKPOINT_BYTES)) * found.parameters
-        jobs.append(Job(entry.stage, time, device.gpu, disk, found.scratch))
+        memory = costs.memory(run, found, device) if device.gpu else 0.0
+        jobs.append(Job(entry.stage, time, device.gpu, disk, found.scratch, run, memory))
     held = {study.experiment for study in plan.studies.values()}
     collected = len(held & {"finetune", "ablations", "baselines", "scaling"})
     jobs += [Job("report", SECONDS_OF_A_COMMAND)] * (collected + 2) + [Job("report", REPORT_SECONDS)]
@@ -121,14 +169,15 @@ def _data_jobs(costs: Costs) -> Iterable[Job]:
         n = len(dataset.parts)
         raw = held.points * held.raw_bytes / n
         for part in dataset.parts.values():
+            name = f"{dataset.id}/{part.name}"
             if part.origin == "simulate":
                 time = held.events / n / SIMULATIONS[str(simulation)].events_per_second
-                yield Job("raw", SECONDS_OF_A_COMMAND + time, disk=raw)
+                yield Job("raw", SECONDS_OF_A_COMMAND + time, disk=raw, name=name)
             elif part.origin == "download":
-                yield Job("raw", SECONDS_OF_A_COMMAND + raw / FETCH_BYTES_PER_SECOND, disk=raw)
+                yield Job("raw", SECONDS_OF_A_COMMAND + raw / FETCH_BYTES_PER_SECOND, disk=raw, name=name)
             time = held.points / n / INGESTED_POINTS_PER_SECOND
-            yield Job("ingest", SECONDS_OF_A_COMMAND + time, disk=held.points * held.event_bytes / n)
-        yield Job("ingest", SECONDS_OF_A_COMMAND)  # the manifest
+            yield Job("ingest", SECONDS_OF_A_COMMAND + time, disk=held.points * held.event_bytes / n, name=name)
+        yield Job("ingest", SECONDS_OF_A_COMMAND, name=dataset.id)  # the manifest
 
 
 def _cache_jobs(costs: Costs) -> Iterable[Job]:
@@ -136,14 +185,13 @@ def _cache_jobs(costs: Costs) -> Iterable[Job]:
     for cache in plan.caches.values():
         dataset = plan.datasets[cache.dataset]
         held, n = costs.amount(cache.dataset), len(dataset.parts)
-        stored = plan.config["execution"]["neighbours"] == "stored"
-        size = held.points * _bytes_per_point(cache, dataset.load_detector(), stored)
+        size = held.points * _bytes_per_point(cache, dataset.load_detector(), costs.stored(cache.id))
         time = SECONDS_OF_A_COMMAND + held.points / n / PREPARED_POINTS_PER_SECOND[cache.kind]
-        yield from [Job("prepare", time, disk=size / n)] * n
-        yield Job("prepare", SECONDS_OF_A_COMMAND)  # the manifest
+        yield from (Job("prepare", time, disk=size / n, name=f"{cache.id}/{part}") for part in dataset.parts)
+        yield Job("prepare", SECONDS_OF_A_COMMAND, name=cache.id)  # the manifest
     for edges in plan.edges.values():
         points = 0 if edges.model else costs.amount(edges.dataset).points
-        yield Job("prepare", SECONDS_OF_A_COMMAND + min(points, 50e6) / INGESTED_POINTS_PER_SECOND)
+        yield Job("prepare", SECONDS_OF_A_COMMAND + min(points, 50e6) / INGESTED_POINTS_PER_SECOND, name=edges.id)
 
 
 def _bytes_per_point(cache: Cache, detector: Detector, stored: bool) -> float:
@@ -151,8 +199,7 @@ def _bytes_per_point(cache: Cache, detector: Detector, stored: bool) -> float:
     if cache.kind == "groups":
         return GROUP_BYTES_PER_POINT
     columns = sum(np.dtype(column.type).itemsize for column in (*detector.signal, *detector.labels.values()))
-    neighbours = 4 * TargetConfig.model_validate(cache.settings["targets"]).k if stored else 0
-    return SEQUENCE_BYTES_PER_POINT + columns + neighbours
+    return SEQUENCE_BYTES_PER_POINT + columns + (neighbour_bytes(cache) if stored else 0)
 
 
 def stage_costs(jobs: Iterable[Job], gpus: int, cores: int) -> list[StageCost]:
@@ -175,6 +222,15 @@ def stage_costs(jobs: Iterable[Job], gpus: int, cores: int) -> list[StageCost]:
             StageCost(stage, len(members), hours[0], hours[1], sum(j.disk for j in members), scratch, max(walls))
         )
     return rows
+
+
+def peak_disk(rows: Iterable[StageCost]) -> float:
+    """Return the most bytes on disk at any time: what the stages so far have left, and the scratch of the one that runs, which it gives back."""
+    left = peak = 0.0
+    for row in rows:
+        left += row.disk
+        peak = max(peak, left + row.scratch)
+    return peak
 
 
 def makespan(seconds: Iterable[float], places: int) -> float:

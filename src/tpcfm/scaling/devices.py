@@ -70,6 +70,12 @@ def device(name: str) -> Device:
     return DEVICES[name]
 
 
+def nearest(model: str) -> Device:
+    """Return the device whose name a site's GPU model begins with or holds (``nvidia_h100_80gb``); an A100 for all others."""
+    known = sorted(DEVICES, key=len, reverse=True)
+    return DEVICES[next((name for name in known if name != "cpu" and name in model.lower().replace("_", "-")), "a100")]
+
+
 @dataclass(frozen=True)
 class Assumptions:
     """What the plan counts on. None of it was measured on a GPU; each may be given on the command line.
@@ -104,7 +110,7 @@ class Assumptions:
 
 
 def seconds(estimate: Estimate, device: Device, assumed: Assumptions) -> float:
-    """Return the time that work takes on one device."""
+    """Return the time that work takes on one device, or that its loader takes if that is longer."""
     total = 0.0
     for work in estimate.work:
         share = assumed.utilisation
@@ -112,4 +118,4 @@ def seconds(estimate: Estimate, device: Device, assumed: Assumptions) -> float:
             share = getattr(assumed, work.kind) if device.gpu else CPU_SHARES.get(work.kind, assumed.products)
             total += work.moved / (device.bandwidth * assumed.traffic)
         total += work.flops / (device.peak(work.precision) * share) + work.loaded / device.link + work.seconds
-    return total
+    return max(total, estimate.loader)

@@ -4,14 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tpcfm.plan.table import Plan
-from tpcfm.plan.work import Estimate, Rung
+from tpcfm.plan.work import USABLE, Estimate, Memory, Rung
 from tpcfm.scaling.cost import Costs
-from tpcfm.scaling.devices import Assumptions, Device, seconds
-
-USABLE = 0.9
-"""Share of the device's memory that the plan fills."""
-OPTIMISER_BYTES = 16
-"""Per trained parameter: weight, gradient and two moments of AdamW, all float32."""
+from tpcfm.scaling.devices import Assumptions, Device
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Row:
         memory: bytes on the device with the micro-batch of the configuration, without what the allocator wastes.
         micro_batch: points per micro-batch, of the configuration or of a batch if that is smaller.
         fits: whether the memory is there.
-        largest: largest number of points per micro-batch that fits.
+        largest: largest number of points per micro-batch that fits, recomputed where the settings allow it.
     """
 
     run: str
@@ -52,18 +47,19 @@ def ladder(plan: Plan, device: Device, assumed: Assumptions, experiments: Iterab
     costs, rows = Costs(plan), []
     for run in plan.of_experiment(*experiments):
         found = costs.estimate(run)
-        if found and found.rung:
-            rows.append(_row(costs, run, found, found.rung, device, assumed))
+        if found and found.rung and found.memory:
+            rows.append(_row(costs, run, found, found.rung, found.memory, device, assumed))
     return sorted(rows, key=lambda row: (row.flops, row.run))
 
 
-def _row(costs: Costs, run: str, estimate: Estimate, rung: Rung, device: Device, assumed: Assumptions) -> Row:
+def _row(
+    costs: Costs, run: str, estimate: Estimate, rung: Rung, held: Memory, device: Device, assumed: Assumptions
+) -> Row:
     plan, entry = costs.plan, costs.plan.runs[run]
-    train, per_event = entry.train, costs.amount(entry.dataset).per_event
-    micro = int(min(train.max_points, train.batch_size * per_event))
-    weights, room = OPTIMISER_BYTES * rung.parameters, USABLE * device.memory
-    memory = weights + micro * rung.kept
-    time = assumed.startup + seconds(estimate, device, assumed)
+    train, micro = entry.train, int(costs.full_batch(run))
+    room = USABLE * device.memory
+    memory = held.of(micro, room)
+    time = costs.time(run, estimate, device, assumed)
     return Row(
         run=run,
         family=entry.family,
@@ -76,5 +72,5 @@ def _row(costs: Costs, run: str, estimate: Estimate, rung: Rung, device: Device,
         memory=memory,
         micro_batch=micro,
         fits=memory <= room,
-        largest=int(max((room - weights) / rung.kept, 0)) if device.gpu else train.max_points,
+        largest=int(max((room - held.fixed) / (held.least or held.kept), 0)) if device.gpu else train.max_points,
     )

@@ -1,12 +1,18 @@
 """What the configuration asks of a model before its first step."""
 
+import logging
+
+import torch
 from torch import nn
 
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import ConfigError
+from tpcfm.plan.work import USABLE
 from tpcfm.train.batchnorm import has_batch_norm, synchronise
 from tpcfm.train.distributed import Ranks
 from tpcfm.train.source import PackedSource
+
+LOG = logging.getLogger(__name__)
 
 
 def set_up(model: nn.Module, config: TrainConfig, ranks: Ranks, source: PackedSource) -> None:
@@ -19,7 +25,9 @@ def set_up(model: nn.Module, config: TrainConfig, ranks: Ranks, source: PackedSo
         ConfigError: activation checkpointing is asked for, and the model does not offer ``set_activation_checkpointing``.
     """
     model.to(ranks.device)
-    if config.activation_checkpointing:
+    if config.activation_checkpointing == "auto":
+        recompute_what_does_not_fit(model, config.precision, ranks.device)
+    elif config.activation_checkpointing:
         switch = getattr(model, "set_activation_checkpointing", None)
         if not callable(switch):
             name = type(model).__name__
@@ -31,3 +39,12 @@ def set_up(model: nn.Module, config: TrainConfig, ranks: Ranks, source: PackedSo
         source.even = True
     if config.compile:
         model.compile(dynamic=True)
+
+
+def recompute_what_does_not_fit(model: nn.Module, precision: str, device: torch.device) -> None:
+    """Let micro-batches that would not fit the GPU recompute their activations, of a model that can tell (``points_that_fit``)."""
+    fit = getattr(model, "points_that_fit", None)
+    if callable(fit) and device.type == "cuda":
+        points = fit(USABLE * torch.cuda.get_device_properties(device).total_memory, precision)
+        model.set_activation_checkpointing(True, above=points)  # type: ignore[operator]
+        LOG.info("micro-batches of more than %d points recompute their activations", points)

@@ -1,5 +1,6 @@
 """FM4NPP: point embedding, residual Mamba blocks, next-neighbour head (arXiv 2508.14087, Sec. 4)."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tpcfm.models.fm4npp.settings import Fm4nppModel
+from tpcfm.models.fm4npp.traffic import points_that_fit
 from tpcfm.nn import mup
 from tpcfm.nn.mamba.bidirectional import BidirectionalMamba2
 from tpcfm.nn.mamba.mamba1 import Mamba1
@@ -60,7 +62,7 @@ class Fm4npp(nn.Module):
     def __init__(self, config: Fm4nppModel, slots: int) -> None:
         super().__init__()
         self.config, self.slots = config, slots
-        self.activation_checkpointing = False
+        self.recompute_above: float = math.inf  # points per micro-batch
         self.embedding = NerfEmbedding(config.width, config.frequencies, config.train_embedding)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = RMSNorm(config.width)
@@ -78,14 +80,19 @@ class Fm4npp(nn.Module):
         Returns:
             (N, slots, 3) float32.
         """
+        return self.head(self.final(features, offsets)).float().unflatten(1, (self.slots, 3))
+
+    def final(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Return the normalised end of the residual stream (N, D), which the pretraining head reads."""
         x, where = self._start(features, offsets)
         last = x
         for _, stream in self._run(x, where):
             last = stream
-        return self.head(self.norm(last[: where.n_rows])).float().unflatten(1, (self.slots, 3))
+        end: Tensor = self.norm(last[: where.n_rows])
+        return end
 
     def branches(self, features: Tensor, offsets: Tensor, embedding: bool = False) -> Tensor:
-        """Return the output of every residual branch, (layers, N, D): what the adapters read (arXiv 2508.14087, Sec. 4.3).
+        """Return the output of every residual branch, (layers, N, D): what the adapters mix (arXiv 2508.14087, Sec. 4.2).
 
         With ``embedding``, the point embedding comes before them as one more layer.
         """
@@ -103,16 +110,21 @@ class Fm4npp(nn.Module):
 
     def _run(self, x: Tensor, where: Segments) -> Iterator[tuple[Tensor, Tensor]]:
         for block in self.blocks:
-            if self.activation_checkpointing and torch.is_grad_enabled():
+            if where.n_rows > self.recompute_above and torch.is_grad_enabled():
                 branch = checkpoint(block, x, where, use_reentrant=False)
             else:
                 branch = block(x, where)
             x = x + branch
             yield branch, x
 
-    def set_activation_checkpointing(self, on: bool) -> None:
-        """Recompute each block in the backward pass: memory of one block instead of all."""
-        self.activation_checkpointing = on
+    def set_activation_checkpointing(self, on: bool, above: int = 0) -> None:
+        """Recompute each block in the backward pass: memory of one block instead of all; only of batches with more points than ``above``."""
+        self.recompute_above = above if on else math.inf
+
+    def points_that_fit(self, memory: float, precision: str) -> int:
+        """Return the largest number of points per micro-batch that trains within so many bytes without recomputing, by estimate."""
+        trained = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return points_that_fit(self.config, trained, memory, precision)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return the optimiser's groups with the learning-rate multipliers of the parameterization."""

@@ -17,6 +17,7 @@ PUBLISHED_TRACK_ADAPTER = {
 }
 PUBLISHED_PID_ADAPTER = {256: 399_249, 1536: 736_529}
 PUBLISHED_NOISE_ADAPTER = {256: 398_478, 1536: 735_758}
+PUBLISHED_DEPTH = {0: 564_241, 1: 1_091_345, 2: 1_618_449, 4: 2_672_657}
 OUTPUTS = {"track": 0, "pid": 5, "noise": 2}
 
 
@@ -63,9 +64,9 @@ def _feed_forward(width: int) -> int:
 
 
 def adapter_input(config: AdapterConfig, layers: int) -> int:
-    """Return the parameters from backbone features to adapter width: layer mix, two norms, one linear map."""
+    """Return the parameters from backbone features to adapter width: layer mix and two norms, if it mixes, and one linear map."""
     d, w = config.model.width, config.width
-    return layers + d + 2 * d + d * w + w
+    return (layers + d + 2 * d if config.reads == "layers" else 0) + d * w + w
 
 
 def adapter(config: AdapterConfig, layers: int = 12) -> int:
@@ -112,11 +113,17 @@ def parameter_table() -> list[dict[str, Any]]:
             # 4.5 numbers per channel of the published count belong to an embedder that the published head does not use.
             part = f"{task} adapter, width {width} (published counts {count:,} with {9 * width // 2:,} of an unused embedder)"
             rows.append(_row(part, _adapter(task, width), count - 9 * width // 2))
+    frozen = embedding(Fm4nppModel(width=1536))
+    for depth, count in PUBLISHED_DEPTH.items():
+        part = f"pid adapter, {depth} block{'' if depth == 1 else 's'} with feed-forward, width 1536, and the frozen point embedding"
+        ours = _adapter("pid", 1536, attention_layers=depth, feed_forward=True) + frozen
+        rows.append(_row(part, ours, count))
     return rows
 
 
-def _adapter(task: str, width: int) -> int:
+def _adapter(task: str, width: int, **changes: Any) -> int:
     config = {
+        **changes,
         "outputs": {task: OUTPUTS[task]},
         "n_labels": 1,
         "model": {"width": width},

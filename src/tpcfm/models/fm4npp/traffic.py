@@ -5,6 +5,7 @@ pass; both grow with width times depth. A test compares them with a count.
 """
 
 from tpcfm.models.fm4npp.settings import Fm4nppModel
+from tpcfm.plan.work import OPTIMISER_BYTES
 
 # Bytes per point, block and channel: (forward, backward) traffic and what is kept.
 MOVED = {"float32": (725.0, 1540.0), "bfloat16": (630.0, 1420.0)}
@@ -39,3 +40,15 @@ def kept(config: Fm4nppModel, precision: str = "float32", checkpointing: bool = 
     inside = KEPT[precision] * config.width
     blocks = inside + 4 * config.width * config.depth if checkpointing else inside * config.depth
     return blocks + constant + slope * config.width
+
+
+def points_that_fit(config: Fm4nppModel, parameters: int, memory: float, precision: str = "float32") -> int:
+    """Return the largest number of points per micro-batch whose training fits without activation checkpointing; 0 if none does.
+
+    Args:
+        config: architecture.
+        parameters: trained ones.
+        memory: bytes that may be filled.
+        precision: "float32" or "bfloat16".
+    """
+    return max(0, int((memory - OPTIMISER_BYTES * parameters) / kept(config, precision)))

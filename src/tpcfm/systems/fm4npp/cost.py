@@ -6,13 +6,15 @@ from tpcfm.models.fm4npp.flops import matrix_products, scan, training_flops
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.models.fm4npp.traffic import kept, moved_forward, moved_training
 from tpcfm.plan.run import Run
-from tpcfm.plan.work import Estimate, Estimator, Held, Rung, Work, validations
+from tpcfm.plan.work import OPTIMISER_BYTES, Estimate, Estimator, Held, Memory, Rung, Work, validations
 from tpcfm.systems.fm4npp.settings import NeighbourPretraining
 from tpcfm.systems.fm4npp.study_settings import CoordinateCheck
 
 FEATURE_BYTES = 2  # the features of a frozen backbone are kept in half precision
 ADAPTER_BYTES = 1000.0  # moved per point, adapter channel and block in training
 MIX_BYTES = 40.0  # moved per point, layer and channel of the backbone by the mix of its layers
+KEPT_BYTES = 100.0  # wait for the backward pass per point, adapter channel and block
+NEIGHBOURS_PER_SECOND = 300_000.0  # points whose neighbours one core finds (k = 30), rounded down from 500,000
 PUBLISHED_HOURS = (
     "published (arXiv 2508.14087, Table 1, full budgets), GPU-h: m1 10, m2 12, m3 80, m4 256, m5 1200, m6 4608"
 )
@@ -37,14 +39,19 @@ def _pretraining(run: Run, held: Held) -> Estimate:
     points = train.steps * train.batch_size * held.per_event
     seen = validations(train) * block.validation_events * held.per_event
     trained = _trained(model, points, slots, train.precision)
-    rung = Rung(
-        count.backbone(model, slots),
-        points,
-        trained.flops,
-        kept(model, train.precision, train.activation_checkpointing),
+    parameters = count.backbone(model, slots)
+    plain, least = (kept(model, train.precision, checkpointing) for checkpointing in (False, True))
+    choice = train.activation_checkpointing
+    memory = Memory(
+        OPTIMISER_BYTES * parameters, least if choice is True else plain, least if choice == "auto" else None
     )
+    found = 0.0 if held.stored or slots == 1 else (points + seen) / (NEIGHBOURS_PER_SECOND * max(train.workers, 1))
     return Estimate(
-        (trained, _passed(model, seen, train.precision, slots)), count.backbone(model, slots, frozen=True), rung=rung
+        (trained, _passed(model, seen, train.precision, slots)),
+        count.backbone(model, slots, frozen=True),
+        rung=Rung(parameters, points, trained.flops),
+        memory=memory,
+        loader=found,
     )
 
 
@@ -93,11 +100,19 @@ def _adapter(run: Run, held: Held) -> Estimate:
         moved * (seen + checked / 3),
         loaded=features * (seen + checked) if frozen else 0.0,
     )
+    trained = count.adapter(block, layers)
+    waiting = KEPT_BYTES * block.width * blocks
     if not frozen:
-        return Estimate((head,))
-    kept_points = (block.n_labels + block.validation_events) * held.per_event
-    once = _passed(block.model, kept_points + tested, "float32")
-    return Estimate((head, once), scratch=features * kept_points)
+        return Estimate((head,), memory=Memory(OPTIMISER_BYTES * trained, waiting))
+    labels = held.events["train"] if block.n_labels == "all" else block.n_labels
+    points = (labels + block.validation_events) * held.per_event
+    # Features beyond the scratch of a job are computed anew whenever they are read.
+    scratch = min(features * points, held.scratch)
+    share = scratch / (features * points)
+    anew = _passed(block.model, share * points + tested + (1 - share) * (seen + checked), "float32")
+    # Half precision, their float32 copy in the mix of the layers, and the pass of the backbone that makes them.
+    memory = Memory(OPTIMISER_BYTES * trained + 4 * count.backbone(block.model, frozen=True), 5 * features + waiting)
+    return Estimate((head, anew), scratch=scratch, memory=memory)
 
 
 ESTIMATES: dict[str, Estimator] = {

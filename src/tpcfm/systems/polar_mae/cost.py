@@ -2,11 +2,13 @@
 
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.plan.run import Run
-from tpcfm.plan.work import Estimate, Estimator, Held, Work, validations
+from tpcfm.plan.work import OPTIMISER_BYTES, Estimate, Estimator, Held, Memory, Work, validations
 from tpcfm.systems.polar_mae.settings import MaskedPretraining, ProbeConfig, SegmentationConfig
 
 TOKENS_PER_EVENT = 400.0  # arXiv 2502.02558, Sec. 3
 PROBE_SECONDS_PER_EVENT = 0.02  # support-vector machines, on the CPU
+BLOCK_BYTES = 34.0  # per token, channel and transformer block waiting for the backward pass in half precision (arXiv 2205.05198, Sec. 4.1)
+PARAMETERS_OF_A_BLOCK = 12  # times width squared
 
 
 def _transformer(model: PolarMaeModel, tokens: float, mask_ratio: float, decoder: bool) -> float:
@@ -20,12 +22,24 @@ def _transformer(model: PolarMaeModel, tokens: float, mask_ratio: float, decoder
     return 6.0 * (tokens * pointnet + encoder + rest)
 
 
+def _memory(
+    model: PolarMaeModel, per_event: float, mask_ratio: float, precision: str, decoder: int, trained: bool
+) -> Memory:
+    """Return the memory per point: the PointNet of every token in float32, the blocks of the tokens that are encoded and decoded."""
+    pointnet = 32 * 4.0 * (16 * model.pointnet_hidden + model.width)
+    block = BLOCK_BYTES * model.width * (1 if precision == "bfloat16" else 2)
+    blocks = model.depth * (1 - mask_ratio) + decoder if trained else 1.0
+    weights = OPTIMISER_BYTES * PARAMETERS_OF_A_BLOCK * model.width**2 * (model.depth + decoder)
+    return Memory(weights, TOKENS_PER_EVENT / per_event * ((pointnet if trained else pointnet / 4) + blocks * block))
+
+
 def _masked(run: Run, held: Held) -> Estimate:
     block = run.block(MaskedPretraining)
     train = block.train
     flops = _transformer(block.model, TOKENS_PER_EVENT, block.mask_ratio, decoder=True)
     events = train.steps * train.batch_size + validations(train) * held.events["validation"] / 3
-    return Estimate((Work(flops * events, "dense", train.precision),))
+    memory = _memory(block.model, held.per_event, block.mask_ratio, train.precision, block.model.decoder_depth, True)
+    return Estimate((Work(flops * events, "dense", train.precision),), memory=memory)
 
 
 def _segmentation(run: Run, held: Held) -> Estimate:
@@ -36,7 +50,9 @@ def _segmentation(run: Run, held: Held) -> Estimate:
     flops += 6.0 * 1.0e6 * (block.model.width / 384) ** 2 * held.per_event
     share = 1 / 3 if block.mode == "peft" else 1.0
     checked = validations(train) * min(held.events["validation"], 1000.0) / 3
-    return Estimate((Work(flops * (share * train.steps * train.batch_size + checked), "dense", train.precision),))
+    memory = _memory(block.model, held.per_event, 0.0, train.precision, 0, block.mode != "peft")
+    work = Work(flops * (share * train.steps * train.batch_size + checked), "dense", train.precision)
+    return Estimate((work,), memory=memory)
 
 
 def _probe(run: Run, held: Held) -> Estimate:
