@@ -22,7 +22,7 @@ from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.events.read import open_table
 from tpcfm.inference.answers import Embedding, Prediction
 
-VALUES_PER_ROW_GROUP = 1 << 20
+VALUES_PER_ROW_GROUP = 1 << 18
 ROW = 64
 """What a row counts beside the values in its lists: many small rows are held as briefly as a few large ones."""
 HEAD = [
@@ -83,7 +83,7 @@ def described(path: Path) -> dict[str, str]:
 
 
 class TableWriter:
-    """Collects rows and writes a row group per about a million values.
+    """Collects rows and writes a row group per about a quarter of a million values.
 
     Args:
         path: file to write (a temporary one, to be renamed).
