@@ -12,6 +12,7 @@ from tpcfm.cli._workflow_lock import announce, leave, release
 from tpcfm.config.text import read_yaml
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
+from tpcfm.plan.predictions import predictions
 from tpcfm.scaling.cost import Costs
 from tpcfm.scaling.devices import nearest
 from tpcfm.scaling.limits import retries as estimated_retries
@@ -24,6 +25,7 @@ try:
         read_yaml(file)
     CONFIG = validate_config(config)
     PLAN = make_plan(CONFIG)
+    PREDICTED = predictions(CONFIG.predict, PLAN, Workspace(Path(CONFIG.results)))
 except TpcfmError as error:
     raise WorkflowError(str(error)) from None
 
@@ -192,6 +194,24 @@ TOKENIZED = [k for k, s in CONFIG.systems.items() if getattr(s, "tokenizer_study
 PICTURED = [k for k in CONFIG.systems if CONFIG.pictures and picture_runs(PLAN, k)]
 # The serialization study takes the labelled sequences whose instances the pictures show.
 SERIALIZED = [k for k in PICTURED if getattr(pictures(PLAN, k), "instances", None)]
+
+
+def predicted_tables(wildcards):
+    """Tables of predictions of all files of the block `predict`."""
+    if PREDICTED is None:
+        raise WorkflowError(
+            "predict: the configuration names no model and files; add the block `predict: {model: ..., files: [...]}`"
+        )
+    return [str(W.predictions(PREDICTED.name, file)) for file in PREDICTED.files]
+
+
+def prediction_options():
+    """Options of `tpcfm predict` that the block `predict` sets."""
+    block = CONFIG.predict
+    if block is None:
+        return ""
+    words = ["--batch-points", block.batch_points, *(["--like-input"] if block.like_input else [])]
+    return shlex.join(map(str, [*words, *(["--detector", block.detector] if block.detector else [])]))
 
 
 def picture_inputs(wildcards):

@@ -2,6 +2,7 @@
 
 import glob
 import re
+from collections import Counter
 from pathlib import Path
 
 from tpcfm.config.base import expanded
@@ -42,6 +43,22 @@ def _count(pattern: str) -> list[str]:
     for number in range(int(first), int(last) + 1):
         names += _count(pattern[: match.start()] + str(number).zfill(len(first)) + pattern[match.end() :])
     return names
+
+
+def distinct_names(paths: list[Path], key: str) -> dict[Path, str]:
+    """Return each file's own name without its last ending, which what is made of it is called after.
+
+    Raises:
+        ConfigError: two files have the same.
+    """
+    named = {path: path.stem for path in paths}
+    for name, count in Counter(named.values()).items():
+        if count > 1:
+            alike = [str(path) for path, own in named.items() if own == name]
+            raise ConfigError(
+                f"{key}: {', '.join(alike[:5])} would be written as the same {name!r}; give them one by one, to different folders"
+            )
+    return named
 
 
 def part_name(path: str) -> str:

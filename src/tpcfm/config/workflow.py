@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from tpcfm.config.base import Block, NullTakesOut, Place
 from tpcfm.config.data import DataSource
 from tpcfm.config.execution import Execution
+from tpcfm.config.predict import PredictConfig
 from tpcfm.config.system import Key, SystemBlock
 
 
@@ -54,6 +55,7 @@ class WorkflowConfig(Block):
     data: Annotated[dict[Key, DataSource], NullTakesOut] = Field(min_length=1)
     systems: Annotated[dict[Key, SystemBlock], NullTakesOut] = Field(min_length=1)
     execution: Execution = Execution()
+    predict: PredictConfig | None = Field(None, description="files that `snakemake predict` labels")
     pictures: PicturesConfig | None = Field(PicturesConfig(), description="null leaves the model pictures out")
     mlflow: MlflowConfig = MlflowConfig()
 

@@ -12,11 +12,11 @@ from tpcfm.errors import CheckpointError
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import AdapterConfig
-from tpcfm.nn.set_decision import assign_points
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
+from tpcfm.tasks.answers import Answer, class_answer, set_answer
 from tpcfm.train import load_config, load_weights
 
 ADAPTER = "fm4npp_adapter"
@@ -37,6 +37,10 @@ class Adapter:
         if self.backbone is None:
             return features
         return self.backbone.branches(features, offsets, self.config.mix_embedding).half()
+
+    def to(self, device: torch.device) -> "Adapter":
+        """Return it on a device."""
+        return Adapter(self.config, self.head.to(device), None if self.backbone is None else self.backbone.to(device))
 
 
 def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
@@ -64,10 +68,16 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
 
 
 @torch.no_grad()
+def adapter_answer(adapter: Adapter, features: Tensor, offsets: Tensor) -> dict[str, Answer]:
+    """Return what an adapter says about the points of a batch, by label."""
+    found = adapter.head(adapter.inputs(features, offsets), offsets)
+    if adapter.config.instances:
+        return {adapter.config.tasks[0]: set_answer(found[-1])}
+    return {label: class_answer(logits) for label, logits in found.items()}
+
+
 def adapter_labels(adapter: Adapter, label: str, store: PreparedStore, row: int) -> npt.NDArray[np.int64]:
     """Return what an adapter says about each point (N,) of one event: number of the class, or of an object, -1 for none."""
     batch = collate_sequences(store, np.array([row]), 0)
     features, offsets = torch.from_numpy(batch["features"]), torch.from_numpy(batch["offsets"])
-    answer = adapter.head(adapter.inputs(features, offsets), offsets)
-    found = assign_points(answer[-1]) if adapter.config.instances else answer[label].argmax(1)
-    return np.asarray(found.numpy(), dtype=np.int64)
+    return adapter_answer(adapter, features, offsets)[label].values
