@@ -107,6 +107,7 @@ def test_every_rule_is_filled_by_what_the_code_writes_at_the_scale_of_the_papers
 # another width; a setting of the tokenizer; the released head, which is scored without a plan.
 CONTROLS = ("adapter only", "few labels", "all 70,000 labels")
 NEARBY = {
+    ("Table 1", "Point-MAE, 100000 steps"),
     ("Table 4, 100,000 steps", "FPS + C-NMS + ball query, f = 1"),
     ("replication, track finding", "m6, released head, compiled kernels, 2,000 test events"),
 }

@@ -148,7 +148,9 @@ def _read(held: Mapping[str, Any], source: str) -> Iterator[Number]:
             for place, (name, own) in enumerate(columns):
                 if texts[place] == "-":
                     continue
-                rule = {"metric": name, **table.get("where", {}), **cells.get("where", {}), **own}
+                cases = cells.get("where", {})
+                cases = cases if isinstance(cases, list) else [cases]
+                wheres = [{"metric": name, **table.get("where", {}), **case, **own} for case in cases]
                 count = cells.get("count") if name == "parameters" else None
                 notes = [note for note in (table.get("note"), cells.get("note")) if note]
                 yield Number(
@@ -158,7 +160,7 @@ def _read(held: Mapping[str, Any], source: str) -> Iterator[Number]:
                     metric=own["metric"] if isinstance(own.get("metric"), str) else "",
                     of_class=str(own.get("class", "")),
                     printed=Printed.read(texts[place]),
-                    rules=() if count else tuple(_rules(rule, where)),
+                    rules=() if count else tuple(rule for one in wheres for rule in _rules(one, where)),
                     count=tuple(count) if count else None,
                     others={key: Printed.read(text[place]) for key, text in others.items() if text[place] != "-"},
                     note="; ".join(notes),
