@@ -31,7 +31,7 @@ def test_pairs_of_the_claims(plan):
         ("polar_mae", "heads_semantic", "polar_mae/peft against sparse_unet"),
         ("polar_mae", "heads_semantic", "polar_mae/full against random/full"),
         ("polar_mae", "heads_semantic", "polar_mae/peft against point_mae/peft"),
-        ("fm4npp", "heads_track", "m2 pretrained against adapter only"),
+        ("fm4npp", "heads_track", "m2 pretrained against m2 adapter only"),
         ("fm4npp", "heads_pid", "m1 pretrained against sage"),
         ("fm4npp", "ablation_heads", "base (k=30, raster) against k=1"),
     } <= pairs
@@ -58,7 +58,7 @@ def test_studies_of_the_pretraining_stand_against_their_first_entry(over):
 def test_systems_of_one_family_are_compared_within_each(over):
     names = {(p.system, p.name) for p in standard_pairs(planned(merge(over, {"systems": {"other": SECOND}})))}
     assert {name for system, name in names if system == "other"} == {"m1 pretrained against adapter only"}
-    assert ("fm4npp", "m2 pretrained against adapter only") in names
+    assert ("fm4npp", "m2 pretrained against m2 adapter only") in names
 
 
 SECOND = {

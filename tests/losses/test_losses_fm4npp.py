@@ -48,34 +48,81 @@ def tensors(b):
     return {name: torch.from_numpy(values) for name, values in b.items()}
 
 
+@pytest.mark.parametrize("average", ["events", "points"])
 @pytest.mark.parametrize("wrap", [False, True])
 @pytest.mark.parametrize("objective", ["next_neighbours", "next_token"])
-def test_loss_is_the_plain_mean_over_targets(wrap, objective):
+def test_loss_is_the_mean_over_events_of_their_means_or_over_all_targets(wrap, objective, average):
     b, k = batch(), 2
-    targets = TargetConfig(k=k, wrap=wrap, objective=objective)
+    targets = TargetConfig(k=k, wrap=wrap, objective=objective, average=average)
     slots = k if objective == "next_neighbours" else 1
     answer = torch.randn(11, slots, 3)
-    own, mean, errors, values = [], [], [], []
+    own, errors, values = [[], [], []], [[], [], []], [[], [], []]
     for i in range(11):
         last = i + 1 in b["offsets"]
+        event = int(np.searchsorted(b["offsets"], i, side="right")) - 1
         rows = b["neighbour"][i, :k] if objective == "next_neighbours" else [-1 if last else i + 1]
         for slot, row in enumerate(rows):
             if row >= 0:
                 target, here = b["features"][row, 1:].astype(float), b["features"][i, 1:]
                 if wrap:
                     target[1] = min((target[1] + turn for turn in (-1, 0, 1)), key=lambda v: abs(v - here[1]))
-                errors.append(((answer[i, slot].numpy() - target) ** 2).sum())
-                own.append(((here - target) ** 2).sum())
-                values.append(target)
-    mean = ((np.array(values) - np.mean(values, axis=0)) ** 2).sum(1).mean()
+                errors[event].append(((answer[i, slot].numpy() - target) ** 2).sum())
+                own[event].append(((here - target) ** 2).sum())
+                values[event].append(target)
+
+    def mean(parts):  # the event of one point has no targets
+        parts = [np.array(part) for part in parts if len(part)]
+        return np.mean([p.mean(0) for p in parts], 0) if average == "events" else np.concatenate(parts).mean(0)
+
     loss = NextNeighbours(targets)
     count = loss.counts(b, INFO)["squared_distance"]
     total = loss.sums(Fixed(answer), tensors(b), INFO)["squared_distance"]
-    assert count == len(errors)
-    assert float(total) / count == pytest.approx(np.mean(errors), rel=1e-5)
+    assert count == (2 if average == "events" else sum(map(len, errors)))
+    assert float(total) / count == pytest.approx(mean(errors), rel=1e-5)
     floors = naive_floors([b], targets)
-    assert floors["floor_own_position"] == pytest.approx(np.mean(own), rel=1e-5)
-    assert floors["floor_mean"] == pytest.approx(mean, rel=1e-5)
+    assert floors["floor_own_position"] == pytest.approx(mean(own), rel=1e-5)
+    centre = mean(values)
+    spread = mean([[((v - centre) ** 2).sum() for v in part] for part in values])
+    assert floors["floor_mean"] == pytest.approx(spread, rel=1e-5)
+
+
+@pytest.mark.parametrize("rescale", [None, DifficultyWeights((0.3,), (0.5, 2.0))])
+def test_two_events_of_unequal_length_weigh_the_same_however_the_batch_is_cut(rescale):
+    """One step on both, or on a micro-batch each: the same loss and gradient; the short event counts as much as the long one."""
+    lengths, targets = (40, 3), TargetConfig(k=2)
+    whole = batch(lengths, k=2)
+    parts = [
+        {
+            **whole,
+            "neighbour": whole["neighbour"][:40],
+            "features": whole["features"][:40],
+            "offsets": np.array([0, 40]),
+        }
+    ]
+    short = whole["neighbour"][40:]
+    parts += [
+        {
+            **whole,
+            "neighbour": np.where(short >= 0, short - 40, -1),
+            "features": whole["features"][40:],
+            "offsets": np.array([0, 3]),
+        }
+    ]
+    loss, found = NextNeighbours(targets, rescale), []
+    for batches in ([whole], parts):
+        shift = torch.zeros(3, requires_grad=True)
+        count = sum(loss.counts(b, INFO)["squared_distance"] for b in batches)
+        for b in batches:
+            total = loss.sums(Fixed(shift.expand(len(b["features"]), 2, 3)), tensors(b), INFO)["squared_distance"]
+            (total / count).backward()
+        found.append(shift.grad)
+    torch.testing.assert_close(found[0], found[1])
+    weights = (
+        [1.0, 1.0] if rescale is None else rescale.of(np.concatenate([event_difficulty(b, targets) for b in parts]))
+    )
+    means = [b["features"][b["neighbour"][b["neighbour"] >= 0], 1:].mean(0) for b in parts]
+    expected = sum(-2 * w * m for w, m in zip(weights, means, strict=True)) / 2
+    torch.testing.assert_close(found[0], torch.from_numpy(expected).float())
 
 
 def test_missing_slots_get_no_gradient():

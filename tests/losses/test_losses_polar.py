@@ -41,6 +41,17 @@ def test_matches_the_definition_and_ignores_empty_slots() -> None:
     torch.testing.assert_close(chamfer(prediction, target, valid), want)
 
 
+def test_partners_under_autocast_are_those_of_float32() -> None:
+    """Products in bfloat16 would take wrong partners in about one of a hundred."""
+    torch.manual_seed(3)
+    prediction, target = torch.rand(64, 32, 4), torch.rand(64, 32, 4)
+    valid = torch.ones(64, 32, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = chamfer(prediction, target, valid)
+    want = torch.stack([brute_force(p, t, 32) for p, t in zip(prediction, target)])
+    torch.testing.assert_close(got, want, rtol=1e-6, atol=0)
+
+
 def test_chamfer_gradient_is_that_of_the_definition() -> None:
     torch.manual_seed(2)
     prediction, target = torch.randn(1, 6, 4, requires_grad=True), torch.randn(1, 6, 4)

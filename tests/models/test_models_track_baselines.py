@@ -129,6 +129,26 @@ def test_a_part_of_the_edges_trains_the_filter_and_all_do_in_turn() -> None:
     assert part != full
 
 
+def test_the_filter_reads_the_embeddings_and_leaves_them_as_they_are() -> None:
+    network, batch = ExaTrkx(ExaTrkxConfig(**SMALL["exatrkx"])), tensors(toy_batch("exatrkx"))
+    edges = network.near_pairs(batch)
+    before = network.filter_logits(batch, edges)
+    before.sum().backward()
+    assert all(p.grad is None for p in network.embedding.parameters())
+    assert all(p.grad is not None for p in network.filter.parameters())
+    with torch.no_grad():
+        network.embedding[-1].weight.mul_(2)
+    assert not torch.equal(network.filter_logits(batch, edges), before)
+
+
+def test_inputs_of_eggnet_hold_the_neighbours_in_its_own_coordinates() -> None:
+    batch = toy_batch("eggnet", events=1)
+    place = batch["track_inputs"][:, :4].astype(np.float64)
+    distance = np.linalg.norm(place[:, None] - place[None], axis=2) + np.diag(np.full(len(place), np.inf))
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :2]
+    np.testing.assert_allclose(batch["track_inputs"][:, 4:], place[nearest].reshape(len(place), 8))
+
+
 def test_a_weak_filter_lets_most_true_edges_pass_and_a_good_one_keeps_its_threshold() -> None:
     torch.manual_seed(0)
     network, batch = ExaTrkx(ExaTrkxConfig(**SMALL["exatrkx"])), tensors(toy_batch("exatrkx"))
@@ -154,6 +174,8 @@ def test_a_weak_filter_lets_most_true_edges_pass_and_a_good_one_keeps_its_thresh
 @pytest.mark.parametrize("model", ["eggnet", "hept", "exatrkx"])
 def test_the_order_of_the_points_does_not_matter(model: str) -> None:
     _, system = make(model)
+    if model == "exatrkx":
+        system.network.filter_threshold.fill_(0.4)  # an untrained filter lets nothing pass the published one
     kind = np.float32 if model == "hept" else np.float64  # hashed attention computes in float32 whatever comes in
     system.network.to(torch.float32 if model == "hept" else torch.float64)
     batch = toy_batch(model, events=2)
@@ -185,6 +207,8 @@ def test_the_order_of_the_points_does_not_matter(model: str) -> None:
 @pytest.mark.parametrize("model", ["eggnet", "hept", "exatrkx"])
 def test_events_of_a_batch_do_not_see_each_other(model: str) -> None:
     _, system = make(model)
+    if model == "exatrkx":
+        system.network.filter_threshold.fill_(0.4)
     batch = toy_batch(model, events=2)
     cut = batch["offsets"][1]
     alone = {name: values[:cut] for name, values in batch.items()} | {"offsets": batch["offsets"][:2]}

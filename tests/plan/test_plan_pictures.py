@@ -28,8 +28,9 @@ def test_adapters_of_the_pictures_sit_on_one_backbone(plan: Plan) -> None:
 def test_compared_runs_differ_in_the_backbone_alone(plan: Plan, task: str) -> None:
     names = compared_runs(plan, "fm4npp", task)
     control, pretrained = (plan.runs[run] for run in names.values())
-    assert next(iter(names)) == "adapter only"
+    assert next(iter(names)) == "m2 adapter only"
     assert control.config["start"] == "none"
+    assert control.config["model"]["width"] == pretrained.config["model"]["width"]
     assert pretrained.pretrained
     assert (control.n_labels, control.seed, control.task) == (pretrained.n_labels, pretrained.seed, task)
 

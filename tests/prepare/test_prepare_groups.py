@@ -113,9 +113,30 @@ def test_cuts_drop_low_energy_deposits_and_the_threshold_itself():
     event = {axis: np.arange(4, dtype=np.int16) for axis in "xyz"}
     event["energy"] = np.array([0.13, 0.14, 5.0, 1.0], np.float32)
     event["semantic"] = np.array([0, 1, 4, 3], np.int8)
-    kept = cut(event, PILARNET, float(np.float32(0.13)))
+    kept = cut(event, PILARNET, TokenizerConfig(energy_threshold=float(np.float32(0.13))))
     assert kept.xyz[:, 0].tolist() == kept.rows.tolist() == [1, 3]
     assert cut({**event, "semantic": None}, PILARNET).rows.tolist() == [1, 2, 3]  # unlabelled: only the threshold
+
+
+def test_scatter_is_what_lies_in_no_cluster():
+    """A track with its voxels side by side stays whole; single points and a pair far from it go, labelled or not."""
+    track = np.stack([np.arange(100, 160), np.full(60, 300), np.full(60, 300)], axis=1)
+    scatter = np.array([[50, 50, 50], [200, 700, 20], [200, 701, 20]])
+    xyz = np.concatenate([scatter, track]).astype(np.int16)
+    event = dict(zip("xyz", xyz.T, strict=True)) | {"energy": np.ones(63, np.float32), "semantic": None}
+    assert len(cut(event, PILARNET).rows) == 63
+    assert cut(event, PILARNET, TokenizerConfig(scatter="dbscan")).rows.tolist() == list(range(3, 63))
+    assert not len(cut(event, PILARNET, TokenizerConfig(scatter="dbscan", energy_threshold=2.0)).rows)
+
+
+def test_scatter_of_the_real_event_is_its_low_energy_deposits():
+    raw = twins.real_event()
+    unlabelled, low = {**raw, "semantic": None}, raw["semantic"] == 4
+    kept = np.zeros(len(low), bool)
+    kept[cut(unlabelled, PILARNET, TokenizerConfig(scatter="dbscan")).rows] = True
+    above = raw["energy"] > 0.13
+    assert kept[above & low].mean() < 0.5
+    assert kept[above & ~low].mean() > 0.95
 
 
 @pytest.mark.parametrize("overlap", [0.72, 0.73])

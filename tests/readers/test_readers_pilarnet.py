@@ -1,6 +1,7 @@
 """PILArNet-M files of every revision are read exactly, and every kind of damage is named and kept out."""
 
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -14,6 +15,7 @@ from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import DataError
 from tpcfm.events.job import ingest_file
 from tpcfm.readers.pilarnet import LOW_ENERGY, PilarnetReader
+from tpcfm.readers.vlen import RowLengths
 
 PILARNET = load_detector("pilarnet")
 
@@ -224,6 +226,39 @@ def test_unlabelled_files_have_null_labels(tmp_path, events):
     for name in (*PILARNET.labels, "cluster_size", "cluster_momentum", "cluster_vertex"):
         assert table[name].null_count == 7
     assert summary["statistics"]["classes"]["semantic"] == dict.fromkeys("01234", 0)
+
+
+def free_space(content):
+    """Yield (byte of the heap, byte of its free space) of each heap that has some."""
+    for match in re.finditer(b"GCOL", content):
+        heap = match.start()
+        place, end = heap + 16, heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+        while place + 16 <= end:
+            index, size = (int.from_bytes(content[place + a : place + b], "little") for a, b in ((0, 2), (8, 16)))
+            if index == 0:
+                yield heap, place
+                break
+            place += 16 + -(-size // 8) * 8
+
+
+@pytest.mark.parametrize("size", [0, 8, 2**40])
+def test_a_heap_that_would_be_walked_for_ever_is_not_read(tmp_path, events, size):
+    """HDF5 never returns from reading a row whose heap says that its free space is empty."""
+    path = write_pilarnet(tmp_path / "f.h5", events[:2], 6, None, np.int32)
+    content = bytearray(path.read_bytes())
+    heap, place = next(found for found in free_space(content))
+    content[place + 8 : place + 16] = size.to_bytes(8, "little")
+    path.write_bytes(content)
+    with h5py.File(path) as file:
+        found = {name: RowLengths(path, file[name]).damaged(0, 2) for name in ("point", "cluster")}
+    assert any(f"its heap at byte {heap} is damaged" in reason for rows in found.values() for reason in rows.values())
+
+
+def test_heaps_as_h5py_writes_them_can_be_walked(tmp_path, events):
+    path = write_pilarnet(tmp_path / "f.h5", events, 6, 11, np.int64)
+    with h5py.File(path) as file:
+        for name in ("point", "cluster", "cluster_extra"):
+            assert RowLengths(path, file[name]).damaged(0, 7) == {}
 
 
 def test_a_user_block_and_the_other_byte_order_change_nothing(tmp_path, events):

@@ -263,3 +263,18 @@ def test_another_cylinder_in_millimetres_comes_from_the_detector(tmp_path, shard
     assert table["charge"].to_pylist()[0][0] == shard["spacepoints"][0][0, 0]
     assert [row["row"] for row in rejected] == [4]
     assert "300 < r < 900 mm, -2000 < z < 500 mm" in rejected[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '<f4', 'shape': (3,", b"{'descr': ((((", b'"""', b"{'descr': '<f4'}", b"[" * 99]
+)
+def test_a_damaged_npy_header_is_named_without_a_word_of_python_2(tmp_path, header, recwarn):
+    text = header + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    with (
+        NpzFile(tmp_path / "a.npz") as npz,
+        pytest.raises(DataError, match=r"a\.npz: array 'a': not a readable npy header"),
+    ):
+        npz.open("a")
+    assert not recwarn.list

@@ -22,6 +22,9 @@ from tpcfm.workspace import Workspace
 SPHENIX = load_detector("sphenix")
 CLASSES = SPHENIX.classes()
 VALUES = {
+    "ari_pooled": 0.55,
+    "efficiency_min_size": 0.75,
+    "purity_min_size": 0.65,
     "accuracy": 0.7,
     "recall": 0.4,
     "precision": 0.5,
@@ -82,7 +85,9 @@ def test_comparison_systems_stand_beside_the_adapters_and_the_paper(items, stopp
         assert (line["parameters"], line["parameters, paper"], line["events/s"]) == ("1.25 M", size, "33.000")
         assert line["ended by"] == word
     assert with_labels(costs, "SAGE")["reduced"] == "width 64 (256)"
-    assert with_labels(found["table-pid"], "adapter only")["accuracy, paper"] == "0.663"
+    # The published control is as wide as m6: it stands beside none of a smaller width.
+    assert with_labels(found["table-pid"], "m2 adapter only")["accuracy, paper"] == "–"
+    assert scores.loc["adapter only (paper)", "accuracy, paper"] == "0.663"
     assert {"m1 pretrained", "FM4NPP m6 (paper)", "GATConv (paper)"} <= set(scores.index)
     assert "SAGEConv (paper)" not in scores.index  # stands beside ours
     floor = scores.loc["majority class"]
@@ -100,6 +105,12 @@ def test_tables_by_class_and_of_points(items):
     assert points.loc["EggNet", "spacepoint efficiency, paper"] == "0.930"
     assert points.loc["EggNet", "spacepoint efficiency"] == "0.900"
     assert "HEPT (paper)" not in points.index  # has none
+
+
+def test_every_track_table_has_both_means_and_the_least_sizes(items):
+    line = with_labels(items()["table-track"], "EggNet")
+    heads = ["ARI", "ARI, pooled", "efficiency", "efficiency, least size", "purity", "purity, least size"]
+    assert line[heads].tolist()[1::2] == ["0.550", "0.750", "0.650"]
 
 
 def test_calibrated_decisions_have_a_column_without_published_values(items):

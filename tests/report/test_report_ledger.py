@@ -98,19 +98,11 @@ def test_every_rule_is_filled_by_what_the_code_writes_at_the_scale_of_the_papers
     empty = frame[frame["status"] == NOT_RUN]
     assert empty[["place", "row", "column"]].to_numpy().tolist() == []
     nearby = frame[frame["status"] == ELSEWHERE]
-    assert {
-        (place, row) for place, row in zip(nearby["place"], nearby["row"], strict=True) if row not in CONTROLS
-    } <= NEARBY
+    assert set(zip(nearby["place"], nearby["row"], strict=True)) == NEARBY
 
 
-# Rows whose own case the plan of the papers' scale does not hold, so that what comes nearest stands there: heads without a backbone, of
-# another width; a setting of the tokenizer; the released head, which is scored without a plan.
-CONTROLS = ("adapter only", "few labels", "all 70,000 labels")
-NEARBY = {
-    ("Table 1", "Point-MAE, 100000 steps"),
-    ("Table 4, 100,000 steps", "FPS + C-NMS + ball query, f = 1"),
-    ("replication, track finding", "m6, released head, compiled kernels, 2,000 test events"),
-}
+# The released head, which is scored without a plan; what comes nearest stands there.
+NEARBY = {("replication, track finding", "m6, released head, compiled kernels, 2,000 test events")}
 
 
 def test_what_was_not_run_says_what_it_would_cost(paper):
@@ -203,6 +195,10 @@ def test_at_a_smaller_scale_the_nearest_case_stands_there_and_says_so(tmp_path):
     largest = max(n for run in plan.runs.values() if run.task == "track" and isinstance(n := run.n_labels, int))
     assert row["point"] in ("m2 pretrained", "m1 pretrained")
     assert (row["status"], row["scale"], row["n_labels"]) == (ELSEWHERE, "demo", largest)
+    number = next(n for n in numbers() if (n.key, n.row) == ("few_labels", "sparse U-Net"))
+    found = {rule.n_labels: Results(plan).runs(number, rule) for rule in number.rules}
+    counts = {wanted: {plan.runs[run].n_labels for run in runs} for wanted, runs in found.items()}
+    assert counts == {100: {100}, "least": {min(r.n_labels for r in plan.runs.values() if "sparse_unet" in r.slug)}}
     assert not (frame["status"] == REPRODUCED)[frame["scale"] != "computed"].any()
 
 

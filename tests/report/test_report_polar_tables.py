@@ -5,7 +5,7 @@ import pytest
 
 from pages import demo_plan, named, row, table_of, tasks_of, view_of
 from tpcfm.evaluate.table import write_metrics
-from tpcfm.files import atomic
+from tpcfm.files import atomic, write_json
 from tpcfm.report.names import plain, plain_pair, tokenizer
 from tpcfm.report.published.polar_mae import SEGMENTATION
 from tpcfm.report.sections.label_curves import curve_items
@@ -25,6 +25,7 @@ def plan(tmp_path):
         polar = values["systems"]["polar_mae"]
         polar["tasks"]["semantic"]["seeds"] = [0, 1, 2]
         polar["baselines"]["sparse_unet"]["tasks"]["semantic"]["seeds"] = [0, 1, 2]
+        polar["short_steps"] = 12
         polar["grouping_study"] = {"methods": ["fps_knn"], "overlaps": [1.0], "steps": 10}
         polar["variants"] = {"variants": ["group_energy"], "steps": 10}
 
@@ -50,7 +51,8 @@ def view(plan, tmp_path):
                         for suffix, gain in (("", 0.0), ("_calibrated", 0.07))
                     ]
         elif run.task == "probe":
-            tasks = {"probe": 0.6} if run.pretrained is None else {"probe": 0.7, "probe_fifth": 0.65}
+            short = run.pretrained is not None and "steps12" in run.pretrained
+            tasks = {"probe": 0.6 if run.pretrained is None else 0.65 if short else 0.7}
             for task, value in tasks.items():
                 rows += [
                     {
@@ -64,8 +66,6 @@ def view(plan, tmp_path):
                     }
                     for c in CLASSES
                 ]
-                if task == "probe_fifth":
-                    rows.append({**common, "task": task, "metric": "step", "value": 20.0})
         else:
             log = pd.DataFrame(
                 {"step": [0, 30, 60], "split": "validation", "loss": [1.0, 0.5, 0.4], "probe_f1": [0.2, 0.3, 0.4]}
@@ -82,6 +82,7 @@ def test_every_score_of_table_7_stands_beside_the_paper(view, tmp_path):
     task = tasks_of(view)["semantic"]
     items = named([*curve_items(task), *score_table(task), *class_tables(task), *calibration_items(task)])
     assert {"labels-semantic", "precision-semantic", "calibration-semantic"} <= set(items)
+    assert "SPINE's sparse U-Net, 100k labels (paper)" in items["precision-semantic"].html  # beyond ours: a line
     for metric in ("f1", "precision", "recall", "iou"):
         table = items[f"table-semantic-{metric}"]
         for system in ("PoLAr-MAE, frozen", "from scratch", "sparse U-Net"):
@@ -110,17 +111,31 @@ def test_published_scores_are_consistent():
             assert scores["f1"][c] == pytest.approx(2 * p * r / (p + r), abs=3e-3)
 
 
-def test_probe_after_a_fifth_and_at_the_end_with_the_curve(view):
+def test_probes_of_short_and_full_trainings_with_the_curve(view):
     curve, table = probe_items(view)
     assert curve.name == "probe-curve"
-    assert row(table, "PoLAr-MAE (here)", steps="20")[0].startswith("0.650")
+    assert row(table, "PoLAr-MAE (here)", steps="12")[0].startswith("0.650")
     assert row(table, "PoLAr-MAE (here)", steps="60")[0].startswith("0.700")
     assert row(table, "random weights (here)", steps="0")[0].startswith("0.600")
     assert row(table, "Point-MAE (paper, PILArNet-M)", steps="100 000")[0] == "0.680"
 
 
-def test_studies_name_steps_and_stand_beside_table_4(view):
+def test_studies_name_steps_and_stand_beside_table_4(view, plan, tmp_path):
+    knn = next(p.run for p in plan.studies["polar_mae.grouping_probe"].points if p.value == "fps_knn")
+    shares = {
+        "missed_share": 0.125,
+        "capped_share": 0.25,
+        "duplicated_share": 0.0625,
+        "tokens_per_event": {"mean": 92.0},
+    }
+    path = Workspace(tmp_path).cache_manifest(plan.runs[knn].cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"statistics": shares})
     items = named(probe_study_items(view))
+    table = table_of(items["grouping"])
+    counted = table[["tokens per event", "missed", "duplicated"]]
+    assert counted.loc["FPS + kNN (here)"].tolist() == ["92.000", "0.375", "0.062"]
+    assert counted.loc["C-NMS + ball query, f = 0.73 (here)"].tolist() == ["–"] * 3  # no cache
     assert row(items["grouping"], "FPS + kNN (here)", steps="10")
     assert row(items["grouping"], "FPS + kNN (paper, PILArNet-M)", steps="100 000")[0] == "0.469"
     assert list(table_of(items["variants"]).index) == ["base (here)", "group_energy (here)"]
@@ -141,7 +156,7 @@ def test_what_is_not_above_is_named(view):
     single = row(said, "Probe of frozen tokens: PoLAr-MAE against random weights", labels="")[3]
     assert single == "macro F1, shower, track, Michel, delta"
     probe = items["above-probe"]
-    assert any("after a fifth of the steps" in name for name in table_of(probe).index)
+    assert "PoLAr-MAE against PoLAr-MAE, 12 steps" in table_of(probe).index
     assert row(probe, "PoLAr-MAE against random weights", labels="")[2].startswith("? +0.100")
 
 

@@ -61,7 +61,7 @@ def test_runs_cost_what_their_work_asks_for(demo):
 
     assert time("pretrain-m1-s0") < time("pretrain-m2-s0") < time("pretrain-m3-s0")
     assert time("pretrain-m1-compute0.5") < 0.8 * time("pretrain-m1-s0")
-    assert time("track-none-100-s0") < time("track-m1-pretrained-100-s0") < time("track-m2-pretrained-100-s0")
+    assert time("track-m1-none-100-s0") < time("track-m1-pretrained-100-s0") < time("track-m2-pretrained-100-s0")
 
 
 def test_work_takes_its_share_of_the_device():
@@ -85,7 +85,7 @@ def test_scratch_is_the_features_of_the_frozen_backbone(demo):
     events = config["n_labels"] + config["validation_events"]
     per_event = costs.amount(demo.runs[run].dataset).per_event
     assert costs.estimate(run).scratch == pytest.approx(2 * 12 * 128 * events * per_event)
-    assert costs.estimate(next(r for r in demo.runs if r.startswith("fm4npp-track-none"))).scratch == 0
+    assert costs.estimate(next(r for r in demo.runs if r.startswith("fm4npp-track-m2-none"))).scratch == 0
 
 
 def test_scratch_beyond_the_quota_is_computed_anew(demo):

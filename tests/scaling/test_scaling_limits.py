@@ -5,6 +5,7 @@ import math
 import pytest
 
 from plans import planned
+from tpcfm.config.site import Site
 from tpcfm.plan.work import USABLE
 from tpcfm.scaling.cost import Costs, Job, plan_jobs
 from tpcfm.scaling.devices import Assumptions, device, nearest
@@ -50,10 +51,9 @@ def test_what_a_site_cannot_hold_is_named():
 
 
 def test_the_site_of_the_profile_holds_every_job_of_the_papers():
-    site = {"gpu_limit_minutes": 1440, "cpu_limit_minutes": 1440, "scratch_gb": 1000, "gpus": 4, "nodes": 2}
-    limits = Limits.of_site(site)
-    assert (limits.minutes, limits.cpu_minutes, limits.scratch, limits.gpus) == (1440, 1440, 1e12, 8)
-    assert Limits.of_site({"scratch_gb": 0}).scratch == math.inf
+    limits = Limits.of_site(Site())
+    assert limits == DAY
+    assert Limits.of_site(Site(scratch_gb=0)).scratch == math.inf
     jobs, _ = plan_jobs(planned(scale="paper"), H100, Assumptions(), limits.scratch)
     assert [job.name for job in jobs if too_much(job, limits, H100)] == []
     assert max(job.scratch for job in jobs) == 1e12

@@ -6,7 +6,7 @@ import pytest
 
 from tpcfm.errors import DataError
 from tpcfm.scaling.power_law import fit_power_law
-from tpcfm.scaling.study import compute_front, fit_studies
+from tpcfm.scaling.study import FRONT, compute_front, fit_studies
 
 
 def test_recovers_an_exact_law_with_saturation() -> None:
@@ -60,16 +60,18 @@ def test_studies_are_fitted_group_by_group_and_the_front_is_monotone() -> None:
     )
     points = points.assign(system="first", seed=0, x=x, y=y)
     fits, curves = fit_studies(points)
-    assert list(fits["group"]) == ["m1", "m2"]
-    assert set(curves["group"]) == {"m1", "m2"}
+    assert list(fits["group"]) == ["m1", "m2", FRONT]
+    assert set(curves["group"]) == {"m1", "m2", FRONT}
     front = compute_front(points)
     assert list(front["run"]) == ["a", "b", "e", "c"]
+    law = fit_power_law(front["x"].to_numpy(), front["y"].to_numpy())
+    assert fits.set_index("group").loc[FRONT, "b"] == pytest.approx(law.b)
     # Another system has laws and a front of its own, whatever the first one reaches.
     both = pd.concat([points, points.assign(system="second", y=points["y"] * 10)], ignore_index=True)
     fits, curves = fit_studies(both)
-    assert list(zip(fits["system"], fits["group"], strict=True)) == [
-        (s, g) for s in ("first", "second") for g in ("m1", "m2")
-    ]
+    assert set(zip(fits["system"], fits["group"], strict=True)) == {
+        (s, g) for s in ("first", "second") for g in ("m1", "m2", FRONT)
+    }
     assert set(curves["system"]) == {"first", "second"}
     front = compute_front(both)
     for system in ("first", "second"):

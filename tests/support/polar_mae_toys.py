@@ -52,6 +52,7 @@ def toy_cache(
     seed: int = 0,
     detector: Detector = PILARNET,
     make: Callable[[np.random.Generator], Mapping[str, Any]] = toy_event,
+    tokenizer: TokenizerConfig = TOKENIZER,
 ) -> PreparedStore:
     """Write a groups cache; half of the events train, a quarter each validate and test."""
     rng = np.random.default_rng(seed)
@@ -59,7 +60,7 @@ def toy_cache(
     splits = ("train", "validation", "train", "test")
     made = [{"event_id": f"toy/a/{i}", "split": splits[i % 4], **make(rng)} for i in range(events)]
     write_table(folder / "toy.parquet", detector, made)
-    write_part(folder / "toy.parquet", folder / "toy.arrow", TOKENIZER)
+    write_part(folder / "toy.parquet", folder / "toy.arrow", tokenizer)
     write_manifest(folder, name="toy")
     return PreparedStore(folder)
 

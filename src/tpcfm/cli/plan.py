@@ -64,13 +64,13 @@ def _costs(plan: "Plan", gpu: str, gpus: int, cores: int, utilisation: float | N
     from rich.console import Console
     from rich.table import Table
 
-    from tpcfm.cli._slurm import read_site
+    from tpcfm.config.site import read_site, site_file
     from tpcfm.scaling.cost import peak_disk, plan_jobs, stage_costs
     from tpcfm.scaling.devices import Assumptions, device
     from tpcfm.scaling.limits import Limits
 
     chosen, assumed = device(gpu), Assumptions(utilisation=utilisation)
-    limits = Limits.of_site(read_site()) if chosen.gpu else Limits()
+    limits = Limits.of_site(read_site()) if chosen.gpu and site_file().is_file() else Limits()
     found, unknown = plan_jobs(plan, chosen, assumed, limits.scratch)
     rows = stage_costs(found, gpus, cores)
     table = Table(box=None)

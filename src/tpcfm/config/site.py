@@ -28,6 +28,7 @@ class Site(Block):
     gpu_job_mem_mb: Count = 32000
     gpu_limit_minutes: Count = 1440
     gpu_limit_mb: Count = 250000
+    scratch_gb: int = Field(1000, ge=0, description="on disk while a training runs; 0: what is free")
     cpu_limit_minutes: Count = 1440
     cpu_limit_mb: Count = 120000
     small_jobs_together: Count = 8

@@ -160,11 +160,14 @@ def _of_modes(names: list[str], baselines: list[str]) -> Iterator[tuple[str, str
 
 
 def _of_starts(names: list[str], baselines: list[str]) -> Iterator[tuple[str, str]]:
-    """Every pretrained start against each control and each baseline."""
+    """Every pretrained start against each control and each baseline; against a head without a backbone, of its width if there is one."""
     pretrained = [name for name in names if name.endswith(" pretrained")]
     controls = [name for name in names if name not in pretrained]
+    alone = [name for name in controls if name.endswith("adapter only")]
     for name in pretrained:
-        yield from ((name, other) for other in [*controls, *baselines])
+        other_widths = set(alone) - {f"{name.split(' ')[0]} adapter only"}
+        left_out = other_widths if other_widths < set(alone) else set()
+        yield from ((name, other) for other in [*controls, *baselines] if other not in left_out)
 
 
 def _ablations(plan: Plan, system: str) -> Iterator[Pair]:

@@ -18,7 +18,8 @@ def chamfer(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         ``(M,)`` float32; 0 for a set without points.
     """
     prediction, target = prediction.float(), target.float()
-    with torch.no_grad():  # nearest partners first; their distances are then computed exactly
+    # Nearest partners first; their distances are then computed exactly. Products in bfloat16 would choose wrong ones.
+    with torch.no_grad(), torch.autocast(prediction.device.type, enabled=False):
         square = (prediction**2).sum(-1)[:, :, None] + (target**2).sum(-1)[:, None, :]
         square = torch.baddbmm(square, prediction, target.transpose(1, 2), alpha=-2)
         to_target = square.masked_fill(~valid[:, None, :], torch.inf).argmin(2)

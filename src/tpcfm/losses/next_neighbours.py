@@ -1,4 +1,4 @@
-"""Regress the coordinates of the next neighbours (arXiv 2508.14087, Sec. 3.2), or of the next point of the sequence."""
+"""Regress the coordinates of the next neighbours (arXiv 2508.14087, Sec. 4.1, App. B.7), or of the next point of the sequence."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tpcfm.losses.objective import StepInfo
 
 Batch = Mapping[str, npt.NDArray[Any]]
+Array = npt.NDArray[np.float64]
 
 
 def target_rows(batch: Batch, targets: TargetConfig) -> npt.NDArray[np.int64]:
@@ -45,13 +46,37 @@ def target_positions(features: Tensor, rows: Tensor, wrap: bool) -> Tensor:
     return found
 
 
+def event_targets(batch: Batch, targets: TargetConfig) -> npt.NDArray[np.float64]:
+    """Return (B,) number of targets of each event."""
+    return event_sums(batch, (target_rows(batch, targets) >= 0).sum(1, dtype=np.float64))
+
+
 def event_difficulty(batch: Batch, targets: TargetConfig) -> npt.NDArray[np.float64]:
     """Return (B,) mean squared distance between points and their targets, NaN for an event without targets."""
+    squared, counts = event_sums(batch, _own_position(batch, targets)), event_targets(batch, targets)
+    return np.divide(squared, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def target_weights(counts: Array, targets: TargetConfig) -> Array:
+    """Return (B,) what one target of each event weighs in a mean: 1, or 1 / number of its targets where events weigh alike.
+
+    Args:
+        counts: (B,) number of targets of each event.
+        targets: says in ``average`` which of the two.
+    """
+    return np.ones_like(counts) if targets.average == "points" else 1 / np.maximum(counts, 1)
+
+
+def _own_position(batch: Batch, targets: TargetConfig) -> Array:
+    """Return (N,) the squared distances between a point and its targets, summed."""
     found, valid = _host_targets(batch, targets)
-    squared = (((found - batch["features"][:, None, 1:4]) ** 2).sum(-1) * valid).sum(1, dtype=np.float64)
-    ends = np.cumsum(np.concatenate([[0.0], squared]))[batch["offsets"]]
-    counts = np.diff(np.cumsum(np.concatenate([[0], valid.sum(1)]))[batch["offsets"]])
-    return np.divide(np.diff(ends), counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    return (((found - batch["features"][:, None, 1:4]) ** 2).sum(-1) * valid).sum(1, dtype=np.float64)
+
+
+def event_sums(batch: Batch, values: Array) -> Array:
+    """Return (B, ...) sums of (N, ...) values over the points of each event."""
+    ends = np.concatenate([np.zeros_like(values[:1]), values.cumsum(0)])[batch["offsets"]]
+    return np.diff(ends, axis=0)
 
 
 def _host_targets(batch: Batch, targets: TargetConfig) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -63,7 +88,7 @@ def _host_targets(batch: Batch, targets: TargetConfig) -> tuple[npt.NDArray[np.f
 
 @dataclass(frozen=True)
 class DifficultyWeights:
-    """Loss weight of an event by the bin of its difficulty (arXiv 2508.14087, Sec. 3.3).
+    """Loss weight of an event by the bin of its difficulty (arXiv 2508.14087, App. B.7).
 
     The paper lets the weight "correspond" to the bin's mean difficulty, which admits two readings: in proportion to it,
     or to its inverse, which evens out the loss of sparse and dense events.
@@ -104,9 +129,10 @@ class DifficultyWeights:
 
 
 class NextNeighbours:
-    """Objective: mean over all targets of the squared distance between prediction and target.
+    """Objective: squared distance between prediction and target, averaged over the targets of each event, then over events (App. B.7).
 
-    The unit is the squared normalised coordinate, summed over eta, phi and r (a mean over the three would be a third).
+    The unit is the squared normalised coordinate, summed over eta, phi and r (a mean over the three would be a third). With
+    ``targets.average: points`` all targets of a batch weigh the same, so that long events weigh more.
 
     Args:
         targets: what is predicted.
@@ -119,34 +145,44 @@ class NextNeighbours:
         self.targets, self.rescale = targets, rescale
 
     def counts(self, batch: Batch, info: "StepInfo") -> dict[str, float]:
-        """Return the number of targets."""
-        return {"squared_distance": float((target_rows(batch, self.targets) >= 0).sum())}
+        """Return the number of events with targets, or of targets."""
+        counts = event_targets(batch, self.targets)
+        return {"squared_distance": float(counts.sum() if self.targets.average == "points" else (counts > 0).sum())}
 
     def sums(self, model: nn.Module, batch: Mapping[str, Tensor], info: "StepInfo") -> dict[str, Tensor]:
-        """Return the summed squared distance (weighted by event in training if there are weights)."""
+        """Return the sum over events of their mean (or summed) squared distance, weighted in training if there are weights."""
+        weights = self._event_weights(batch, rescaled=info.training)  # first: it waits for the device
         squared = self.per_point(model, batch)
-        if self.rescale is not None and info.training:
-            squared = squared * self._event_weights(batch)
-        return {"squared_distance": squared.sum()}
+        of_points = weights.repeat_interleave(batch["offsets"].diff(), output_size=len(squared))
+        return {"squared_distance": (squared * of_points).sum()}
 
     def per_point(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """Return (N,) the squared distance summed over the targets of each point."""
+        target, valid = self._targets(batch)
+        predicted = model(batch["features"], batch["offsets"])
+        return ((predicted - target).square().sum(-1) * valid).sum(-1)
+
+    @torch.no_grad()
+    def _targets(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (N, slots, 3) positions to predict, and (N, slots) whether there is one."""
         if self.targets.objective == "next_neighbours":
             rows = batch["neighbour"][:, : self.targets.k]
         else:
             rows = torch.arange(1, len(batch["features"]) + 1, device=batch["features"].device)
             rows = rows.index_fill(0, batch["offsets"][1:] - 1, -1)[:, None]
-        with torch.no_grad():
-            target = target_positions(batch["features"], rows, self.targets.wrap)
-        predicted = model(batch["features"], batch["offsets"])
-        return ((predicted - target).square().sum(-1) * (rows >= 0)).sum(-1)
+        return target_positions(batch["features"], rows, self.targets.wrap), rows >= 0
 
-    def _event_weights(self, batch: Mapping[str, Tensor]) -> Tensor:
-        assert self.rescale is not None
-        host = {name: batch[name].cpu().numpy() for name in ("features", "offsets", "neighbour") if name in batch}
-        weights = torch.from_numpy(self.rescale.of(event_difficulty(host, self.targets)))
-        lengths = torch.from_numpy(np.diff(host["offsets"]))
-        return weights.repeat_interleave(lengths).to(batch["features"].device)
+    @torch.no_grad()
+    def _event_weights(self, batch: Mapping[str, Tensor], rescaled: bool) -> Tensor:
+        """Return (B,) what a squared distance of each event weighs in the sum."""
+        (target, valid), events = self._targets(batch), batch["offsets"]
+        counts = torch.segment_reduce(valid.sum(1).double(), "sum", offsets=events)
+        weights = counts.new_ones(len(counts))
+        if self.rescale is not None and rescaled:
+            squared = ((target - batch["features"][:, None, 1:4]).square().sum(-1) * valid).sum(1, dtype=torch.float64)
+            difficulty = torch.segment_reduce(squared, "sum", offsets=events) / counts  # NaN without targets
+            weights = torch.from_numpy(self.rescale.of(difficulty.cpu().numpy())).to(counts)
+        return (weights / counts.clamp(min=1) if self.targets.average == "events" else weights).float()
 
 
 def targets_in_view(batches: Iterable[Batch], targets: TargetConfig, causal: bool) -> float:
@@ -168,13 +204,18 @@ def naive_floors(batches: Iterable[Batch], targets: TargetConfig) -> dict[str, f
 
     ``floor_own_position`` predicts the point's own position for every slot, ``floor_mean`` the mean target of the set.
     """
-    own = square = count = 0.0
-    total = np.zeros(3)
+    own, square, count, total = 0.0, 0.0, 0.0, np.zeros(3)
     for batch in batches:
         found, valid = _host_targets(batch, targets)
-        own += float((((found - batch["features"][:, None, 1:4]) ** 2).sum(-1) * valid).sum(dtype=np.float64))
-        values = found[valid].astype(np.float64)
-        total, square, count = total + values.sum(0), square + float((values**2).sum()), count + len(values)
+        counts, values = event_targets(batch, targets), found.astype(np.float64) * valid[..., None]
+        weights = target_weights(counts, targets)
+        own += float(weights @ event_sums(batch, _own_position(batch, targets)))
+        square += float(weights @ event_sums(batch, (values**2).sum((1, 2))))
+        total += weights @ event_sums(batch, values.sum(1))
+        count += float(weights @ counts)
     if not count:
         return {"floor_own_position": float("nan"), "floor_mean": float("nan")}
-    return {"floor_own_position": own / count, "floor_mean": float(square / count - ((total / count) ** 2).sum())}
+    return {
+        "floor_own_position": own / count,
+        "floor_mean": float(square / count - ((total / count) ** 2).sum()),
+    }

@@ -1,6 +1,6 @@
 """Maximal-update parameterization of the FM4NPP backbone: initial values and learning-rate multipliers by width.
 
-With m = width / base width and s = state / base state (arXiv 2508.14087, Sec. 4.2, after Vankadara et al., NeurIPS 2024, for the maps B and
+With m = width / base width and s = state / base state (arXiv 2508.14087, App. B.6, after Vankadara et al., NeurIPS 2024, for the maps B and
 C; Tensor Programs V, arXiv 2203.03466, Adam column, for the rest):
 
 ========================  ======================  =====================

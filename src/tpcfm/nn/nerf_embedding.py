@@ -9,7 +9,7 @@ def position_code(position: Tensor, frequencies: int) -> Tensor:
 
     Args:
         position: (N, 3) in [0, 1].
-        frequencies: number of octaves; l runs from 0.
+        frequencies: number of octaves; l runs from 0 (as released; the paper's formula begins at l = 1 and gives no number).
 
     Returns:
         (N, 3 + 6 x frequencies) float32: the position, then per octave three sines and three cosines.

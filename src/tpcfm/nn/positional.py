@@ -5,10 +5,15 @@ from torch import Tensor, nn
 
 
 class PositionalMLP(nn.Sequential):
-    """Embed token centres: linear 3→128, GELU, linear 128→D (arXiv 2502.02558, Sec. 3)."""
+    """Embed token centres: linear 3→128, GELU, linear 128→D (arXiv 2502.02558, Sec. 3).
 
-    def __init__(self, width: int, hidden: int = 128) -> None:
-        super().__init__(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, width))
+    The paper speaks of three layers, the published number of parameters has room for two linear maps. With three of
+    them, another 128→128 with GELU stands between.
+    """
+
+    def __init__(self, width: int, hidden: int = 128, layers: int = 2) -> None:
+        between = [part for _ in range(layers - 2) for part in (nn.Linear(hidden, hidden), nn.GELU())]
+        super().__init__(nn.Linear(3, hidden), nn.GELU(), *between, nn.Linear(hidden, width))
 
 
 def sinusoid(positions: Tensor, channels: int) -> Tensor:

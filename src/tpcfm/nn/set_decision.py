@@ -1,4 +1,4 @@
-"""From a set of queries to a label per point (arXiv 2508.14087, Sec. 4.3), as published and with a decision of one's own choice."""
+"""From a set of queries to a label per point (arXiv 2508.14087, Sec. 4.2), as published and with a decision of one's own choice."""
 
 from dataclasses import dataclass
 

@@ -63,7 +63,8 @@ class SetDecoder(nn.Module):
         queries = self.content.expand(len(lengths), -1, -1)
         sets = [self._predict(queries, points, lengths)]
         for layer in self.layers:
-            # Where a mask says no, the next layer looks less. The mask steers and is not trained through this path.
+            # Where a mask says no, the next layer looks less: + log p. (The paper prints -log(p + eps), against its own words.)
+            # The mask steers and is not trained through this path.
             bias = [torch.log(mask.detach().sigmoid() + SOFT_MASK_FLOOR) for mask in sets[-1].masks]
             queries = layer(queries, self.place, points, lengths, bias)
             sets.append(self._predict(queries, points, lengths))

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -96,7 +98,7 @@ class NpyStream:
         self._left = 0
         try:
             self.shape, fortran, stored = _read_header(stream)
-        except (*_DAMAGE, SyntaxError, TypeError, KeyError) as error:
+        except (*_DAMAGE, SyntaxError, TypeError, KeyError, tokenize.TokenError) as error:
             stream.close()
             raise DataError(f"{name}: not a readable npy header: {error}") from error
         if stored.hasobject:
@@ -168,7 +170,8 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
     whole = io.BytesIO(start + size + stream.read(length))
     whole.seek(8)
     read = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(whole)
+    with warnings.catch_warnings(action="ignore"):  # that a header it cannot read may be of Python 2
+        shape, fortran, dtype = read(whole)
     if any(side < 0 for side in shape):
         raise ValueError(f"shape {shape}")
     return shape, fortran, dtype

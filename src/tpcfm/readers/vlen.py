@@ -1,7 +1,8 @@
 """Variable-length rows of HDF5 datasets, and what they claim to hold, looked up before HDF5 reads them.
 
 HDF5 allocates what the length of a row claims before it looks at the row: one damaged byte makes it ask for gigabytes. So the
-references to the global heap (HDF5 file format specification 3.0, sections III.E and VIII.B) are read here first.
+references to the global heap (HDF5 file format specification 3.0, sections III.E and VIII.B) are read here first. It also walks the
+objects of a heap by their sizes, and never returns where one of free space is said to be empty: so they are walked here first.
 """
 
 import os
@@ -16,6 +17,7 @@ from tpcfm.errors import DataError
 from tpcfm.readers.ragged import Array, Index
 
 _REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
+_HEAP_OBJECT = np.dtype([("index", "<u2"), ("references", "<u2"), ("reserved", "V4"), ("size", "<u8")])
 _HEAP_HEADER = np.dtype([("signature", "S4"), ("version", "u1"), ("reserved", "V3"), ("size", "<u8")])
 
 
@@ -95,6 +97,7 @@ class RowLengths:
     def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
         self._path = path
         self._bytes = path.stat().st_size
+        self._walked: dict[int, bool] = {}
         base = h5py.check_vlen_dtype(dataset.dtype)
         self._width = base.itemsize if isinstance(base, np.dtype) else 1
         if len(dataset) > self._bytes:
@@ -138,7 +141,9 @@ class RowLengths:
             return f"cannot be read (no heap at byte {address})"
         if int(header["size"]) < needed:
             return f"cannot be read (announces {length} values, its heap has {int(header['size'])} bytes)"
-        return ""
+        if address not in self._walked:
+            self._walked[address] = _can_be_walked(file, address, int(header["size"]))
+        return "" if self._walked[address] else f"cannot be read (its heap at byte {address} is damaged)"
 
     def _places(self, dataset: h5py.Dataset) -> list[tuple[int, int, int]] | None:
         """Return (first row, rows, byte in the file) of the references, or None where they are not plainly there."""
@@ -178,3 +183,19 @@ class RowLengths:
                         )
                     found[low - start : high - start] = np.frombuffer(raw, _REFERENCE)
         return found
+
+
+def _can_be_walked(file: int, address: int, size: int) -> bool:
+    """Return whether the objects of a heap, one after another, fill it: else HDF5 may look at them for ever."""
+    place, end, step = address + _HEAP_HEADER.itemsize, address + size, _HEAP_OBJECT.itemsize
+    while place + step <= end:
+        raw = os.pread(file, step, place)
+        if len(raw) < step:
+            return False
+        found = np.frombuffer(raw, _HEAP_OBJECT)[0]
+        held = int(found["size"])
+        length = held if found["index"] == 0 else step + (held + 7) // 8 * 8  # free space counts its own header
+        if length < step or place + length > end:
+            return False
+        place += length
+    return True

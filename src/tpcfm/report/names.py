@@ -1,10 +1,12 @@
 """Names of starts, networks, tasks, tokenizers and scores as people write them; in tables, configuration and file names stand the short ones."""
 
+from collections.abc import Container
+
 from tpcfm.detectors.model import InstanceLabel, Label
 from tpcfm.report.published.lookup import OBJECTIVES
 
 ALONE = "adapter only"
-"""A head on raw points, without a backbone."""
+"""A head on raw points, without a backbone; of several sizes, each is "m6 adapter only"."""
 BASELINES = {
     "sage": "SAGE",
     "graph_conv": "GraphConv",
@@ -33,7 +35,8 @@ TOKENIZERS = {
     "fps_knn": "FPS + kNN",
 }
 ABBREVIATIONS = "C-NMS: centrality-based non-maximum suppression; FPS: farthest point sampling; kNN: k nearest neighbours (k = the cap of points per token)."
-SCORES = {"ari": "ARI", "f1": "macro F1", "iou": "mean IoU"}
+SCORES = {"ari": "ARI", "ari_pooled": "ARI, pooled", "f1": "macro F1", "iou": "mean IoU"}
+SCORES |= {f"{score}_min_size": f"{score}, least size" for score in ("efficiency", "purity")}
 CLASS_SCORES = {"f1": "F1", "iou": "IoU"}
 
 
@@ -41,6 +44,11 @@ def task_title(name: str, label: Label) -> str:
     """Return the title of a task: a label column of a detector."""
     words = name.replace("_", " ")
     return TASKS.get(name, f"Finding of {words}s" if isinstance(label, InstanceLabel) else f"Classes by {words}")
+
+
+def control_of(point: str, points: Container[str]) -> str | None:
+    """Return the head without a backbone that a start such as ``m6 pretrained`` stands against, of its width if there is one."""
+    return next((name for name in (f"{point.split(' ')[0]} {ALONE}", ALONE) if name in points), None)
 
 
 def plain(name: str) -> str:

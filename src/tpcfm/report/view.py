@@ -20,6 +20,8 @@ from tpcfm.workspace import Workspace
 LABELLED = ("heads_", "baselines_")
 """Beginnings of the studies of a task."""
 INSTANCE_SCORES = ("ari", "efficiency", "purity")
+COUNTED_OTHERWISE = ("ari_pooled", "efficiency_min_size", "purity_min_size")
+"""The same over all points together, and of tracks of a least size alone."""
 CLASS_SCORES = ("accuracy", "f1", "recall", "precision", "iou")
 
 

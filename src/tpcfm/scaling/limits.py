@@ -1,9 +1,10 @@
 """What a site lets a job have, and which jobs of a plan do not fit: time, scratch, memory of the GPU."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from tpcfm.config.site import Site
 from tpcfm.plan.table import Plan
 from tpcfm.plan.work import USABLE
 from tpcfm.scaling.cost import TRAININGS, Costs, Job
@@ -22,28 +23,17 @@ class Limits:
         minutes: of one attempt of a training; trainings stop themselves before it and continue in the next.
         cpu_minutes: of a job without a GPU, which starts anew.
         scratch: bytes on disk while a training runs.
-        gpus: of one pretraining.
     """
 
     minutes: float = math.inf
     cpu_minutes: float = math.inf
     scratch: float = math.inf
-    gpus: int = 1
 
     @classmethod
-    def of_site(cls, site: Mapping[str, object]) -> "Limits":
-        """Return the limits of a site file (``profiles/slurm/site.yaml``)."""
-
-        def value(key: str, least: float = 0.0) -> float:
-            found = float(str(site.get(key) or 0))
-            return found if found > least else math.inf
-
-        return cls(
-            value("gpu_limit_minutes"),
-            value("cpu_limit_minutes"),
-            1e9 * value("scratch_gb"),
-            max(1, int(str(site.get("gpus") or 1))) * max(1, int(str(site.get("nodes") or 1))),
-        )
+    def of_site(cls, site: Site) -> "Limits":
+        """Return the limits of a site file."""
+        scratch = 1e9 * site.scratch_gb if site.scratch_gb else math.inf
+        return cls(site.gpu_limit_minutes, site.cpu_limit_minutes, scratch)
 
 
 def usable(minutes: float) -> float:

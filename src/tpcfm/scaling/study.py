@@ -43,9 +43,13 @@ def scaling_points(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["system", "study", "group", "point", "run", "seed", "x", "y"])
 
 
+FRONT = "best at each compute"
+
+
 def fit_studies(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Fit a law to each study and group of a system; return the table of laws and their curves with 95 % bands."""
+    """Fit a law to each study and group of a system, and to the compute front; return the table of laws and their curves with 95 % bands."""
     fits, curves = [], []
+    points = pd.concat([points, compute_front(points).assign(group=FRONT)], ignore_index=True)
     for (system, study, group), rows in points.groupby(["system", "study", "group"], sort=False):
         if rows["x"].nunique() < 2:
             continue

@@ -1,5 +1,6 @@
 """Scores of a label with instances, one way for every system: tracks, particles, interactions."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -23,6 +24,7 @@ from tpcfm.tasks.decision_choice import TUNING_EVENTS, SetEvent, as_decision, ch
 from tpcfm.tasks.labelled import SHOWN_EVENTS, LabelledTask, shown_events
 from tpcfm.tasks.support import Rows, spread
 
+LOG = logging.getLogger(__name__)
 Value = TypeVar("Value")
 Table = list[dict[str, Any]]
 
@@ -101,6 +103,14 @@ def _calibrated(values: Mapping[str, Value]) -> dict[str, Value]:
     return {name + CALIBRATED: value for name, value in values.items()}
 
 
+def beyond_queries(store: PreparedStore, label: str, rows: Rows, queries: int) -> dict[str, float]:
+    """Return in how many events a label has more objects than a set decoder has queries, and how many objects that leaves over."""
+    encode = store.detector.labels[label].encode
+    found = (np.unique(encode(store.value(int(row), label))) for row in rows)
+    over = np.array([max(0, int((ids >= 0).sum()) - queries) for ids in found], np.int64)
+    return {"events_beyond_queries": float((over > 0).sum()), "objects_beyond_queries": float(over.sum())}
+
+
 def score_sets(task: LabelledTask, model: nn.Module, sets: Callable[[Batch], list[TrackSet]]) -> tuple[Table, Table]:
     """Score a trained set decoder on the test events; write the scores of every event.
 
@@ -129,15 +139,24 @@ def score_sets(task: LabelledTask, model: nn.Module, sets: Callable[[Batch], lis
     started = time.monotonic()
     chosen = choose_decision(held_out())
     tuning_seconds = time.monotonic() - started
-    scores = InstanceScores(task.store, label)
+    scores, queries = InstanceScores(task.store, label), 0
     shown: Table = []
     for rows, batch, (last, found) in task.answers(model, published):
+        queries = last.classes.shape[1]
         # The clock of `answers` counts one decision, the published one.
         calibrated = assign_points(last, as_decision(chosen.choice)).cpu().numpy()
         scores.update(rows, batch, found, calibrated)
         shown += shown_events(task.store, rows, batch, batch[label], found, SHOWN_EVENTS - len(shown))
     scores.write(task.folder)
     metrics = task.metric_rows(label, scores.values(), scores.intervals())
+    for split, events in (("train", task.training), ("test", task.test)):
+        beyond = beyond_queries(task.store, label, events, queries)
+        if beyond["events_beyond_queries"]:
+            LOG.warning(
+                "%s: %d events of the %s split hold more objects than there are queries (%d): %d objects cannot be found",
+                label, beyond["events_beyond_queries"], split, queries, beyond["objects_beyond_queries"],
+            )  # fmt: skip
+        metrics += task.metric_rows(label, beyond, split=split)
     metrics += task.metric_rows(label, {"ari_calibrated": chosen.value}, split="validation")
     tuning = {f"decision_{name}": value for name, value in chosen.choice.items()}
     tuning |= {"tuned_at_edge": float(chosen.at_edge), "tuning_choices": chosen.tried, "tuning_seconds": tuning_seconds}

@@ -95,6 +95,7 @@ def test_graphs_equal_brute_force(workspace):
 def test_voxels_equal_brute_force(workspace):
     store = PreparedStore(workspace.cache("toy"))
     config = VoxelUNetConfig(grid=(8, 16, 12))
+    radii = np.array(store.detector.layers.radii)  # 48 layers, four to a voxel
     batch = VoxelBatches(config)(store, np.arange(3), INFO)
     features = GraphBatches(GRAPH)(store, np.arange(3), INFO)["point_features"].astype(np.float64)
     x, y, z = batch["xyz"].astype(np.float64).T
@@ -105,7 +106,7 @@ def test_voxels_equal_brute_force(workspace):
         cell = (
             int((np.arcsinh(z[i] / radius[i]) + 2) / 4 * 8),
             min(int((np.arctan2(y[i], x[i]) + np.pi) / (2 * np.pi) * 16), 15),
-            min(int((radius[i] - 30) / 48 * 12), 11),
+            int(np.abs(radii - radius[i]).argmin()) // 4,
         )
         groups.setdefault((int(event[i]), *cell), []).append(i)
     assert len(groups) == len(batch["voxel"])

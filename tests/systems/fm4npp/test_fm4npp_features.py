@@ -124,6 +124,36 @@ def test_the_embedding_is_the_first_layer(store, tmp_path):
 
 
 @pytest.mark.parametrize("outputs", [{"track": 0}, {"pid": 5}])
+@pytest.mark.parametrize("start", ["random", "none"])
+def test_the_final_output_is_read_through_one_linear_map(outputs, start):
+    plain = {"outputs": outputs, "n_labels": 1, "model": {"width": 64}, "train": {"steps": 1, "batch_size": 1}}
+    config = AdapterConfig.model_validate({**plain, "reads": "final", "start": start})
+    head = make_adapter(config)
+    assert config.layers == 1
+    assert {name.split(".")[0] for name, p in head.input.named_parameters() if p.requires_grad} == {"linear"}
+    assert sum(p.numel() for p in head.parameters() if p.requires_grad) == parameters.adapter(config, 1)
+    with pytest.raises(ValueError, match="nothing to mix"):
+        AdapterConfig.model_validate({**plain, "reads": "final", "mix_embedding": True})
+
+
+def test_an_adapter_on_the_final_output_is_trained_and_loaded(workspace, store):
+    run = job(reads="final")
+    assert run.id != job().id
+    classify_points.run(run, workspace, device="cpu")
+    adapter = load_adapter(workspace.run(run.id), store)
+    rows = store.rows("test")[:1]
+    batch = collate_sequences(store, rows, 0)
+    features, offsets = torch.from_numpy(batch["features"]), torch.from_numpy(batch["offsets"])
+    inputs = adapter.inputs(features, offsets)
+    assert inputs.shape == (1, len(features), 64)
+    backbone = adapter.backbone
+    with torch.no_grad():
+        predicted = backbone.head(inputs[0].float()).unflatten(1, (backbone.slots, 3))
+        torch.testing.assert_close(predicted, backbone(features, offsets), atol=1e-2, rtol=1e-2)  # what the head reads
+    np.testing.assert_allclose(inputs.numpy(), AdapterTask(run, workspace, "cpu").features(rows), atol=5e-3)
+
+
+@pytest.mark.parametrize("outputs", [{"track": 0}, {"pid": 5}])
 def test_the_mix_has_one_number_more(outputs):
     plain = {"outputs": outputs, "n_labels": 1, "model": {"width": 64}, "train": {"steps": 1, "batch_size": 1}}
     off, on = (AdapterConfig.model_validate({**plain, "mix_embedding": value}) for value in (False, True))

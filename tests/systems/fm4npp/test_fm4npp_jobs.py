@@ -200,6 +200,21 @@ def test_track_finding_writes_metrics_and_predictions(workspace, pretrained, sta
     assert not list(workspace.state(run.id).glob("features*"))
 
 
+def test_objects_beyond_the_queries_are_counted(workspace, caplog):
+    """A set decoder finds at most as many objects as it has queries: what that leaves over is in the metrics and in the log."""
+    run = adapter("track", "none", steps=1, queries=2)
+    find_tracks.run(run, workspace, device="cpu")
+    store = PreparedStore(workspace.cache("toy"))
+    frame = metrics(workspace, run).set_index(["split", "metric"])["value"]
+    over = [max(0, len(set(store.value(row, "track").tolist()) - {-1}) - 2) for row in store.rows("test").tolist()]
+    assert frame["test", "objects_beyond_queries"] == sum(over) > 0
+    assert frame["test", "events_beyond_queries"] == sum(n > 0 for n in over)
+    assert frame["train", "objects_beyond_queries"] > 0
+    assert "objects cannot be found" in caplog.text
+    plenty = instances.beyond_queries(store, "track", store.rows("test"), 1000)
+    assert plenty == {"events_beyond_queries": 0, "objects_beyond_queries": 0}
+
+
 @pytest.mark.parametrize("task", ["pid", "noise", "pid+noise"])
 def test_point_classes_write_overall_and_per_class_scores(workspace, pretrained, task):
     run = adapter(task, "pretrained", pretrained, steps=4)

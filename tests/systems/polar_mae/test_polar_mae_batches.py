@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_tables import PILARNET
-from polar_mae_toys import toy_batch, toy_cache
+from polar_mae_toys import TOKENIZER, toy_batch, toy_cache
+from tpcfm.prepare.groups.batches import collate_groups
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import draw_mask, nearest_tokens, uniform_rotation
 from tpcfm.systems.polar_mae.support import some_labelled
@@ -17,6 +18,19 @@ from tpcfm.systems.polar_mae.support import some_labelled
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> PreparedStore:
     return toy_cache(Path(tmp_path_factory.mktemp("cache")))
+
+
+def test_groups_of_neighbours_are_scaled_by_their_own_extent_and_balls_by_the_radius(store, tmp_path) -> None:
+    """Neighbours reach beyond the ball radius; either way all members lie in the unit ball, and scaling is undone exactly."""
+    knn = toy_cache(tmp_path / "knn", 4, tokenizer=TOKENIZER.model_copy(update={"method": "fps_knn", "max_points": 24}))
+    for prepared, ball in ((store, True), (knn, False)):
+        batch, plain = toy_batch(prepared, [0, 1]), collate_groups(prepared, [0, 1])
+        valid, scale = batch["token_valid"], batch["token_scale"]
+        distance = np.linalg.norm(batch["token_points"][..., :3], axis=2)
+        assert distance[valid].max() <= 1 + 1e-6
+        assert (scale == 5.0).all() if ball else (scale > 5.0).any() and np.allclose(distance.max(1), 1)
+        absolute = batch["token_points"][..., :3] * scale[:, None, None] + plain["centre"][:, None]
+        np.testing.assert_allclose(absolute[valid], plain["xyz"][plain["member"]][valid], atol=1e-3)
 
 
 @pytest.mark.parametrize(("tokens", "masked"), [(1, 0), (2, 1), (5, 3), (400, 240)])

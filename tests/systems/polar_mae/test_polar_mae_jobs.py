@@ -19,10 +19,9 @@ from tpcfm.systems.polar_mae import probe as probe_tokens
 from tpcfm.systems.polar_mae import segment
 from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_queries
 from tpcfm.systems.polar_mae.batches import GroupBatches
-from tpcfm.systems.polar_mae.early_weights import keep_early, load_early
 from tpcfm.systems.polar_mae.objective import MaskedObjective
 from tpcfm.tasks.support import evaluation_batches
-from tpcfm.train import evaluate_objective
+from tpcfm.train import StepInfo, evaluate_objective, to_device
 from tpcfm.workspace import Workspace
 
 PRETRAIN = {"model": MODEL.model_dump(), "train": TRAIN | {"steps": 40, "evaluate_every": 20}, "seed": 0}
@@ -64,7 +63,7 @@ def test_pretraining_probes_its_tokens_as_it_goes(workspace: Workspace, pretrain
     assert log["probe_f1"].iloc[-1] > log["probe_f1"].iloc[0]  # above the random weights of step 0
     rows = metrics(workspace, pretrained).query("task == 'probe_curve'").set_index(["metric", "class"])["value"]
     assert rows["probe_f1", ""] == pytest.approx(log["probe_f1"].iloc[-1])
-    assert rows["probe_f1_fifth", "track"] == pytest.approx(log["probe_f1_track"].iloc[1])  # step 20 of 40
+    assert rows["probe_f1", "track"] == pytest.approx(log["probe_f1_track"].iloc[-1])
 
 
 def test_reconstructions_hold_each_group_once(workspace: Workspace, pretrained: str) -> None:
@@ -91,6 +90,23 @@ def test_autoencoding_visible_groups_is_one_more_term(workspace: Workspace) -> N
     more = evaluate_objective(model, MaskedObjective(energy=True, autoencode=0.5), [batch], "cpu")
     assert more["chamfer"] == plain["chamfer"]
     assert more["loss"] == pytest.approx(plain["loss"] + 0.5 * more["autoencode"])
+
+
+def test_a_chamfer_of_positions_leaves_the_energies_out(workspace: Workspace) -> None:
+    torch.manual_seed(0)
+    model = make_masked_autoencoder("point_mae", MODEL.model_copy(update={"position_layers": 3}))
+    batch = toy_batch(PreparedStore(workspace.cache("toy")), [0, 1], mask_ratio=0.6)
+    objective = MaskedObjective(energy=False, positions_only=True)
+    with torch.no_grad():
+        model.points_head.bias.view(-1, 4)[:, 3] += 5.0  # predicted energies, far off
+    both = {
+        only: evaluate_objective(model, MaskedObjective(False, positions_only=only), [batch], "cpu") for only in (0, 1)
+    }
+    assert both[0]["chamfer"] > 2 * 5**2 - 10 > both[1]["chamfer"]
+    step = StepInfo(step=0, epoch=0, seed=0, training=True)
+    objective.sums(model, to_device(batch, "cpu"), step)["chamfer"].backward()
+    assert model.points_head.bias.grad.view(-1, 4)[:, 3].abs().max() == 0
+    assert model.encoder.position[2].weight.grad.abs().sum() > 0  # the third linear map of the positions
 
 
 def test_interrupted_pretraining_ends_with_the_same_bits(workspace: Workspace, pretrained: str) -> None:
@@ -207,8 +223,8 @@ def test_probe_of_pretrained_tokens_beats_random_weights(workspace: Workspace, p
         run = toy_run("polar_mae.probe", config, pretrained=start)
         probe_tokens.run(run, workspace)
         whole = metrics(workspace, run.id)
-        assert set(whole["task"]) == ({"probe"} if start is None else {"probe", "probe_fifth"})
-        table = whole[whole["task"] == "probe"].set_index("class")
+        assert set(whole["task"]) == {"probe"}
+        table = whole.set_index("class")
         assert list(table.index) == ["", "shower", "track", "Michel", "delta"]
         assert (table["low"] <= table["value"]).all()
         means[start] = table.loc["", "value"]
@@ -217,32 +233,10 @@ def test_probe_of_pretrained_tokens_beats_random_weights(workspace: Workspace, p
         assert tokens[["r", "g", "b"]].min().min() >= 0
         assert tokens[["r", "g", "b"]].max().max() <= 1
     assert means[pretrained] > means[None] + 0.05
-    early = whole[whole["task"] == "probe_fifth"].set_index(["metric", "class"])["value"]
-    assert early["step", ""] == 20  # the first validation at or after a fifth of 40 steps
-    assert early["f1", ""] != means[pretrained]
     scores = pd.read_parquet(workspace.run(run.id) / "event_scores.parquet")
-    for task in ("probe", "probe_fifth"):
-        sums = scores[(scores["task"] == task) & (scores["metric"] == "f1") & (scores["class"] == "track")]
-        each = sums.groupby("repeat")[["numerator", "denominator"]].sum()
-        stated = whole[(whole["task"] == task) & (whole["metric"] == "f1") & (whole["class"] == "track")][
-            "value"
-        ].item()
-        assert (each["numerator"] / each["denominator"]).mean() == pytest.approx(stated)
-
-
-def test_early_weights_are_those_of_the_first_validation_after_a_fifth(tmp_path: Path) -> None:
-    model = torch.nn.Linear(2, 2)
-    for step in (0, 2, 4, 6):
-        torch.nn.init.constant_(model.weight, step)
-        keep_early(model, tmp_path, step, 20)
-    other = torch.nn.Linear(2, 2)
-    assert load_early(other, tmp_path) == 4
-    assert (other.weight == 4).all()
-    keep_early(model, tmp_path, 0, 20)  # a training that starts again
-    assert load_early(other, tmp_path) is None
-    (tmp_path / "early.safetensors").write_bytes(b"no")
-    with pytest.raises(CheckpointError, match="do not load"):
-        load_early(other, tmp_path)
+    sums = scores[(scores["metric"] == "f1") & (scores["class"] == "track")]
+    each = sums.groupby("repeat")[["numerator", "denominator"]].sum()
+    assert (each["numerator"] / each["denominator"]).mean() == pytest.approx(table.loc["track", "value"])
 
 
 def test_more_labels_than_events_is_an_error(workspace: Workspace) -> None:

@@ -39,6 +39,34 @@ def test_each_tokenizer_has_its_own_cache_pretraining_and_probe() -> None:
     assert points["cnms-f0.73"].cache == plan.runs[study(plan, "probe").points[0].run].cache
 
 
+def test_a_method_runs_at_its_own_point_and_the_extremes_of_f_for_the_methods_named() -> None:
+    own = {"fps_knn": {"centres_per_point": 1 / 32}, "fps_cnms": {"seeds": 100}}
+    plan = planned(
+        grouping_study={"settings": own, "overlaps": [1.0], "overlap_methods": ["cnms", "fps_cnms"], "steps": 30}
+    )
+    found = {p.value: plan.caches[plan.runs[p.run].cache].settings for p in study(plan, "grouping").points}
+    assert found["fps_knn"]["centres_per_point"] == 1 / 32
+    assert "centres_per_point" not in found["fps_ball"]
+    assert {"cnms-f1", "fps_cnms-f1"} <= set(found)
+    assert found["fps_cnms-f1"]["seeds"] == 100
+
+
+def test_short_pretrainings_have_schedules_of_their_own() -> None:
+    """The early rows of Table 1 are no snapshots: fewer steps mean another cosine, for both objectives."""
+    plan = planned(short_steps=30)
+    main = {p.value: plan.runs[p.run] for p in study(plan, "pretrain").points}
+    for point in study(plan, "pretrain_short").points:
+        short = plan.runs[point.run]
+        full = main[point.value.partition(",")[0]]
+        assert short.config["train"]["steps"] == 30 < full.config["train"]["steps"]
+        assert {k: v for k, v in short.config["train"].items() if k not in ("steps", "warmup_steps")} == {
+            k: v for k, v in full.config["train"].items() if k not in ("steps", "warmup_steps")
+        }
+        probes = [plan.runs[p.run].pretrained for p in study(plan, "probe").points if p.value == point.value]
+        assert probes == [short.id]
+    assert len(study(plan, "pretrain_short").points) == 2
+
+
 def test_without_steps_of_its_own_the_first_entry_is_the_main_run() -> None:
     plan = planned(grouping_study={"methods": ["cnms"], "overlaps": []}, variants={"variants": ["block_masking"]})
     main = next(p.run for p in study(plan, "pretrain").points if p.value == "polar_mae")

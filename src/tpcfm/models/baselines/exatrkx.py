@@ -42,7 +42,7 @@ class InteractionNetwork(nn.Module):
 
 
 class ExaTrkx(nn.Module):
-    """The three networks. With the defaults 3,958,926 parameters (published: 3.86M; its widths are not)."""
+    """The three networks. With the defaults 3,966,094 parameters (published: 3.86M; its widths are not)."""
 
     filter_threshold: Tensor
 
@@ -50,7 +50,7 @@ class ExaTrkx(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = perceptron(INPUTS, config.embedding_width, config.embedding, config.embedding_layers)
-        self.filter = perceptron(2 * INPUTS, config.filter_width, 1, config.filter_layers)
+        self.filter = perceptron(2 * config.embedding, config.filter_width, 1, config.filter_layers)
         self.interaction = InteractionNetwork(config.width, config.passings)
         self.register_buffer("filter_threshold", torch.tensor(config.filter_threshold))
 
@@ -82,9 +82,10 @@ class ExaTrkx(nn.Module):
         return torch.stack([pairs // len(inputs), pairs % len(inputs)])
 
     def filter_logits(self, batch: dict[str, Tensor], edges: Tensor) -> Tensor:
-        """Return logits (E,) of the filter."""
-        inputs = batch["track_inputs"]
-        return on_edges(self.filter, inputs, tuple(RowNumbers(end, len(inputs)) for end in edges)).squeeze(1)
+        """Return logits (E,) of the filter, which sees the embeddings of both ends; these stand still while it learns."""
+        with torch.no_grad():
+            embedded = self.embedding(batch["track_inputs"])
+        return on_edges(self.filter, embedded, tuple(RowNumbers(end, len(embedded)) for end in edges)).squeeze(1)
 
     @torch.no_grad()
     def graph(self, batch: dict[str, Tensor]) -> Tensor:

@@ -12,7 +12,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 class EggNetConfig(Block):
     """Graph network on neighbour graphs that follow its own embedding; tracks are DBSCAN clusters of the embedding."""
 
-    width: int = Field(64, gt=0, description="channels of all perceptrons, which have two hidden layers")
+    width: int = Field(
+        64,
+        gt=0,
+        description="channels of all perceptrons, which have two linear layers (these make the published 0.16M)",
+    )
     iterations: int = Field(4, gt=0, description="graphs built one after another")
     passings: int = Field(4, gt=0, description="message passings on each graph, with shared weights")
     neighbours: int = Field(10, gt=0)

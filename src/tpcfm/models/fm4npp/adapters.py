@@ -1,4 +1,4 @@
-"""Task heads on frozen backbone features, or on raw points (arXiv 2508.14087, Sec. 4.3, App. C)."""
+"""Task heads on frozen backbone features, or on raw points (arXiv 2508.14087, Sec. 4.2, App. C)."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tpcfm.nn.set_decoder import SetDecoder
 
 
 class AdapterInput(nn.Module):
-    """From features to adapter width: softmax mix of the layers, norm, layer norm, linear map.
+    """From features to adapter width: softmax mix of the layers, norm, layer norm, linear map. With ``reads: final`` the linear map alone.
 
     With ``mix_embedding`` the backbone's point embedding is the first of the layers (one more number to learn). With ``start: none``
     the features are an embedding of the raw points, one layer: frozen and random as the backbone's
@@ -29,15 +29,19 @@ class AdapterInput(nn.Module):
         if config.start == "none":
             linear = config.raw_embedding == "linear"
             self.embedding = nn.Linear(4, width) if linear else NerfEmbedding(width, config.model.frequencies)
-        self.mix = nn.Parameter(torch.zeros(config.layers))
-        self.gain = RMSNorm(width)
-        self.norm = nn.LayerNorm(width)
+        self.mixed = config.reads == "layers"
+        if self.mixed:
+            self.mix = nn.Parameter(torch.zeros(config.layers))
+            self.gain = RMSNorm(width)
+            self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, config.width)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (layers, N, D) branch outputs, or (N, 4) raw points, to (N, W)."""
         if self.embedding is not None:
             inputs = self.embedding(inputs)[None]
+        if not self.mixed:
+            return self.linear(inputs[0].float())
         shares = self.mix.softmax(0)
         mixed = shares[0] * inputs[0].float()
         for share, layer in zip(shares[1:], inputs[1:], strict=True):

@@ -80,14 +80,19 @@ class Fm4npp(nn.Module):
         Returns:
             (N, slots, 3) float32.
         """
+        return self.head(self.final(features, offsets)).float().unflatten(1, (self.slots, 3))
+
+    def final(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Return the normalised end of the residual stream (N, D), which the pretraining head reads."""
         x, where = self._start(features, offsets)
         last = x
         for _, stream in self._run(x, where):
             last = stream
-        return self.head(self.norm(last[: where.n_rows])).float().unflatten(1, (self.slots, 3))
+        end: Tensor = self.norm(last[: where.n_rows])
+        return end
 
     def branches(self, features: Tensor, offsets: Tensor, embedding: bool = False) -> Tensor:
-        """Return the output of every residual branch, (layers, N, D): what the adapters read (arXiv 2508.14087, Sec. 4.3).
+        """Return the output of every residual branch, (layers, N, D): what the adapters mix (arXiv 2508.14087, Sec. 4.2).
 
         With ``embedding``, the point embedding comes before them as one more layer.
         """

@@ -64,9 +64,9 @@ def _feed_forward(width: int) -> int:
 
 
 def adapter_input(config: AdapterConfig, layers: int) -> int:
-    """Return the parameters from backbone features to adapter width: layer mix, two norms, one linear map."""
+    """Return the parameters from backbone features to adapter width: layer mix and two norms, if it mixes, and one linear map."""
     d, w = config.model.width, config.width
-    return layers + d + 2 * d + d * w + w
+    return (layers + d + 2 * d if config.reads == "layers" else 0) + d * w + w
 
 
 def adapter(config: AdapterConfig, layers: int = 12) -> int:

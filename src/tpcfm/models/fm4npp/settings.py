@@ -14,6 +14,10 @@ Parameterization = Literal["mup", "standard"]
 Mixer = Literal["mamba2", "mamba1", "mamba3", "bidirectional"]
 
 
+Reads = Literal["layers", "final"]
+READS = "layers: a learned mix of all layers, normalised (as released); final: the final output. A linear map follows"
+
+
 class Fm4nppModel(Block):
     """The backbone."""
 
@@ -60,6 +64,7 @@ class AdapterConfig(Block):
     raw_embedding: Literal["nerf", "linear"] = Field(
         "nerf", description="points to features for `start: none`: frozen, or trained"
     )
+    reads: Reads = Field("layers", description=READS)
     mix_embedding: bool = Field(
         False, description="the point embedding takes part in the learned mix, before the layers of the backbone"
     )
@@ -84,7 +89,7 @@ class AdapterConfig(Block):
     @property
     def layers(self) -> int:
         """Number of layers that the learned mix takes; one for raw points."""
-        return 1 if self.start == "none" else self.model.depth + self.mix_embedding
+        return 1 if self.start == "none" or self.reads == "final" else self.model.depth + self.mix_embedding
 
     @property
     def tasks(self) -> list[str]:
@@ -100,6 +105,8 @@ class AdapterConfig(Block):
     def _fits(self) -> "AdapterConfig":
         if self.instances and len(self.outputs) > 1:
             raise ValueError(f"outputs ({self.outputs}): instances are found one label at a time")
+        if self.reads == "final" and self.mix_embedding:
+            raise ValueError("mix_embedding: reads: final takes the final output alone; there is nothing to mix")
         if unknown := set(self.weights) - set(self.outputs):
             raise ValueError(f"weights: {sorted(unknown)} are not among the outputs ({', '.join(self.outputs)})")
         if self.width % self.heads:

@@ -18,6 +18,10 @@ class PolarMaeModel(Block):
     embed_hidden: int = Field(
         0, ge=0, description="first hidden width h of the mini-PointNet (then 2h, 4h); 0 = width / 3, the paper's 128"
     )
+    position_layers: Literal[2, 3] = Field(
+        2,
+        description="linear maps that embed a token's centre (the paper counts three layers, its parameters two maps)",
+    )
     drop_path: float = Field(0.25, ge=0, lt=1)
     attention_dropout: float = Field(0.05, ge=0, lt=1)
     preset: Literal["paper", "released"] = Field("paper", description="`released` loads the published weights")

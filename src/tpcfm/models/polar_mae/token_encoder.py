@@ -18,7 +18,7 @@ class TokenEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = MiniPointNet(4, config.width, config.pointnet_hidden, padded_max=config.preset == "released")
-        self.position = PositionalMLP(config.width)
+        self.position = PositionalMLP(config.width, layers=config.position_layers)
         # Group-level normalisation of energies, a negative result of arXiv 2502.02558, App. F: what it takes out of the
         # points is embedded beside the centre.
         self.energy_level = (

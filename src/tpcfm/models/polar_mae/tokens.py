@@ -16,7 +16,7 @@ class Tokens:
     Attributes:
         packing: tokens of each event.
         centre: ``(T, 3)`` centres in scaled detector coordinates (corners on the unit sphere).
-        points: ``(T, K, 4)`` position relative to the centre over the group radius, transformed energy; 0 in
+        points: ``(T, K, 4)`` position relative to the centre over the group's scale (ball radius), transformed energy; 0 in
             empty slots.
         valid: ``(T, K)`` bool, slots that hold a point; they come first.
     """

@@ -59,7 +59,7 @@ def group_event(
     raw: Event, detector: Detector, config: TokenizerConfig, tokenizer: Tokenizer = tokenize
 ) -> dict[str, Any] | str:
     """Return an event as a row of the cache, or why it is left out: too few points after the cuts."""
-    event = cut(raw, detector, config.energy_threshold)
+    event = cut(raw, detector, config)
     if len(event.xyz) < config.min_points:
         return f"{len(event.xyz)} points after the cuts, min_points is {config.min_points}"
     return cache_row(raw, detector, event, tokenizer(event, config, detector.pitch))

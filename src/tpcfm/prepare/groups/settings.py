@@ -8,13 +8,13 @@ from tpcfm.config.base import Block, Positive
 
 Overlap = Annotated[float, Field(gt=0, le=2)]
 
+Method = Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"]
+
 
 class TokenizerConfig(Block):
     """Volumetric tokens of one event."""
 
-    method: Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"] = Field(
-        "cnms", description="how centres and members are chosen"
-    )
+    method: Method = Field("cnms", description="how centres and members are chosen")
     radius: float = Field(5.0, gt=0, description="group radius r, in units of the detector's pitch (voxels)")
     overlap: Overlap = Field(0.73, description="factor f: centres closer than 2 f r are suppressed")
     max_points: int = Field(32, gt=0, description="points kept per group K (by farthest point sampling)")
@@ -29,6 +29,12 @@ class TokenizerConfig(Block):
     energy_threshold: float | None = Field(
         None, ge=0, description="points whose signal is at or below are dropped; null: the detector's own threshold"
     )
+    scatter: Literal["keep", "dbscan"] = Field(
+        "keep",
+        description="dbscan: drop what lies in no cluster, which stands for the low-energy deposits where no label names them",
+    )
+    scatter_distance: float = Field(5.0, gt=0, description="neighbourhood of DBSCAN, in units of the detector's pitch")
+    scatter_points: int = Field(8, gt=0, description="points within it that make a cluster, the point itself counted")
     min_points: int = Field(1, ge=1, description="events with fewer points after the cuts are rejected (paper: 1024)")
 
 

@@ -1,4 +1,4 @@
-"""The k next nearest neighbours of each point: targets of FM4NPP pretraining (arXiv 2508.14087, Sec. 3.2)."""
+"""The k next nearest neighbours of each point: targets of FM4NPP pretraining (arXiv 2508.14087, Sec. 4.1)."""
 
 from typing import Literal
 

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from tpcfm.config.base import Block, Count
 
+Rescaling = Literal["none", "difficulty", "inverse_difficulty"]
+
 
 class SerializationConfig(Block):
     """Order of the points of an event, and feature scaling."""
@@ -36,4 +38,10 @@ class TargetConfig(Block):
         "outer_radius", description="strictly further out (layer, or step of the pitch), or later in the order outwards"
     )
     wrap: bool = Field(False, description="measure azimuth across the -pi/pi seam (cylinders only)")
-    rescale: Literal["none", "difficulty", "inverse_difficulty"] = "none"
+    average: Literal["events", "points"] = Field(
+        "events",
+        description="mean over events of each event's mean over its targets (App. B.7), or over all targets of the batch",
+    )
+    rescale: Rescaling = Field(
+        "none", description="weight of an event in the training loss, by its difficulty (App. B.7)"
+    )

@@ -14,6 +14,7 @@ BESIDE = {
     "GAT": "GATConv",
     "voxel U-Net with queries": "OneFormer3D",
     "m6 pretrained": "FM4NPP m6",
+    "m6 adapter only": "adapter only",
 }
 
 

@@ -16,7 +16,7 @@ from tpcfm.evaluate.table import COLUMNS, metrics_frame, read_metrics
 from tpcfm.files import read_json
 from tpcfm.plan.run import Run
 from tpcfm.plan.table import Plan
-from tpcfm.report.published.printed import ALL, Number, Rule
+from tpcfm.report.published.printed import ALL, LEAST, Number, Rule
 from tpcfm.systems.registry import PARAMETER_TABLES
 from tpcfm.workspace import Workspace
 
@@ -108,10 +108,11 @@ class Results:
         return []
 
     def _of_labels(self, runs: dict[str, None], rule: Rule) -> Iterator[str]:
-        """Yield the runs with the labelled events of a rule: ``all`` takes those with the most."""
+        """Yield the runs with the labelled events of a rule: ``all`` takes those with the most, ``least`` those with the fewest."""
         assert self.plan is not None
         counts = {run: _labels(self.plan.runs[run]) for run in runs}
-        wanted = max(counts.values(), default=0.0) if rule.n_labels == ALL else rule.n_labels
+        ends = {ALL: max(counts.values(), default=0.0), LEAST: min(counts.values(), default=0.0)}
+        wanted = ends.get(str(rule.n_labels), rule.n_labels)
         yield from (run for run, count in counts.items() if wanted is None or count == wanted)
 
     def trained(self, number: Number, rule: Rule) -> list[pd.DataFrame]:

@@ -21,7 +21,7 @@ NAMES = {"": "", "%": "share", "M": "parameters", "x": "ratio", "h": "GPU-hours"
 OTHERS = ("replication", "panda_v2")
 """Columns of numbers that others print for the same quantity."""
 BY = ("minus", "over", "drop")
-ALL = "all"
+ALL, LEAST = "all", "least"
 _NUMBER = re.compile(r"^(-?\d*\.?(\d*))(?:\((\d+)\))?(%|M|x|h)?$")
 Scores = dict[str, dict[str, dict[str, float]]]
 
@@ -73,7 +73,7 @@ class Rule:
 
     Attributes:
         study, axis, point: of the plan, as patterns (``heads_*``); axis "" takes any.
-        n_labels: of the runs; "all" for the whole labelled training set; None takes any.
+        n_labels: of the runs; "all" for the whole labelled training set or the most there are, "least" for the fewest; None takes any.
         task, split, metric, of_class: of the metrics table; several metrics are combined.
         combine: how: "harmonic", their harmonic mean.
         against: the rule of what ours is compared with (``by``): ``minus`` a difference, ``over`` a ratio, ``drop`` one minus it.

@@ -8,6 +8,7 @@ from tpcfm.report.published.lookup import TASKS
 
 STUDIES: dict[str, dict[str, str]] = {
     "polar_mae": {
+        "short_steps": "pretraining of 100,000 steps",
         "mask_ratios": "mask-ratio ablation",
         "grouping_study": "pretraining with other tokenizers",
         "variants": "variants of the masked pretraining (App. F)",

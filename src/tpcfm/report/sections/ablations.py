@@ -141,7 +141,7 @@ def _rescaling(sheet: Sheet, frame: pd.DataFrame) -> list[Item]:
     caption = (
         "Unweighted error on the same fixed validation events, and on its groups of equal numbers of events by difficulty (mean squared "
         "distance of points to their targets). In training, events weigh by the mean difficulty of their bin (difficulty) or its inverse: "
-        "the two readings of arXiv 2508.14087, Sec. 3.3."
+        "the two readings of arXiv 2508.14087, App. B.7."
     )
     head = ["training loss", "all events", *(f"group {name}" for name in labels)]
     return [table(sheet, "rescaling", "Weighting the loss by difficulty", head, body, caption, wide=True)]

@@ -54,7 +54,7 @@ def shown_runs(plan: Plan, system: str, finished: Callable[[str], bool]) -> dict
 
     The best provided run starts from pretrained weights and has most labels; of equals the one that trains the whole network, has
     the widest backbone, comes first in its study and has the smallest seed. The control has no pretrained weights, and the same
-    events, labels and seed.
+    events, labels and seed; of several widths the widest.
     """
     found = {}
     for study in plan.studies.values():
@@ -77,7 +77,7 @@ def shown_runs(plan: Plan, system: str, finished: Callable[[str], bool]) -> dict
         controls = [
             r for r in runs if not r.pretrained and (r.cache, r.n_labels, r.seed, r.config.get("mode")) == given
         ]
-        controls.sort(key=lambda run: (run.config.get("start") == "random", -rank(run)[3]))
+        controls.sort(key=lambda run: (run.config.get("start") == "random", -rank(run)[2], -rank(run)[3]))
         found[best.task] = {names[run.id]: run.id for run in (*controls[:1], best)}
     return found
 

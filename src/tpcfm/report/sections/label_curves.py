@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tpcfm.report.draw.style import MUTED, Item, Sheet, colour, legend, log_axes, marker
-from tpcfm.report.names import ALONE, BASELINES, score_name
+from tpcfm.report.names import ALONE, BASELINES, control_of, score_name
 from tpcfm.report.sections.floors import draw_majority
 from tpcfm.report.view import TaskView
 
 SHOWN_CLASSES = 7
 """Most classes with a panel each."""
-CONTROLS = (ALONE, "random weights, frozen", "from scratch")
+CONTROLS = (ALONE, "random weights, frozen", "from scratch")  # at the end of their names
 PRETRAINED = " pretrained"
 
 
@@ -38,7 +38,7 @@ def label_curves(axes: Axes, frame: pd.DataFrame) -> None:
         if rows["n_labels"].max() < 1:  # learns nothing from labels
             axes.axhline(rows["value"].mean(), color=colour(index), linestyle=":", label=point)
             continue
-        style = "--" if point in CONTROLS else ":" if point in BASELINES.values() else "-"
+        style = "--" if point.endswith(CONTROLS) else ":" if point in BASELINES.values() else "-"
         axes.plot(rows["n_labels"], rows["value"], marker(index) + style, color=colour(index), label=point)
         if rows["low"].notna().all():
             axes.fill_between(rows["n_labels"], rows["low"], rows["high"], color=colour(index), alpha=0.12)
@@ -61,8 +61,14 @@ def _panels(task: TaskView, panels: list[tuple[str, str]], name: str, more: str)
     figure, cells = with_legend_cell(task.view.sheet, len(means))
     for axes, ((metric, of_class), frame) in zip(cells, means.items(), strict=False):
         label_curves(axes, frame)
-        for symbol, (of, n_labels, network, values) in zip("x+", task.published.marks, strict=False):
-            if of == metric and of_class in values:
+        for symbol, (of, n_labels, network, values) in zip("x+*", task.published.marks, strict=False):
+            if of != metric or of_class not in values:
+                continue
+            if n_labels > frame["n_labels"].max():
+                axes.axhline(
+                    values[of_class], color=MUTED, linewidth=0.9, label=f"{network}, {n_labels // 1000}k labels (paper)"
+                )
+            else:
                 axes.plot([n_labels], [values[of_class]], symbol, color=MUTED, label=f"{network} (paper)")
         if metric == "accuracy":
             draw_majority(axes, task.rows)
@@ -96,12 +102,14 @@ def _gain(task: TaskView) -> list[Item]:
     """Draw the main score of every pretrained backbone over that of the head without one."""
     metric = task.view.main_score(task.name)
     means = task.of(metric).set_index(["point", "n_labels"])["value"]
-    sizes = sorted({str(p) for p, _ in means.index if str(p).endswith(PRETRAINED)})
-    if not sizes or ALONE not in means.index.get_level_values(0):
+    points = set(means.index.get_level_values(0).astype(str))
+    backbones = [point for point in sorted(points) if point.endswith(PRETRAINED)]
+    pairs = {point: control for point in backbones if (control := control_of(point, points))}
+    if not pairs:
         return []
     figure, axes = task.view.sheet.axes(width=4.6, height=3.2)
-    for index, point in enumerate(sizes):
-        gain = (means[point] / means[ALONE]).dropna().sort_index()
+    for index, (point, control) in enumerate(pairs.items()):
+        gain = (means[point] / means[control]).dropna().sort_index()
         axes.plot(gain.index, gain, "o-", color=colour(index), label=point.removesuffix(PRETRAINED))
     for name, value in task.published.gain.items():
         axes.axhline(value, color=MUTED, linestyle=":", linewidth=1)
@@ -111,7 +119,7 @@ def _gain(task: TaskView) -> list[Item]:
     axes.set_ylabel(f"{score_name(metric)} / {score_name(metric)} of the {ALONE.replace(' only', ' alone')}")
     _label_axis(axes, means.reset_index())
     legend(axes)
-    caption = "Frozen backbones, each with the same head as the control on raw points."
+    caption = "Frozen backbones, each with the same head as the control on raw points (of the same width where there is one per size)."
     if task.published.gain:
         caption += f" Dotted: gains printed in {task.published.source.split(',')[0]}, other data."
     return [task.view.sheet.finish(figure, f"gain-{task.name}", f"{task.title}: gain of the backbone", caption)]

@@ -5,10 +5,11 @@ from typing import Any
 
 from tpcfm.evaluate.event_scores import CALIBRATED
 from tpcfm.evaluate.table import mean_over_seeds
+from tpcfm.evaluate.tracking import MIN_PREDICTED, MIN_TRUE
 from tpcfm.report.draw.style import Item
 from tpcfm.report.names import class_score, score_name
 from tpcfm.report.tables import Markup, share_with_interval, table
-from tpcfm.report.view import CLASS_SCORES, TaskView
+from tpcfm.report.view import CLASS_SCORES, COUNTED_OTHERWISE, TaskView
 
 Key = tuple[str, int]
 OURS = (
@@ -52,7 +53,13 @@ def score_table(task: TaskView) -> list[Item]:
             " Calibrated: the decision (one offset per class; what an object needs to count) is chosen on validation events; the other "
             "columns follow the plain rule, the most probable class or a probability above one half."
         )
-    return scores(task, f"table-{task.name}", task.title, task.scores, caption, further)
+    otherwise = [m for m in COUNTED_OTHERWISE if len(task.of(m))]
+    if otherwise:
+        caption += (
+            f" ARI: mean over events; pooled: of the points of all events together. Least size: of true tracks with {MIN_TRUE} points and more and "
+            f"predicted ones with {MIN_PREDICTED} and more alone."
+        )
+    return scores(task, f"table-{task.name}", task.title, task.scores, caption, [*otherwise, *further])
 
 
 def scores(
@@ -94,7 +101,7 @@ def scores(
         if set(theirs) & set(with_paper):
             body.append([f"{other} (paper)", "", "", *line({}, theirs)])
     head = [h for m in metrics for h in (score_name(m), f"{score_name(m)}, paper")[: 1 + (m in with_paper)]]
-    calibrated = [f"{score_name(m.removesuffix(CALIBRATED))}, calibrated" for m in further]
+    calibrated = [score_name(m.removesuffix(CALIBRATED)) + ", calibrated" * m.endswith(CALIBRATED) for m in further]
     return [
         table(task.view.sheet, name, title, ["system", "labels", "seeds", *head, *calibrated], body, caption, wide=True)
     ]

@@ -21,7 +21,6 @@ TITLES = {
     "variants_probe": "Variants of the pretraining: probe against the unchanged one",
     "mask_ratio_probe": "Mask ratio: probe against the default",
 }
-NOTES = {"probe_fifth": ", after a fifth of the steps"}
 KEYS = ["comparison", "task", "named", "tuned", "n_labels"]
 """What a row of the tables is about."""
 TUNED = ", decision tuned on validation events"
@@ -64,7 +63,7 @@ def comparison_items(frame: pd.DataFrame, detector: Detector, sheet: Sheet) -> l
 
 
 def _probes(frame: pd.DataFrame) -> "pd.Series[bool]":
-    return frame["task"].isin(["probe", *NOTES])
+    return frame["task"] == "probe"
 
 
 def _title(study: str, titles: Mapping[str, str]) -> str:
@@ -74,8 +73,8 @@ def _title(study: str, titles: Mapping[str, str]) -> str:
 def _table(study: str, rows: pd.DataFrame, sheet: Sheet) -> Item:
     scores = list(dict.fromkeys(zip(rows["metric"], rows["class"], strict=True)))
     body: list[list[object]] = []
-    for (name, task, named, tuned, _), part in rows.groupby(KEYS, sort=False):
-        label = (f"{named}: " if named else "") + plain_pair(str(name)) + _note(task, tuned)
+    for (name, _task, named, tuned, _), part in rows.groupby(KEYS, sort=False):
+        label = (f"{named}: " if named else "") + plain_pair(str(name)) + _note(tuned)
         cells: list[object] = []
         for score in scores:
             found = part[(part["metric"] == score[0]) & (part["class"] == score[1])]
@@ -100,12 +99,12 @@ def _cell(row: pd.Series) -> Markup:
 def _open_questions(frame: pd.DataFrame, sheet: Sheet) -> Item:
     """List, comparison by comparison, what is not shown: zero inside, one seed, or fewer seeds or events than a claim needs."""
     body: list[list[object]] = []
-    for (title, name, task, named, tuned, _), part in frame.groupby(["title", *KEYS], sort=False):
+    for (title, name, _task, named, tuned, _), part in frame.groupby(["title", *KEYS], sort=False):
         said = {
             verdict: ", ".join(_name(row) for row in part[part["verdict"] == verdict].to_dict("records"))
             for verdict in SIGNS
         }
-        where = str(title) + (f", {named}" if named else "") + _note(task, tuned)
+        where = str(title) + (f", {named}" if named else "") + _note(tuned)
         enough = "yes" if part["enough"].all() else "no"
         body.append([f"{where}: {plain_pair(str(name))}", _labels(part), *(said[v] or "–" for v in SIGNS), enough])
     caption = (
@@ -123,8 +122,8 @@ def _labels(part: pd.DataFrame) -> object:
     return count if count > 0 else ""
 
 
-def _note(task: object, tuned: object) -> str:
-    return NOTES.get(str(task), "") + (TUNED if tuned else "")
+def _note(tuned: object) -> str:
+    return TUNED if tuned else ""
 
 
 def _name(row: Mapping[Any, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tpcfm.files import read_json
 from tpcfm.report.draw.style import Item, colour, marker
 from tpcfm.report.names import ABBREVIATIONS, plain, tokenizer
 from tpcfm.report.sections.label_curves import with_legend_cell
@@ -11,6 +12,7 @@ from tpcfm.report.tables import Markup, share_with_interval, table
 from tpcfm.report.view import View
 
 CURVE = "probe_f1"
+TOKEN_SHARES = ["tokens per event", "missed", "duplicated"]
 
 
 def probe_items(view: View) -> list[Item]:
@@ -87,16 +89,15 @@ def _starts(view: View) -> list[Item]:
     if f1.empty:
         return []
     classes = _classes(view)
-    early = frame[frame["metric"] == "step"].groupby("point")["value"].mean().astype(int).to_dict()
     rows: list[list[object]] = []
-    for (start, task), values in f1.groupby(["point", "task"], sort=False):
-        steps = early.get(start) if task != "probe" else _steps(view, str(values["run"].iloc[0]))
-        rows.append([f"{plain(str(start))} (here)", steps, *_cells(values, classes)])
+    for start, values in f1.groupby("point", sort=False):
+        name = plain(str(start)).partition(", ")[0]
+        rows.append([f"{name} (here)", _steps(view, str(values["run"].iloc[0])), *_cells(values, classes)])
     order = list(dict.fromkeys(row[0] for row in rows))
     rows.sort(key=lambda row: (order.index(row[0]), row[1] if isinstance(row[1], int) else 0))
     caption = (
-        "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals, after the "
-        f"first validation at or behind a fifth of the steps and at the end. Steps 0: random weights.{_source(view, 'probe')}"
+        "F1 of a linear SVM per class on frozen tokens (a token counts for a class if any of its points has it), with 95 % intervals. Each "
+        f"number of steps is a training with its own schedule. Steps 0: random weights.{_source(view, 'probe')}"
     )
     head = ["start", "steps", "mean", *classes]
     rows += _published(view, "probe", classes)
@@ -111,13 +112,24 @@ def _steps(view: View, probe: str) -> object:
     return int(view.plan.runs[pretrained].config["train"]["steps"]) if pretrained in view.plan.runs else ""
 
 
+def _token_shares(view: View, probe: str) -> list[object]:
+    """Return the `TOKEN_SHARES` of the tokens of a probe, as its cache counted them; dashes without a cache."""
+    path = view.workspace.cache_manifest(view.plan.runs[probe].cache)
+    if not path.exists():
+        return [None] * len(TOKEN_SHARES)
+    found = read_json(path)["statistics"]
+    missed = found["missed_share"] + found["capped_share"]
+    return [float(found["tokens_per_event"]["mean"]), float(missed), float(found["duplicated_share"])]
+
+
 def probe_study_items(view: View) -> list[Item]:
     """Return the tables of pretrainings with other tokenizers, and of variants of the pretraining, as far as they were run."""
     frame = view.metrics("ablations")
     frame = frame[(frame["task"] == "probe") & (frame["metric"] == "f1")]
     grouping = (
         "Each tokenizer with its own pretraining of the same steps and its own probe; a token counts for a class if any of its points has it, so "
-        f"tokenizers with other tokens are asked other questions.{_source(view, 'grouping_probe')} {ABBREVIATIONS}"
+        "tokenizers with other tokens are asked other questions. Missed: share of the points in no token; duplicated: in several; after the "
+        f"cap on points per token.{_source(view, 'grouping_probe')} {ABBREVIATIONS}"
     )
     variants = (
         "Probe F1 of pretrainings that change one thing. autoencode: visible tokens are predicted, too; group_energy: energies relative to the mean "
@@ -137,6 +149,11 @@ def probe_study_items(view: View) -> list[Item]:
             [f"{tokenizer(str(point))} (here)", _steps(view, values["run"].iloc[0]), *_cells(values, classes)]
             for point, values in rows.groupby("point", sort=False)
         ]
-        body += _published(view, study, classes)
-        items.append(table(view.sheet, name, title, [first, "steps", "mean", *classes], body, caption, wide=True))
+        head = [first, "steps", "mean", *classes]
+        if study == "grouping_probe":
+            head += TOKEN_SHARES
+            for line, (_, values) in zip(body, rows.groupby("point", sort=False), strict=True):
+                line += _token_shares(view, values["run"].iloc[0])
+        body += [line + [None] * (len(head) - len(line)) for line in _published(view, study, classes)]
+        items.append(table(view.sheet, name, title, head, body, caption, wide=True))
     return items

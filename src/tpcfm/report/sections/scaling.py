@@ -13,7 +13,7 @@ from tpcfm.report.sections.floors import draw_floor, draw_majority
 from tpcfm.report.sections.parameterization import parameterization_items
 from tpcfm.report.tables import Markup, number, table, with_interval
 from tpcfm.report.view import View
-from tpcfm.scaling.study import AXES
+from tpcfm.scaling.study import AXES, FRONT
 
 TABLES = ("points", "fits", "curves", "front", "metrics", "coordinates")
 
@@ -65,19 +65,21 @@ def scaling_items(view: View, folder: Path | None = None) -> list[Item]:
 def _law(axes: Axes, study: str, tables: dict[str, pd.DataFrame]) -> None:
     points, curves, fits, front = (tables[n] for n in ("points", "curves", "fits", "front"))
     mine = points[points["study"] == study]
-    for index, group in enumerate(mine["group"].unique()):
-        rows = mine[mine["group"] == group]
-        label = _law_label(group, fits[(fits["study"] == study) & (fits["group"] == group)])
-        axes.plot(rows["x"], rows["y"], marker(index), color=colour(index), label=label)
-        curve = curves[(curves["study"] == study) & (curves["group"] == group)]
+    groups = [*mine["group"].unique(), *([FRONT] if study == "scaling_compute" and len(front) > 1 else [])]
+    for index, group in enumerate(groups):
+        shade = "#1c2733" if group == FRONT else colour(index)
         law = fits[(fits["study"] == study) & (fits["group"] == group)]
+        if group == FRONT:
+            axes.step(front["x"], front["y"], where="post", color=shade, linewidth=0.8, label=_law_label(group, law))
+        else:
+            rows = mine[mine["group"] == group]
+            axes.plot(rows["x"], rows["y"], marker(index), color=shade, label=_law_label(group, law))
+        curve = curves[(curves["study"] == study) & (curves["group"] == group)]
         if len(curve):
             style = ":" if law["illustrative"].iloc[0] else "-"
-            axes.plot(curve["x"], curve["y"], style, color=colour(index), linewidth=1.2)
+            axes.plot(curve["x"], curve["y"], style, color=shade, linewidth=1.2)
             if np.isfinite(curve["low"]).all():
-                axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour(index), alpha=0.12)
-    if study == "scaling_compute" and len(front) > 1:
-        axes.step(front["x"], front["y"], where="post", color="#1c2733", linewidth=0.8, label="best at this compute")
+                axes.fill_between(curve["x"], curve["low"], curve["high"], color=shade, alpha=0.12)
     draw_floor(axes, tables["metrics"][tables["metrics"]["study"] == study])
     axes.set_xlabel(AXES[study][1])
     axes.set_ylabel("validation error")
@@ -121,7 +123,7 @@ def _downstream(view: View, metrics: pd.DataFrame) -> list[Item]:
         ]
         for index, (n_labels, values) in enumerate(mean_over_seeds(rows).groupby("n_labels")):
             _backbone_curve(axes, values, parameters, index, f"{n_labels} labels")
-        if (rows["point"] == ALONE).any():
+        if rows["point"].str.endswith(ALONE).any():
             axes.plot([], [], "--", color="#1c2733", linewidth=1, label=ALONE)
         draw_majority(axes, frame[frame["axis"] == task])
         axes.set_xlabel("backbone parameters")
@@ -139,8 +141,11 @@ def _downstream(view: View, metrics: pd.DataFrame) -> list[Item]:
 
 
 def _backbone_curve(axes: object, means: pd.DataFrame, parameters: dict[str, float], index: int, label: str) -> None:
-    """Draw a metric against backbone parameters at one label count, and the adapter without a backbone as a line."""
+    """Draw a metric against backbone parameters at one label count; dashed the adapters of each width (or the one) without a backbone."""
     rows = means.assign(x=means["point"].str.split().str[0].map(parameters)).dropna(subset="x").sort_values("x")
+    alone = rows["point"].str.endswith(ALONE)
+    axes.plot(rows.loc[alone, "x"], rows.loc[alone, "value"], "--", color=colour(index), linewidth=1)  # type: ignore[attr-defined]
+    rows = rows[~alone]
     error = rows["high"] - rows["value"]
     axes.errorbar(  # type: ignore[attr-defined]
         rows["x"],

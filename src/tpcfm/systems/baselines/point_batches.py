@@ -10,7 +10,7 @@ from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.prepare.geometry.neighbour_graph import neighbour_graph
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
-from tpcfm.prepare.sequences.features import comparison_features, network_coordinates
+from tpcfm.prepare.sequences.features import comparison_features, level_index, network_coordinates
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.event_cache import MEMORY_BYTES, EventCache
 from tpcfm.train import StepInfo
@@ -52,7 +52,8 @@ class VoxelBatches:
     """Collate function: ``voxel`` (V, 3) int64, ``voxel_event`` (V,), ``voxel_features`` (V, 5), ``point_voxel`` (N,).
 
     Voxels come by event, each once; points beyond the grid belong to the voxels at its edge. Azimuth is cut at -pi / pi.
-    The grid spans the network coordinates of the detector.
+    The grid spans the network coordinates of the detector; its third side divides the layers of a detector that has some
+    (sPHENIX: 48 layers, 48 voxels).
     """
 
     config: VoxelUNetConfig
@@ -61,7 +62,9 @@ class VoxelBatches:
         """Return the packed batch."""
         batch = collate_sequences(store, rows, 0)
         place = network_coordinates(store.detector, batch["xyz"])
-        sides = np.array(self.config.grid)
+        sides, layers = np.array(self.config.grid), store.detector.layers
+        if layers is not None:
+            place[:, 2] = (level_index(place[:, 2], store.detector) + 0.5) / len(layers.radii)
         cell = np.clip((place * sides).astype(np.int64), 0, sides - 1)
         event = np.repeat(np.arange(len(batch["offsets"]) - 1), np.diff(batch["offsets"]))
         key = np.ravel_multi_index((event, *cell.T), (len(batch["offsets"]), *self.config.grid))

@@ -44,7 +44,7 @@ KINDS: dict[str, tuple[Kind, float]] = {
 class TrackBatches:
     """Collate function: a batch with ``track_inputs`` (N, C) float32 of a system (arXiv 2508.14087, App. C).
 
-    EggNet: eta, cos phi, sin phi and layer of the point and of its two nearest neighbours (C = 12); Exa.TrkX: energy and
+    EggNet: eta, cos phi, sin phi and layer of the point and of its two nearest neighbours in these four (C = 12); Exa.TrkX: energy and
     these four (5); HEPT: energy, x, y, z, eta, cos phi, sin phi, r (8); Kalman filter: none (0). For a box, see
     `comparison_features`. Made once per event, and kept up to ``keep`` bytes.
     """
@@ -78,7 +78,7 @@ def track_inputs(
     if model == "exatrkx":
         return features
     if model == "eggnet":
-        near = neighbour_graph(xyz, 2, offsets=offsets).index
+        near = neighbour_graph(features[:, 1:], 2, offsets=offsets).index
         near = np.where(near >= 0, near, np.arange(len(xyz))[:, None])  # alone in its event: the point itself
         return np.concatenate([features[:, 1:], features[near[:, 0], 1:], features[near[:, 1], 1:]], axis=1)
     offset, width = ranges(detector)[2]

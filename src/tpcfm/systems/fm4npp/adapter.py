@@ -15,6 +15,7 @@ from tpcfm.models.fm4npp.settings import AdapterConfig
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.systems.fm4npp.feature_cache import layers_read
 from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
 from tpcfm.tasks.answers import Answer, class_answer, set_answer
 from tpcfm.train import load_config, load_weights
@@ -33,10 +34,11 @@ class Adapter:
 
     @torch.no_grad()
     def inputs(self, features: Tensor, offsets: Tensor) -> Tensor:
-        """Return what the head reads: branch outputs (layers, N, D), in half precision as in training, or the points."""
+        """Return what the head reads: (layers, N, D) of the backbone, in half precision as in training, or the points."""
         if self.backbone is None:
             return features
-        return self.backbone.branches(features, offsets, self.config.mix_embedding).half()
+        config = self.config
+        return layers_read(self.backbone, features, offsets, config.mix_embedding, config.reads == "final")
 
     def to(self, device: torch.device) -> "Adapter":
         """Return it on a device."""

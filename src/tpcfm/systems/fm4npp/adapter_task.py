@@ -60,7 +60,8 @@ class AdapterTask(LabelledTask):
                     f"width {backbone.config.width}, depth {backbone.config.depth}"
                 )
         state = self.workspace.state(self.run.id)
-        cache = FeatureCache(backbone, self.store, state, block.train.max_points, self.device, block.mix_embedding)
+        reads = {"embedding": block.mix_embedding, "final": block.reads == "final"}
+        cache = FeatureCache(backbone, self.store, state, block.train.max_points, self.device, **reads)
         cache.fill(np.concatenate([self.training, self.validation]))
         return cache
 

@@ -55,7 +55,7 @@ def fm4npp_pictures(plan: Plan, system: str) -> Fm4nppPictures | None:
 
 
 def compared_runs(plan: Plan, system: str, task: str) -> dict[str, str]:
-    """Return the runs shown beside each other for a task: ``adapter only``, then the pretrained ones by name.
+    """Return the runs shown beside each other for a task: the adapter without a backbone, then the pretrained ones by name.
 
     All have the same number of labels and the same seed: those of the run with most labels of the widest backbone. Empty
     if there is no pretrained run for the task.
@@ -69,7 +69,7 @@ def compared_runs(plan: Plan, system: str, task: str) -> dict[str, str]:
     control = [
         run
         for run in _ordered(plan, system, task)
-        if run.config["start"] == "none" and (run.n_labels, run.seed) == (best.n_labels, best.seed)
+        if run.config["start"] == "none" and (run.n_labels, run.seed) == (best.n_labels, best.seed)  # the widest first
     ]
     return {names[run.id]: run.id for run in [*control[:1], best]}
 

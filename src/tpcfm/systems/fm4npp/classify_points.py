@@ -1,4 +1,4 @@
-"""Labels with classes on frozen FM4NPP features or raw points: species, noise, semantics (arXiv 2508.14087, Sec. 4.3 and 5)."""
+"""Labels with classes on frozen FM4NPP features or raw points: species, noise, semantics (arXiv 2508.14087, Sec. 4.2 and 5)."""
 
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.plan.run import Run

@@ -1,6 +1,6 @@
 """Coordinate check of the parameterization: do activations and their updates keep their size as the width grows?
 
-(Tensor Programs V, arXiv 2203.03466, App. D; for FM4NPP arXiv 2508.14087, Sec. 4.2.) A model of each width takes the same few
+(Tensor Programs V, arXiv 2203.03466, App. D; for FM4NPP arXiv 2508.14087, App. B.6.) A model of each width takes the same few
 steps on the same batch; what is recorded per part is the root mean square of its output and of the change of that output
 since the start.
 """

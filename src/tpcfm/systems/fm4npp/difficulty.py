@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from tpcfm.losses.next_neighbours import NextNeighbours, event_difficulty, target_rows
+from tpcfm.losses.next_neighbours import NextNeighbours, event_difficulty, event_sums, event_targets, target_weights
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.train import to_device
@@ -33,7 +32,7 @@ def error_by_difficulty(
         precision: "bfloat16" evaluates under autocast, as training does.
 
     Returns:
-        Mean squared distance per target of each group; fewer groups where there are fewer events with targets.
+        The loss of each group (mean squared distance, averaged as in training); fewer groups where there are fewer events with targets.
     """
     objective = NextNeighbours(targets)
     difficulty, error, count = [], [], []
@@ -43,15 +42,11 @@ def error_by_difficulty(
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             squared = objective.per_point(model, to_device(batch, device)).double().cpu().numpy()
         difficulty.append(event_difficulty(batch, targets))
-        error.append(_per_event(squared, batch))
-        count.append(_per_event((target_rows(batch, targets) >= 0).sum(1).astype(np.float64), batch))
+        error.append(event_sums(batch, squared))
+        count.append(event_targets(batch, targets))
     model.train(was_training)
     values, errors, counts = np.concatenate(difficulty), np.concatenate(error), np.concatenate(count)
     order = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]  # NaN sorts last: no targets
     groups = np.array_split(order, min(GROUPS, len(order))) if len(order) else []
-    return {str(i + 1): float(errors[rows].sum() / counts[rows].sum()) for i, rows in enumerate(groups)}
-
-
-def _per_event(values: npt.NDArray[np.float64], batch: Batch) -> npt.NDArray[np.float64]:
-    ends = np.cumsum(np.concatenate([[0.0], values]))[batch["offsets"]]
-    return np.diff(ends)
+    weights = target_weights(counts, targets)
+    return {str(i + 1): float(weights[r] @ errors[r] / (weights[r] @ counts[r])) for i, r in enumerate(groups)}

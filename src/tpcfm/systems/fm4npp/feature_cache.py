@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from tpcfm.errors import ConfigError, MachineError
 from tpcfm.models.fm4npp.backbone import Fm4npp
@@ -25,11 +26,18 @@ LIMIT = (
 LOG = logging.getLogger(__name__)
 
 
+def layers_read(backbone: Fm4npp, features: Tensor, offsets: Tensor, embedding: bool, final: bool) -> Tensor:
+    """Return what an adapter reads of a batch, (layers, N, D) in half precision; see :class:`FeatureCache`."""
+    found = backbone.final(features, offsets)[None] if final else backbone.branches(features, offsets, embedding)
+    return found.half()
+
+
 class FeatureCache:
     """What the adapters read of every event, in half precision (as the published adapters were trained on).
 
-    That is the output of each residual branch, and of the point embedding before them if ``embedding`` is set. Events that do
-    not fit are left out, and their features computed anew whenever they are read: slower, the same numbers up to rounding.
+    That is the output of each residual branch, and of the point embedding before them if ``embedding`` is set; with ``final`` the
+    normalised end of the residual stream alone. Events that do not fit are left out, and their features computed anew whenever
+    they are read: slower, the same numbers up to rounding.
 
     Args:
         backbone: frozen; moved to the device and put into evaluation mode.
@@ -38,6 +46,7 @@ class FeatureCache:
         max_points: points per pass through the backbone.
         device: where the backbone runs.
         embedding: the point embedding is the first layer.
+        final: the only layer is the final output.
     """
 
     def __init__(
@@ -48,11 +57,12 @@ class FeatureCache:
         max_points: int,
         device: torch.device,
         embedding: bool = False,
+        final: bool = False,
     ) -> None:
         self.backbone = backbone.to(device).eval().requires_grad_(False)
         self.store, self.folder, self.max_points, self.device = store, folder, max_points, device
-        self.embedding = embedding
-        self.layers, self.width = backbone.config.depth + embedding, backbone.config.width
+        self.embedding, self.final = embedding, final
+        self.layers, self.width = 1 if final else backbone.config.depth + embedding, backbone.config.width
         self._values: npt.NDArray[np.float16] = np.empty(0, np.float16)
         self._starts: dict[int, int] = {}
         self._file: Path | None = None
@@ -113,7 +123,7 @@ class FeatureCache:
         with self._one_at_a_time:
             features = torch.from_numpy(batch["features"]).to(self.device)
             offsets = torch.from_numpy(batch["offsets"]).to(self.device)
-            return self.backbone.branches(features, offsets, self.embedding).half().cpu().numpy()
+            return layers_read(self.backbone, features, offsets, self.embedding, self.final).cpu().numpy()
 
     def record(self) -> dict[str, Any]:
         """Return what ``run.json`` says: events kept, events computed anew at every reading, bytes."""

@@ -1,4 +1,4 @@
-"""Labels with instances on frozen FM4NPP features or raw points: tracks, particles (arXiv 2508.14087, Sec. 4.3 and 5)."""
+"""Labels with instances on frozen FM4NPP features or raw points: tracks, particles (arXiv 2508.14087, Sec. 4.2 and 5)."""
 
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.plan.run import Run

@@ -34,8 +34,10 @@ def _scaling(room: Room) -> None:
             for fraction in sorted({1.0, *system.scaling.data_fractions}):
                 run = room.pretrain(system.scaling.data_size, seed=seed, fraction=fraction)
                 room.study("scaling_data", "scaling", run, "data_fraction", fraction)
-        for size in system.scaling.compute_sizes if system.scaling.compute_fractions else []:
-            for fraction in sorted({1.0, *system.scaling.compute_fractions}):
+        for size in system.sizes if system.scaling.compute_fractions else []:
+            # Every size at full compute stands on the figure (Fig. 4c), those named also at less.
+            less = system.scaling.compute_fractions if size in system.scaling.compute_sizes else []
+            for fraction in sorted({1.0, *less}):
                 run = room.pretrain(size, seed=seed, compute=fraction)
                 room.study("scaling_compute", "scaling", run, f"compute_fraction/{size}", fraction)
 
@@ -46,11 +48,13 @@ def _adapters(room: Room, backbones: dict[str, str]) -> None:
         for n_labels in training.labels:
             for seed in training.seeds:
                 for start in system.adapters.starts:
-                    # The adapter-only control sees raw points: one run, whatever the backbone.
-                    for size in system.adapters.sizes[:1] if start == "none" else system.adapters.sizes:
+                    for size in system.adapters.sizes:
                         pretrained = backbones[size] if start == "pretrained" else None
-                        run = room.adapter([task], size, training, n_labels, seed, start, pretrained)
-                        label = "adapter only" if start == "none" else f"{size} {start}"
+                        label, slug = f"{size} {start}", ""
+                        if start == "none":  # as wide as the backbone it is compared with
+                            one = len(system.adapters.sizes) == 1
+                            label, slug = ("adapter only", "none") if one else (f"{size} adapter only", f"{size}-none")
+                        run = room.adapter([task], size, training, n_labels, seed, start, pretrained, name=slug)
                         room.study(f"heads_{task}", "finetune", run, "start", label)
                         if start != "random":
                             room.study("scaling_downstream", "scaling", run, task, label)

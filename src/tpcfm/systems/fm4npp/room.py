@@ -124,6 +124,7 @@ class Room:
             n_labels=n_labels,
             width=system.adapters.width,
             queries=system.adapters.queries,
+            reads=system.adapters.reads,
             mix_embedding=system.adapters.mix_embedding and start != "none",
             validation_events=system.validation_events,
             model=Fm4nppModel() if start == "imported" else self.model(size, mixer),
@@ -134,7 +135,7 @@ class Room:
         task = "+".join(tasks)
         return self.run(
             block,
-            f"{'-'.join(tasks)}-{name or (start if start == 'none' else f'{size}-{start}')}-{n_labels}-s{seed}",
+            f"{'-'.join(tasks)}-{name or f'{size}-{start}'}-{n_labels}-s{seed}",
             stage="finetune",
             recipe="fm4npp.find_tracks" if block.instances else "fm4npp.classify_points",
             task=task,

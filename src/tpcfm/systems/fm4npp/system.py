@@ -8,8 +8,8 @@ from tpcfm.config.base import Block, Count, Seed, Share
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
-from tpcfm.models.fm4npp.settings import WIDTHS, Fm4nppModel, Mixer, Size
-from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
+from tpcfm.models.fm4npp.settings import READS, WIDTHS, Fm4nppModel, Mixer, Reads, Size
+from tpcfm.prepare.sequences.settings import Rescaling, SerializationConfig, TargetConfig
 from tpcfm.systems.baselines.settings import BaselinesStudy
 from tpcfm.systems.fm4npp.study_settings import DepthStudy, JointStudy, MupStudy
 
@@ -33,7 +33,7 @@ class AblationStudy(Block):
     next_token: bool = False
     orders: list[Literal["hilbert", "morton", "radial"]] = Field(default_factory=list)
     mixers: list[Mixer] = Field(default_factory=list, description="further sequence mixers, at equal parameters")
-    rescale: list[Literal["difficulty", "inverse_difficulty"]] = Field(
+    rescale: list[Rescaling] = Field(
         default_factory=list, description="further weightings of the training loss by the difficulty of an event"
     )
     n_labels: Count | None = Field(None, description="label count of the adapters; null trains none")
@@ -47,6 +47,7 @@ class AdapterStudy(Block):
     starts: list[Literal["pretrained", "random", "none"]] = Field(default=["pretrained", "none"], min_length=1)
     width: int = Field(256, gt=0, description="adapter width (paper: 256)")
     queries: int = Field(150, gt=0, description="objects that an adapter can find in an event (paper: 150)")
+    reads: Reads = Field("layers", description=READS)
     mix_embedding: bool = Field(
         False, description="adapters on a backbone mix its point embedding with its layers (paper: the layers)"
     )

@@ -47,7 +47,7 @@ class GroupBatches:
     def __call__(self, store: PreparedStore, rows: npt.NDArray[np.int64], info: StepInfo) -> Batch:
         """Return the batch of `collate_groups` without ``member``, plus
 
-        ``token_centre`` (T, 3), ``token_points`` (T, K, 4), ``token_valid`` (T, K) (see `models.tokens`);
+        ``token_centre`` (T, 3), ``token_points`` (T, K, 4), ``token_valid`` (T, K) (see `models.tokens`); ``token_scale`` (T,);
         ``masked`` (T,) bool; ``encoder_factors`` and ``decoder_factors`` (depth, 2, B); with ``diffusion`` also
         ``diffusion_noise`` (T, K, 4) and ``noise_level`` (T,); with ``points`` also ``point_xyz`` (N, 3) scaled, ``point_event`` (N,),
         ``nearest`` and ``nearest_weight`` (N, 5).
@@ -60,8 +60,9 @@ class GroupBatches:
 
         member = batch.pop("member")
         valid = member >= 0
-        radius = float(store.settings["radius"]) * detector.pitch
-        relative = (batch["xyz"][member] - batch["centre"][:, None, :]) / np.float32(radius)
+        relative = batch["xyz"][member] - batch["centre"][:, None, :]
+        batch["token_scale"] = group_scale(relative, valid, store)
+        relative = relative / batch["token_scale"][:, None, None]
         centre = detector.scale_coordinates(batch["centre"]).astype(np.float32)
         if self.points:
             # Distances do not change under rotation, so the neighbours are found before it.
@@ -99,6 +100,26 @@ class GroupBatches:
                 if factors is not None:
                     batch[f"{part}_factors"] = factors
         return batch
+
+
+def group_scale(
+    relative: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], store: PreparedStore
+) -> npt.NDArray[np.float32]:
+    """Return (T,) the length that positions within each group are divided by, in the detector's unit.
+
+    The ball radius; for nearest neighbours, which no ball holds, the distance of the group's outermost member (the paper
+    does not say), so that all lie in the unit ball either way.
+
+    Args:
+        relative: (T, K, 3) members minus centre.
+        valid: (T, K) slots that hold one.
+        store: groups cache.
+    """
+    radius = np.float32(store.settings["radius"] * store.detector.pitch)
+    if store.settings["method"] != "fps_knn":
+        return np.full(len(relative), radius)
+    furthest = (np.linalg.norm(relative, axis=2) * valid).max(1, initial=0).astype(np.float32)
+    return np.where(furthest > 0, furthest, radius)
 
 
 def draw_mask(

@@ -17,9 +17,11 @@ class MaskedObjective:
         energy: with the energy task (PoLAr-MAE) or without (Point-MAE).
         autoencode: weight of the chamfer distance of visible groups, predicted like the masked ones. The paper tried and
             dropped it (App. F).
+        positions_only: measure the chamfer distance in position alone, not in position and energy.
     """
 
-    def __init__(self, energy: bool, autoencode: float = 0.0) -> None:
+    def __init__(self, energy: bool, autoencode: float = 0.0, *, positions_only: bool = False) -> None:
+        self.channels = 3 if positions_only else 4
         weights = {"chamfer": 1.0}
         if energy:
             weights["energy"] = 1.0
@@ -46,9 +48,11 @@ class MaskedObjective:
         diffusion = {name: batch[key] for name, key in names.items() if key in batch}
         predicted = model(tokens, masked, *factors, visible_too=autoencode, **diffusion)
         points, valid = tokens.points[masked], tokens.valid[masked]
-        sums = {"chamfer": chamfer(predicted.points, points, valid).sum()}
+        use = slice(self.channels)
+        sums = {"chamfer": chamfer(predicted.points[..., use], points[..., use], valid).sum()}
         if "energy" in self.weights:
             sums["energy"] = squared_error_sum(predicted.energy, points[..., 3], valid)
         if autoencode:
-            sums["autoencode"] = chamfer(predicted.visible, tokens.points[~masked], tokens.valid[~masked]).sum()
+            visible = tokens.points[~masked][..., use]
+            sums["autoencode"] = chamfer(predicted.visible[..., use], visible, tokens.valid[~masked]).sum()
         return sums

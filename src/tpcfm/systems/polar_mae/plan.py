@@ -5,7 +5,7 @@ from typing import Any
 from tpcfm.config.base import Block
 from tpcfm.config.training import LabelledTraining
 from tpcfm.plan.planner import Planner
-from tpcfm.prepare.groups.settings import TokenizerConfig
+from tpcfm.prepare.groups.settings import Method, TokenizerConfig
 from tpcfm.systems.baselines.plan import plan_sparse_unet
 from tpcfm.systems.polar_mae.settings import MaskedPretraining, SegmentationConfig
 from tpcfm.systems.polar_mae.system import PolarMaeSystem
@@ -68,7 +68,9 @@ class Room:
         train = system.pretrain
         if steps:
             train = train.model_copy(update={"steps": steps, "warmup_steps": min(train.warmup_steps, steps // 5)})
-        settings = {n: getattr(system, n) for n in ("masking", "autoencode_weight", "probe_events")} | changes
+        settings = {
+            n: getattr(system, n) for n in ("masking", "autoencode_weight", "chamfer", "probe_events")
+        } | changes
         block = MaskedPretraining(
             objective=objective,
             mask_ratio=mask_ratio,
@@ -124,6 +126,12 @@ class Room:
                 backbones.setdefault(objective, run)
                 self.study("pretrain", "pretrain", run, "objective", objective)
                 self.probe("probe", "pretrain", ("start", objective), run, objective, seed)
+            for objective in system.objectives if system.short_steps else []:
+                slug = f"steps{system.short_steps}"
+                run = self.pretrain(objective, system.mask_ratio, seed, name=slug, steps=system.short_steps)
+                name = f"{objective}, {system.short_steps} steps"
+                self.study("pretrain_short", "pretrain", run, "objective", name)
+                self.probe("probe", "pretrain", ("start", name), run, f"{objective}-{slug}", seed)
             self.probe("probe", "pretrain", ("start", "random"), None, "random", seed)
             for ratio in sorted({system.mask_ratio, *system.mask_ratios}) if system.mask_ratios else []:
                 run = self.pretrain("polar_mae", ratio, seed)
@@ -187,8 +195,13 @@ def _tokenizers(system: PolarMaeSystem) -> dict[str, TokenizerConfig]:
     if study is None:
         return {}
     base = system.tokenizer
-    configs = [base, *(base.model_copy(update={"method": m}) for m in study.methods if m != base.method)]
-    configs += [base.model_copy(update={"overlap": f}) for f in study.overlaps if f != base.overlap]
+    settings = {method: own.model_dump(exclude_none=True) for method, own in study.settings.items()}
+    own = {m: base.model_copy(update={"method": m, **settings.get(m, {})}) for m in (base.method, *study.methods)}
+    configs = [base, *(config for config in own.values() if config != base)]
+    extremes: list[Method] = [*study.overlap_methods] or [base.method]
+    for method in extremes:
+        with_f = own.get(method, base.model_copy(update={"method": method}))
+        configs += [with_f.model_copy(update={"overlap": f}) for f in study.overlaps if f != with_f.overlap]
     suppressed = ("cnms", "fps_cnms")
     return {c.method + (f"-f{c.overlap:g}" if c.method in suppressed else ""): c for c in configs}
 

@@ -12,7 +12,6 @@ from tpcfm.models.polar_mae.point_mae import PointMAE
 from tpcfm.plan.run import Run
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
-from tpcfm.systems.polar_mae.early_weights import keep_early
 from tpcfm.systems.polar_mae.objective import MaskedObjective
 from tpcfm.systems.polar_mae.probe_curve import curve_rows, make_probe_curve
 from tpcfm.systems.polar_mae.reconstruction import write_reconstructions
@@ -61,7 +60,9 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     if run.pretrained is not None:
         start_weights(model, workspace.run(run.pretrained), ARCHITECTURES, RENEWED)
         note += f" Begun with the weights of `{run.pretrained}`."
-    objective = MaskedObjective(kind == "polar_mae", block.autoencode_weight)
+    objective = MaskedObjective(
+        kind == "polar_mae", block.autoencode_weight, positions_only=block.chamfer == "position"
+    )
     collate = GroupBatches(
         mask_ratio=block.mask_ratio,
         masking=block.masking,
@@ -81,7 +82,6 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
 
     def validate(network: torch.nn.Module, step: int) -> dict[str, float]:
         assert isinstance(network, PointMAE)
-        keep_early(network.encoder, workspace.run(run.id), step, block.train.steps)
         return losses(network) | (probe(network.encoder) if probe else {})
 
     result = fit(
@@ -105,7 +105,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     best = {name: float(np.nanmin([row[name] for row in curve])) for name in final} if curve else final
     values = final | {f"best_{name}": value for name, value in best.items()}
     rows = metric_rows(run, values, task="pretrain", split="validation")
-    judged = curve_rows(result.history, result.steps, probe.classes if probe else [])
+    judged = curve_rows(result.history, probe.classes if probe else [])
     common = {**run_columns(run), "task": "probe_curve", "split": "validation", "seed": run.seed}
     rows += [{**common, **row} for row in judged]
     folder = workspace.run(run.id)

@@ -24,7 +24,6 @@ from tpcfm.plan.run import Run
 from tpcfm.prepare.groups.batches import Batch, collate_groups
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
-from tpcfm.systems.polar_mae.early_weights import load_early
 from tpcfm.systems.polar_mae.settings import ProbeConfig
 from tpcfm.systems.polar_mae.support import (
     METHOD,
@@ -47,7 +46,6 @@ LOG = logging.getLogger(__name__)
 def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, device: str | None = None) -> None:
     """Encode training and test events, fit the probes for every seed, write F1 rows and coloured tokens.
 
-    Where the pretraining kept its weights after a fifth of the steps, they are probed in the same way (task ``probe_fifth``).
     Each seed draws its own training events, tokens and solver state; the test events are the same. Events without labels are
     not probed; their tokens are coloured all the same. ``max_seconds`` is accepted like in every recipe; a probe has no state
     to stop in.
@@ -66,19 +64,11 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         encoder = TokenEncoder(pretrained_model_config(workspace.run(run.pretrained), store))
         load_encoder(encoder, workspace.run(run.pretrained))
     encoder.to(where).eval()
-    encoders, early = {"probe": encoder}, None
-    if run.pretrained is not None:
-        fifth = TokenEncoder(encoder.config).to(where).eval()
-        early = load_early(fifth, workspace.run(run.pretrained))
-        if early is not None:
-            encoders["probe_fifth"] = fifth
 
     folder = workspace.run(run.id)
-    rows, note = _probe(run, block, store, encoders, folder)
-    if early is not None and rows:
-        rows.append({"task": "probe_fifth", "metric": "step", "value": float(early)})
+    rows, note = _probe(run, block, store, encoder, folder)
     write_coloured_tokens(folder / "tokens.parquet", encoder, store, spread(events_of(store, "test"), COLOURED_EVENTS))
-    scores = {f"F1 {row['class'] or 'mean'}": row["value"] for row in rows if row["task"] == "probe"}
+    scores = {f"F1 {row['class'] or 'mean'}": row["value"] for row in rows}
     start = "random weights" if run.pretrained is None else f"tokens of {run.pretrained}"
     save_model(
         folder,
@@ -98,9 +88,9 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
 
 
 def _probe(
-    run: Run, block: ProbeConfig, store: PreparedStore, encoders: dict[str, TokenEncoder], folder: Path
+    run: Run, block: ProbeConfig, store: PreparedStore, encoder: TokenEncoder, folder: Path
 ) -> tuple[list[dict[str, Any]], str]:
-    """Return rows of the metrics table per encoder, and what the card says; write the scores of every event."""
+    """Return rows of the metrics table, and what the card says; write the scores of every event."""
     classes = store.detector.classes()
     label = block.label or first_classes(store.detector)
     if block.label is not None and block.label not in classes:
@@ -110,16 +100,10 @@ def _probe(
         LOG.warning("%s: %s", store.folder, note)
         return [], f" {note}"
     test_rows = spread(with_labels(store, "test", [label]), block.test_events)
-    counts = {task: _counts(encoder, store, test_rows, block, run.seed, label) for task, encoder in encoders.items()}
-    names = classes[label].names
-    parts = [
-        (task, seed, hit_sums(one, names))
-        for task, each in counts.items()
-        for seed, one in zip(block.seeds, each, strict=True)
-    ]
+    counts, names = _counts(encoder, store, test_rows, block, run.seed, label), classes[label].names
+    parts = [("probe", seed, hit_sums(one, names)) for seed, one in zip(block.seeds, counts, strict=True)]
     write_event_scores(folder / EVENT_SCORES, store.event_ids(test_rows), parts)
-    found = {task: probe_rows(each, names, seed=run.seed) for task, each in counts.items()}
-    return [{"task": task, **row} for task, rows in found.items() for row in rows], f" Label: {label}."
+    return [{"task": "probe", **row} for row in probe_rows(counts, names, seed=run.seed)], f" Label: {label}."
 
 
 def _counts(

@@ -63,14 +63,8 @@ def make_probe_curve(store: PreparedStore, events: int) -> ProbeCurve | None:
     return ProbeCurve(store, label, events)
 
 
-def curve_rows(history: Iterable[Mapping[str, Any]], steps: int, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return rows of the probe after a fifth of the steps (``probe_f1_fifth``) and at the end (``probe_f1``)."""
+def curve_rows(history: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return rows of the probe at the end."""
     curve = sorted((row for row in history if NAME in row), key=lambda row: row["step"])
-    if not curve:
-        return []
-    early = next((row for row in curve if row["step"] >= steps / 5), curve[-1])
-    return [
-        {"metric": metric, "class": name, "value": np.nan if value is None else value}
-        for metric, row in ((NAME, curve[-1]), (f"{NAME}_fifth", early))
-        for name, value in [("", row[NAME]), *((c, row.get(f"{NAME}_{c}")) for c in classes)]
-    ]
+    values = [("", curve[-1][NAME]), *((c, curve[-1].get(f"{NAME}_{c}")) for c in classes)] if curve else []
+    return [{"metric": NAME, "class": name, "value": np.nan if v is None else v} for name, v in values]

@@ -26,12 +26,11 @@ def reconstruct_event(
     """Return one event with its visible, masked and predicted points (see `write_reconstructions`), as arrays."""
     device = next(model.parameters()).device
     detector, signal = store.detector, store.detector.main_signal
-    radius = float(store.settings["radius"]) * detector.pitch
     model.eval()
     batch = collate(store, np.array([row]), StepInfo(step=0, epoch=0, seed=seed, training=False))
     tensors = to_device(batch, device)
     out = model(Tokens.from_batch(tensors), tensors["masked"])
-    masked, valid, centre = batch["masked"], batch["token_valid"], batch["centre"]
+    masked, valid, centre, scale = (batch[k] for k in ("masked", "token_valid", "centre", "token_scale"))
     event: dict[str, Any] = {"event_id": store.value(int(row), "event_id")}
     for kind, chosen, points in (
         ("visible", ~masked, batch["token_points"][~masked]),
@@ -39,7 +38,7 @@ def reconstruct_event(
         ("predicted", masked, out.points.float().cpu().numpy()),
     ):
         real = valid[chosen]
-        position = (points[..., :3] * radius + centre[chosen][:, None])[real]
+        position = (points[..., :3] * scale[chosen][:, None, None] + centre[chosen][:, None])[real]
         event |= {f"{kind}_{axis}": position[:, k].astype(np.float32) for k, axis in enumerate("xyz")}
         if signal is not None:
             event[f"{kind}_{signal.name}"] = detector.unscale_signal(points[real][:, 3]).astype(np.float32)

@@ -1,6 +1,6 @@
 """Heads on the token encoder, frozen (PEFT) or fully fine-tuned: classes of points (arXiv 2502.02558, Sec. 4), and instances.
 
-Objects of an event (tracks, particles, interactions) are found by the set decoder of arXiv 2508.14087, Sec. 4.3, on the features
+Objects of an event (tracks, particles, interactions) are found by the set decoder of arXiv 2508.14087, Sec. 4.2, on the features
 that the encoder gives to the points.
 """
 

@@ -8,6 +8,8 @@ from tpcfm.config.base import Block, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 
+Chamfer = Literal["full", "position"]
+
 
 class MaskedPretraining(Block):
     """One masked pretraining run."""
@@ -18,6 +20,7 @@ class MaskedPretraining(Block):
     autoencode_weight: float = Field(
         0.0, ge=0, description="weight of a chamfer loss on visible groups (App. F; 0 = off)"
     )
+    chamfer: Chamfer = Field("full", description="full: distances in position and energy; position: in position alone")
     probe_events: int = Field(
         16, ge=0, description="events on either side of a small token probe at each validation; 0 = none"
     )

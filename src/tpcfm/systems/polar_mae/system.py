@@ -8,8 +8,8 @@ from tpcfm.config.base import Block, Seed, Share
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.polar_mae.settings import PolarMaeModel
-from tpcfm.prepare.groups.settings import Overlap, TokenizerConfig, TokenizerStudy
-from tpcfm.systems.polar_mae.settings import ProbeConfig
+from tpcfm.prepare.groups.settings import Method, Overlap, TokenizerConfig, TokenizerStudy
+from tpcfm.systems.polar_mae.settings import Chamfer, ProbeConfig
 
 Objective = Literal["polar_mae", "point_mae"]
 TRAINED = ("polar_mae", "point_mae", "random")
@@ -41,14 +41,28 @@ class Baselines(Block):
     sparse_unet: UNetStudy | None = None
 
 
+class OwnSettings(Block):
+    """What one method of the grouping study has otherwise than the system's tokenizer: its own Pareto point."""
+
+    radius: float | None = Field(None, gt=0, description="in units of the detector's pitch")
+    overlap: float | None = Field(None, gt=0, le=2, description="factor f of C-NMS")
+    centres_per_point: float | None = Field(None, gt=0, le=1, description="of fps_ball and fps_knn")
+    max_points: int | None = Field(None, gt=0, description="points per group; neighbours of fps_knn")
+    seeds: int | None = Field(None, gt=0, description="of fps_cnms")
+
+
 class GroupingStudy(Block):
     """Pretraining and probe for each way of making tokens (arXiv 2502.02558, Table 4)."""
 
-    methods: list[Literal["cnms", "fps_cnms", "fps_ball", "fps_knn"]] = Field(
+    methods: list[Method] = Field(
         default=["cnms", "fps_cnms", "fps_ball", "fps_knn"], description="grouping strategies"
     )
-    overlaps: list[Overlap] = Field(
-        default=[1.0], description="further factors f of the system's own method (extremes)"
+    settings: dict[Method, OwnSettings] = Field(
+        default_factory=dict, description="what a method has otherwise than the tokenizer of the system"
+    )
+    overlaps: list[Overlap] = Field(default=[1.0], description="further factors f (extremes) of C-NMS")
+    overlap_methods: list[Literal["cnms", "fps_cnms"]] = Field(
+        default_factory=list, description="methods that these are run for; none: the system's own"
     )
     steps: int | None = Field(None, gt=0, description="pretraining steps of every entry; default: those of the system")
 
@@ -75,10 +89,16 @@ class PolarMaeSystem(SystemBlock):
     autoencode_weight: float = Field(
         0.0, ge=0, description="weight of a chamfer loss on visible groups (App. F; 0 = off)"
     )
+    chamfer: Chamfer = Field(
+        "full", description="distances of the chamfer loss: in position and energy (as released), or position alone"
+    )
     probe_events: int = Field(
         16, ge=0, description="events of the small probe at each validation of a pretraining; 0 = none"
     )
     objectives: list[Objective] = Field(default=["polar_mae", "point_mae"], min_length=1)
+    short_steps: int | None = Field(
+        None, gt=0, description="a further pretraining of every objective in so many steps, with a schedule of its own"
+    )
     mask_ratios: list[Share] = Field(default_factory=list, description="ablation: further mask ratios (PoLAr-MAE)")
     grouping_study: GroupingStudy | None = None
     variants: PretrainingVariants | None = None
