@@ -32,6 +32,7 @@ wildcard_constraints:
 
 localrules:
     all,
+    fetch,
     scaling_plots,
     ablations,
     finetune,
@@ -40,6 +41,7 @@ localrules:
     collect_ablations,
     collect_baselines,
     tokenizer_study,
+    predict,
 
 
 # All that the configured scale includes: the report needs every other target.
@@ -56,6 +58,7 @@ include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/predict.smk"
 include: "workflow/rules/mlflow.smk"
 
 

@@ -107,6 +107,10 @@ class Workspace:
         """One of these tables: ``metrics`` and what the study adds."""
         return self.study(study, system) / f"{table}.parquet"
 
+    def predictions(self, model: str, file: str) -> Path:
+        """Predictions of a file by a model (`snakemake predict`)."""
+        return self.root / "predictions" / model / f"{file}.predictions.parquet"
+
     @property
     def scaling_page(self) -> Path:
         """The page of the scaling studies."""

@@ -79,7 +79,7 @@ def test_every_rule_ran_in_the_image(whole) -> None:
 def test_every_rule_with_a_command_was_submitted(whole, tmp_path) -> None:
     commands = set(rules_with_a_command(tmp_path))
     did = {*rules(whole.first.stdout), *rules(whole.second.stdout)}
-    unused = {"fetch", "model_edges"}
+    unused = {"fetch_file", "model_edges"}
     assert commands - did == unused, "the tiny scale downloads nothing, imports no weights, and does all else"
     seen = set(whole.checkout.jobs().values())
     named = {rule for rule in did if {f"rule_{rule}", f"group_{rule}_{rule}"} & seen}

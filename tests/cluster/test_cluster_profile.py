@@ -17,7 +17,7 @@ from workflow_checkout import rules_with_a_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "profiles/slurm/profile.v9+.yaml"
-GPU_RULES = {"pretrain", "finetune_run", "baseline_run", "probe"}
+GPU_RULES = {"pretrain", "finetune_run", "baseline_run", "probe", "predict_file"}
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_every_rule_that_is_placed_exists(rules: set[str]) -> None:
     assert len(rules) > 10
 
 
-def test_training_goes_to_gpus_and_nothing_else_does(rules: set[str]) -> None:
+def test_trainings_and_predictions_go_to_gpus_and_nothing_else_does(rules: set[str]) -> None:
     read = profile()
     asking = {rule for rule in rules if resources(read, rule).get("gpu")}
     assert asking == GPU_RULES

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from rawfiles import collider_shard, lartpc_event, write_pilarnet, write_tpcpp
+from tpcfm.config.splits import hash_split
 from tpcfm.detectors.registry import built_in, load_detector
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.events.histogram import Histogram, integer_edges, octave_edges
 from tpcfm.events.job import ingest_file
 from tpcfm.events.manifest import collect_events
 from tpcfm.events.schema import event_schema
-from tpcfm.events.splits import hash_split
 from tpcfm.events.statistics import Statistics, columns_of, training_events
 from tpcfm.files import sha256
 

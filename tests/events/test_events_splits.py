@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from tpcfm.config.splits import describe_shares, hash_split, published_shares, published_split
 from tpcfm.errors import DataError
-from tpcfm.events.splits import data_fraction, hash_split, label_order, published_split
+from tpcfm.events.splits import data_fraction, label_order
 
 IDS = [f"lartpc/part_{i % 7}/{i}" for i in range(20_000)]
 
@@ -70,3 +71,30 @@ def test_published_splits_come_from_the_nearest_folder(tmp_path, path, split):
 def test_a_folder_without_a_split_is_an_error():
     with pytest.raises(DataError, match="no folder of its path names a published split"):
         published_split("/data/run7/a.h5")
+
+
+@pytest.mark.parametrize(
+    ("present", "train", "validation", "test"),
+    [
+        (("train", "validation", "test"), (1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        (("train", "validation"), (0.9, 0.1, 0), (0, 0, 1), None),
+        (("train", "test"), (0.9, 0.1, 0), None, (0, 0, 1)),
+        (("train",), (0.7, 0.1, 0.2), None, None),
+    ],
+)
+def test_what_a_release_lacks_is_made_of_the_others(present, train, validation, test):
+    for name, shares in zip(("train", "validation", "test"), (train, validation, test)):
+        if shares is not None:
+            found = published_shares(name, present, 0.1, 0.2)
+            assert [found[s] for s in ("train", "validation", "test")] == pytest.approx(shares)
+    assert ("hash share of 0.1" in describe_shares(present, 0.1, 0.2)) == (len(present) < 3)
+
+
+def test_without_a_published_test_choices_and_scores_never_share_an_event():
+    drawn = {}
+    for name in ("train", "validation"):
+        shares = published_shares(name, ["train", "validation"], 0.1, 0.2)
+        drawn[name] = [hash_split(f"{name}/{key}", shares["validation"], shares["test"]) for key in IDS]
+    assert set(drawn["validation"]) == {"test"}
+    assert set(drawn["train"]) == {"train", "validation"}
+    assert drawn["train"].count("validation") / len(IDS) == pytest.approx(0.1, abs=0.01)

@@ -99,7 +99,7 @@ def test_the_label_of_a_joint_model_can_be_chosen(space: Workspace, run: str) ->
 
 def test_every_picture_has_its_maker() -> None:
     assert {name for one in ARCHITECTURES.values() for name in one.pictures} == set(PICTURES)
-    needed = {"prediction": ["predict"], "features": ["backbone", "layers", "summary"], "order": []}
+    needed = {"prediction": ["predictor"], "features": ["embedder"], "order": []}
     for one in ARCHITECTURES.values():
         for name in (maker for picture in one.pictures for maker in needed.get(picture, [picture])):
             assert callable(getattr(one.module, name)), (one.path, name)

@@ -10,7 +10,7 @@ import torch
 
 from event_tables import SPHENIX, write_table
 from fm4npp_toys import toy_event
-from model_zoo import configs
+from model_zoo import PREDICTORS, configs, events_of
 from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.errors import CheckpointError, ConfigError, DataError
 from tpcfm.events.read import read_event
@@ -23,18 +23,6 @@ from tpcfm.prepare.sequences.settings import SerializationConfig, TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.train import load_config, save_model
 from tpcfm.workspace import Workspace
-
-OF_GROUPS = {"semantic-head": "semantic", "group-head": "group", "sparse_unet": "semantic"}
-OF_SEQUENCES = {
-    "track-pretrained": "track", "track-none": "track", "pid-pretrained": "pid", "noise-none": "noise",
-    **dict.fromkeys(("sage", "graph_conv", "gcn", "gat", "voxel_unet"), "pid"),
-    **dict.fromkeys(("eggnet", "exatrkx", "hept", "kalman"), "track"),
-}  # fmt: skip
-PREDICTORS = {**OF_GROUPS, **OF_SEQUENCES}
-
-
-def events_of(space: Workspace, run: str) -> Path:
-    return space.cache("groups") / "toy.parquet" if run in OF_GROUPS else space.cache("sequences-events.parquet")
 
 
 @pytest.mark.parametrize("run", PREDICTORS)

@@ -13,16 +13,20 @@ import numpy as np
 import pytest
 from urllib3.exceptions import HTTPError as BrokenOff
 
+from releases import LARTPC, mirrors, serve_miniature
+from tpcfm.config.lock import read_lock
 from tpcfm.errors import ConfigError, DataError, MachineError
 from tpcfm.release import http as fetch_http
-from tpcfm.release.fetch import fetch, parse_shards, pilarnet_items, tpcpp_items
+from tpcfm.release.fetch import fetch, items_of, parse_shards, pilarnet_items, tpcpp_items
 from tpcfm.release.http import download, fetch_file, nothing, remote_size
+from tpcfm.release.listing import listed
 from tpcfm.release.remote_zip import fetch_member, list_members
 from webserver import serving
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
+def _no_waiting(monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # lists of releases are written below the folder one is in
     monkeypatch.setattr(fetch_http, "WAIT_S", 0.001)
     monkeypatch.setattr(fetch_http, "TIMEOUT_S", 5.0)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
@@ -177,7 +181,7 @@ def test_single_members_of_a_remote_archive(site, tmp_path, monkeypatch, zip64, 
         (info.filename, info.CRC, info.compress_size, info.file_size, info.header_offset) for info in expected
     ]
     items = tpcpp_items(["train", "test"], None, site.url)
-    assert [item.path for item in items] == sorted(name for name in members if "train" in name or "test" in name)
+    assert {item.path for item in items} == {name for name in members if "train" in name or "test" in name}
     fetch(items, tmp_path, nothing, lambda *_: None)
     for item in items:
         assert (tmp_path / item.path).read_bytes() == members[item.path]
@@ -237,11 +241,11 @@ def test_damaged_archives_are_named(site, change, text):
 
 @pytest.fixture
 def hub(site):
-    """A server with the listing and the files of PILArNet-M at revision v2."""
-    files = {f"train/generic_v2_{i}_v2.h5": content(5000 + i, i) for i in (10, 20, 30)}
+    """A server with the listing and the files of PILArNet-M at revision v1."""
+    files = {f"train/generic_v2_{i}_v1.h5": content(5000 + i, i) for i in (10, 20, 30)}
     files |= {
-        "val/generic_v2_5_v2.h5": content(700, 77),
-        "test/generic_v2_6_v2.h5": content(800, 78),
+        "val/generic_v2_5_v1.h5": content(700, 77),
+        "test/generic_v2_6_v1.h5": content(800, 78),
         "README.md": b"hello",
     }
     tree = [{"type": "directory", "path": "train", "size": 0}]
@@ -250,8 +254,8 @@ def hub(site):
         if path.endswith(".h5"):
             entry["lfs"] = {"oid": sha256(data), "size": len(data)}
         tree.append(entry)
-        site.files[f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v2/{path}"] = data
-    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v2?recursive=true"] = json.dumps(tree).encode()
+        site.files[f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/{path}"] = data
+    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"] = json.dumps(tree).encode()
     return site, files
 
 
@@ -262,10 +266,10 @@ def test_pilarnet_by_split_and_shard(hub, tmp_path):
         (path for path in files if "/" in path), key=lambda p: (p[:2] != "tr", p[:2] != "va", p)
     )
     some = pilarnet_items(["train"], [1, 2], base_url=site.url + "/")
-    assert [item.path for item in some] == ["train/generic_v2_20_v2.h5", "train/generic_v2_30_v2.h5"]
+    assert [item.path for item in some] == ["train/generic_v2_20_v1.h5", "train/generic_v2_30_v1.h5"]
     fetch(pilarnet_items(["validation"], base_url=site.url), tmp_path, nothing, lambda *_: None)
-    assert (tmp_path / "val/generic_v2_5_v2.h5").read_bytes() == files["val/generic_v2_5_v2.h5"]
-    site.files["/datasets/DeepLearnPhysics/PILArNet-M/resolve/v2/test/generic_v2_6_v2.h5"] = content(800, 79)
+    assert (tmp_path / "val/generic_v2_5_v1.h5").read_bytes() == files["val/generic_v2_5_v1.h5"]
+    site.files["/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/test/generic_v2_6_v1.h5"] = content(800, 79)
     with pytest.raises(DataError, match="does not have the SHA-256"):
         fetch(pilarnet_items(["test"], base_url=site.url), tmp_path, nothing, lambda *_: None)
     with pytest.raises(MachineError, match="HTTP 404"):
@@ -274,7 +278,7 @@ def test_pilarnet_by_split_and_shard(hub, tmp_path):
 
 def test_a_listing_of_several_pages_is_read_to_its_end(hub):
     site, _ = hub
-    first = "/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v2?recursive=true"
+    first = "/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"
     tree = json.loads(site.files[first])
     for page in range(3):
         path = first + (f"&cursor={page}" if page else "")
@@ -285,7 +289,7 @@ def test_a_listing_of_several_pages_is_read_to_its_end(hub):
 
 
 def test_a_server_of_another_kind(site):
-    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v2?recursive=true"] = b"<html>"
+    site.files["/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"] = b"<html>"
     with pytest.raises(DataError, match="not JSON"):
         pilarnet_items(base_url=site.url)
 
@@ -326,15 +330,13 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
     assert "3 files" in said.out
     code, _ = run("pilarnet", "--split", "train", "--shards", "0", "--base-url", site.url, "--to", tmp_path)
     assert code == 0
-    assert (tmp_path / "train/generic_v2_10_v2.h5").read_bytes() == files["train/generic_v2_10_v2.h5"]
+    assert (tmp_path / "train/generic_v2_10_v1.h5").read_bytes() == files["train/generic_v2_10_v1.h5"]
     site.files["/TPCpp-10M.zip"] = tpcpp_archive()[0]
     code, _ = run("tpcpp", "--split", "test", "--base-url", site.url, "--to", tmp_path)
     assert code == 0
     assert (tmp_path / "labeled/test/spacepoints.npz").is_file()
-    name = "val/generic_v2_5_v2.h5"
-    code, _ = run(
-        "member", "pilarnet", name, "--revision", "v2", "--base-url", site.url, "--out", tmp_path / "raw" / name
-    )
+    name = "val/generic_v2_5_v1.h5"
+    code, _ = run("member", "pilarnet", name, "--base-url", site.url, "--out", tmp_path / "raw" / name)
     assert code == 0
     assert (tmp_path / "raw" / name).read_bytes() == files[name]
     name = "labeled/train/spacepoints_001.npz"
@@ -344,9 +346,7 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
         "spacepoints_001.npz",
         "track_ids_001.npz",
     ]
-    code, said = run(
-        "member", "pilarnet", "val/no.h5", "--revision", "v2", "--base-url", site.url, "--out", tmp_path / "val/no.h5"
-    )
+    code, said = run("member", "pilarnet", "val/no.h5", "--base-url", site.url, "--out", tmp_path / "val/no.h5")
     assert code == 2
     assert "not in the release" in said.err
     with serving() as gone:
@@ -355,3 +355,61 @@ def test_command_line(hub, tmp_path, capsys, monkeypatch):
     assert code == 2
     assert "no connection" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_list_is_written_once_and_every_fetch_is_checked_against_it(hub, tmp_path, capsys, monkeypatch):
+    from tpcfm.cli.main import main
+
+    site, files = hub
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tpcfm", "fetch", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, capsys.readouterr()
+
+    lock = tmp_path / "workflow/releases/pilarnet-v1.json"
+    assert run("pilarnet", "--list", "--base-url", site.url)[0] == 0
+    written = read_lock(lock)
+    assert {f.path: (f.size, f.sha256) for f in written.files} == {
+        path: (len(data), sha256(data)) for path, data in files.items() if path.endswith(".h5")
+    }
+    code, said = run("pilarnet", "--list", "--base-url", site.url)
+    assert (code, "is as listed there" in said.out) == (0, True)
+    asked = len(site.requests)
+    name = "val/generic_v2_5_v1.h5"
+    assert run("member", "pilarnet", name, "--base-url", site.url, "--out", tmp_path / name)[0] == 0
+    assert [path for path, _ in site.requests[asked:]] == [f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/{name}"]
+    site.files[f"/datasets/DeepLearnPhysics/PILArNet-M/resolve/v1/{name}"] = content(700, 1)
+    (tmp_path / name).unlink()
+    code, said = run("member", "pilarnet", name, "--base-url", site.url, "--out", tmp_path / name)
+    assert (code, "does not have the SHA-256" in said.err) == (2, True)
+    tree = "/api/datasets/DeepLearnPhysics/PILArNet-M/tree/v1?recursive=true"
+    site.files[tree] = site.files[tree].replace(b"generic_v2_30_", b"generic_v2_31_")
+    code, said = run("pilarnet", "--list", "--base-url", site.url)
+    assert code == 2
+    assert "train/generic_v2_30_v1.h5 is gone; train/generic_v2_31_v1.h5 is new" in said.err
+    assert read_lock(lock) == written
+
+
+def test_both_releases_are_listed_through_pages_redirects_and_busy_servers(site, tmp_path):
+    serve_miniature(site)
+    where = mirrors(site)
+    begun = time.time()
+    held = {name: listed(name, base_url=url) for name, url in where.items()}
+    assert time.time() - begun > 1, "both servers named a time"
+    assert not site.busy
+    train = [f"train/generic_v2_{n}_v1.h5" for n in sorted(LARTPC["train"], key=str)]
+    assert [f.path for f in held["pilarnet"].files] == [*train, *(f"val/generic_v2_{n}_v1.h5" for n in LARTPC["val"])]
+    assert held["pilarnet"].matching("train/*.h5") == train
+    assert held["tpcpp"].archives["TPCpp-10M.zip"].checksum.startswith("md5:")
+    for name, lock in held.items():
+        items = items_of(lock, ["test"] if name == "tpcpp" else ["validation"], None, where[name])
+        fetch(items, tmp_path, nothing, lambda *_: None)
+        assert all((tmp_path / item.path).stat().st_size == item.size for item in items)
+    changed = held["tpcpp"].model_copy(
+        update={"files": [f.model_copy(update={"crc32": f.crc32 ^ 1}) for f in held["tpcpp"].files]}
+    )
+    with pytest.raises(DataError, match="does not have the CRC-32"):
+        fetch(items_of(changed, ["test"], None, where["tpcpp"]), tmp_path / "new", nothing, lambda *_: None)

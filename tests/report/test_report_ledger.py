@@ -230,7 +230,7 @@ def test_scores_of_published_weights_fill_the_ledger(tmp_path):
     ]
     write_metrics(folder / "metrics.parquet", rows)
     write_json(
-        folder / "score.json", {"detector": "sphenix", "study": "heads_track", "point": "released m6", "scale": "paper"}
+        folder / "score.json", {"detector": "sphenix", "point": "released m6", "scale": "paper", "n_labels": "all"}
     )
     frame = make_ledger(Results(None, read_scored(Workspace(tmp_path))))
     (row,) = frame[frame["scale"] == "paper"].to_dict("records")

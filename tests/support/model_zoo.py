@@ -31,6 +31,20 @@ TRACKERS = {
     "kalman": {},
 }  # fmt: skip
 
+OF_GROUPS = {"semantic-head": "semantic", "group-head": "group", "sparse_unet": "semantic"}
+OF_SEQUENCES = {
+    "track-pretrained": "track", "track-none": "track", "pid-pretrained": "pid", "noise-none": "noise",
+    **dict.fromkeys(("sage", "graph_conv", "gcn", "gat", "voxel_unet"), "pid"),
+    **dict.fromkeys(("eggnet", "exatrkx", "hept", "kalman"), "track"),
+}  # fmt: skip
+PREDICTORS = {**OF_GROUPS, **OF_SEQUENCES}
+"""Networks that predict a label, and that label."""
+
+
+def events_of(space: Workspace, run: str) -> Path:
+    """The event table that the cache of a network was made of."""
+    return space.cache("groups") / "toy.parquet" if run in OF_GROUPS else space.cache("sequences-events.parquet")
+
 
 def described(store: PreparedStore) -> dict[str, Any]:
     """What every ``config.json`` says of the events: detector, and tokenizer or serialization."""

@@ -18,6 +18,8 @@ class Site:
         failure: status of these answers.
         retry_after: their header of that name, or "".
         pages: path to the path of the next page.
+        redirects: path to the path that has the content.
+        busy: path to status and Retry-After of the answer to its first request.
         requests: path and Range header of each request.
         sent: bytes of content sent.
     """
@@ -31,6 +33,8 @@ class Site:
         self.failure = 503
         self.retry_after = ""
         self.pages: dict[str, str] = {}
+        self.redirects: dict[str, str] = {}
+        self.busy: dict[str, tuple[int, str]] = {}
         self.requests: list[tuple[str, str]] = []
         self.sent = 0
         self.url = ""
@@ -53,6 +57,19 @@ def serving() -> Iterator[Site]:
                 self.send_response(site.failure)
                 if site.retry_after:
                     self.send_header("Retry-After", site.retry_after)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            if self.path in site.busy:
+                code, wait = site.busy.pop(self.path)
+                self.send_response(code)
+                self.send_header("Retry-After", wait)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            if self.path in site.redirects:
+                self.send_response(302)
+                self.send_header("Location", site.redirects[self.path])
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from plans import ROOT, planned
+from plans import LISTS, ROOT, planned
+from releases import paper_lists
+from tpcfm.config.text import merge
 from tpcfm.plan.table import Plan
 
 BIN = Path(sys.executable).parent
@@ -25,17 +27,20 @@ class Checkout:
     folder: Path
 
     def snakemake(
-        self, *arguments: str, scale: str | None = "tiny", over: dict | None = None
+        self, *arguments: str, scale: str | tuple[str, ...] | None = "tiny", over: dict | None = None
     ) -> subprocess.CompletedProcess:
-        """Run the real Snakemake; ``over`` is laid over the scale."""
-        files = [f"workflow/scales/{scale}.yaml"] if scale else []
+        """Run the real Snakemake; ``over`` is laid over the scale, or over several, each over the one before."""
+        names = (scale,) if isinstance(scale, str) else scale or ()
+        files = [f"workflow/scales/{name}.yaml" for name in names]
+        if scale == "paper":
+            over = merge(paper_lists(LISTS), over or {})
         if over:
             path = self.folder / "over.yaml"
             path.write_text(yaml.safe_dump(over))
             files.append("over.yaml")
         options = ["--configfile", *files] if files else []
         command = [str(BIN / "snakemake"), "--cores", "2", "--nocolor", *options, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=1500)
+        return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=3600)
 
     def jobs(self, over: dict | None = None, scale: str | None = "tiny") -> dict[str, str]:
         """What a dry run of everything would do: for every job its name and the command, without what says how it is to run."""
@@ -45,10 +50,17 @@ class Checkout:
         found = re.findall(r"^(?:local)?(?:Job|rule) \d+: (.*)\n(?:Reason: .*\n)?(?:Shell command: (.*))?", text, re.M)
         return {re.sub(r" --(plan|neighbours|device) \S+", "", command) or name: name for name, command in found}
 
-    def plan(self, over: dict | None = None, scale: str | None = "tiny") -> Plan:
+    def plan(self, over: dict | None = None, scale: str | tuple[str, ...] | None = "tiny") -> Plan:
         """Return the plan of the configuration; paths are relative to the copy."""
         with contextlib.chdir(self.folder):
             return planned(over, scale)
+
+
+def tpcfm(checkout: Checkout, *arguments: str) -> subprocess.CompletedProcess:
+    """Run a verb of the command line of a copy, in its folder."""
+    command = [sys.executable, "-m", "tpcfm", *arguments]
+    held = environment() | {"PYTHONPATH": str(checkout.folder / "src")}
+    return subprocess.run(command, cwd=checkout.folder, env=held, capture_output=True, text=True, timeout=600)
 
 
 def environment() -> dict[str, str]:

@@ -11,7 +11,7 @@ from tpcfm.scaling.ladder import ladder
 
 pytestmark = pytest.mark.workflow
 STAGE = {
-    **dict.fromkeys(("simulate", "fetch"), "raw"),
+    **dict.fromkeys(("simulate", "fetch_file"), "raw"),
     **dict.fromkeys(("ingest", "events_manifest"), "ingest"),
     **dict.fromkeys(("prepare_groups", "prepare_sequences", "fit_edges", "cache_manifest"), "prepare"),
     "pretrain": "pretrain",

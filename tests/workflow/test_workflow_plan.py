@@ -45,7 +45,7 @@ def test_the_slurm_profile_is_found_from_the_root_and_plans(checkout) -> None:
 @pytest.mark.slow
 def test_the_paper_scale_plans_all_published_settings(checkout) -> None:
     counts = _counts(checkout.snakemake("-n", "-q", "rules", "--", "all", scale="paper"))
-    assert counts["fetch"] > 100
+    assert counts["fetch_file"] > 100
     assert counts["pretrain"] >= 20
     assert counts["finetune_run"] > 500
 

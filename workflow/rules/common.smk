@@ -12,6 +12,8 @@ from tpcfm.cli._workflow_lock import announce, leave, release
 from tpcfm.config.text import read_yaml
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import TpcfmError
+from tpcfm.plan.counts import require_events
+from tpcfm.plan.predictions import predictions
 from tpcfm.scaling.cost import Costs
 from tpcfm.scaling.devices import nearest
 from tpcfm.scaling.limits import retries as estimated_retries
@@ -24,6 +26,8 @@ try:
         read_yaml(file)
     CONFIG = validate_config(config)
     PLAN = make_plan(CONFIG)
+    require_events(PLAN, Workspace(Path(CONFIG.results)))
+    PREDICTED = predictions(CONFIG.predict, PLAN, Workspace(Path(CONFIG.results)))
 except TpcfmError as error:
     raise WorkflowError(str(error)) from None
 
@@ -85,10 +89,20 @@ def simulation_command(wildcards):
     return shlex.join(map(str, words))
 
 
+def fetch_options(wildcards):
+    """Options of `tpcfm fetch member` that no result depends on: where the list of the release and its files are."""
+    dataset = PLAN.datasets[wildcards.dataset]
+    mirror = CONFIG.execution.mirrors.get(dataset.load_detector().release)
+    words = ["--lock", dataset.lock] if dataset.lock else []
+    return shlex.join([*words, "--base-url", mirror] if mirror else words)
+
+
 def split_options(wildcards):
     """Options of `tpcfm ingest` for the split of a dataset."""
-    split = PLAN.datasets[wildcards.dataset].source["split"]
-    return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}"
+    dataset = PLAN.datasets[wildcards.dataset]
+    split, present = dataset.source["split"], dataset.published_splits
+    lacking = "".join(f" --published {name}" for name in present) if 0 < len(present) < 3 else ""
+    return f"--split-by {split['by']} --validation {split['validation']} --test {split['test']} --split-seed {split['seed']}{lacking}"
 
 
 def event_tables(*datasets):
@@ -192,6 +206,24 @@ TOKENIZED = [k for k, s in CONFIG.systems.items() if getattr(s, "tokenizer_study
 PICTURED = [k for k in CONFIG.systems if CONFIG.pictures and picture_runs(PLAN, k)]
 # The serialization study takes the labelled sequences whose instances the pictures show.
 SERIALIZED = [k for k in PICTURED if getattr(pictures(PLAN, k), "instances", None)]
+
+
+def predicted_tables(wildcards):
+    """Tables of predictions of all files of the block `predict`."""
+    if PREDICTED is None:
+        raise WorkflowError(
+            "predict: the configuration names no model and files; add the block `predict: {model: ..., files: [...]}`"
+        )
+    return [str(W.predictions(PREDICTED.name, file)) for file in PREDICTED.files]
+
+
+def prediction_options():
+    """Options of `tpcfm predict` that the block `predict` sets."""
+    block = CONFIG.predict
+    if block is None:
+        return ""
+    words = ["--batch-points", block.batch_points, *(["--like-input"] if block.like_input else [])]
+    return shlex.join(map(str, [*words, *(["--detector", block.detector] if block.detector else [])]))
 
 
 def picture_inputs(wildcards):

@@ -37,6 +37,7 @@ rule events_manifest:
         str(W.log("ingest", "{dataset}", "manifest")),
     threads: 1
     resources:
+        plan=PLAN_FILE,
         mem_mb=1500,
         runtime=30,
     params:
@@ -45,4 +46,5 @@ rule events_manifest:
     message:
         "Collecting the event tables of {wildcards.dataset}"
     shell:
-        "tpcfm collect events --dataset {params.name} --folder {params.folder:q} --out {output:q} >{log:q} 2>&1"
+        "tpcfm collect events --dataset {params.name} --folder {params.folder:q} --out {output:q}"
+        " --plan {resources.plan:q} >{log:q} 2>&1"

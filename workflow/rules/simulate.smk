@@ -23,7 +23,13 @@ rule simulate:
         "tpcfm simulate {params.command} --out {output:q} >{log:q} 2>&1"
 
 
+# All files of public releases that the configuration takes.
 rule fetch:
+    input:
+        [part.raw for dataset in DOWNLOADED.values() for part in dataset.parts.values()],
+
+
+rule fetch_file:
     output:
         some(W.raw("{dataset}") / "{member}"),
     log:
@@ -35,10 +41,12 @@ rule fetch:
     resources:
         mem_mb=1000,
         runtime=720,
+        where=fetch_options,
     params:
         release=lambda wildcards: PLAN.datasets[wildcards.dataset].load_detector().release,
         revision=lambda wildcards: PLAN.datasets[wildcards.dataset].source["revision"],
     message:
         "Fetching {wildcards.member}"
     shell:
-        "tpcfm fetch member {params.release} {wildcards.member:q} --revision {params.revision:q} --out {output:q} >{log:q} 2>&1"
+        "tpcfm fetch member {params.release} {wildcards.member:q} --revision {params.revision:q} --out {output:q}"
+        " {resources.where} >{log:q} 2>&1"

@@ -15,11 +15,15 @@ def check(
     from fnmatch import fnmatch
 
     from tpcfm.errors import ConfigError
+    from tpcfm.plan.counts import require_events
     from tpcfm.plan.planner import Planner
+    from tpcfm.scaling.events import release_shares
     from tpcfm.systems.registry import load, make_plan, missing_imports
+    from tpcfm.workspace import Workspace
 
     config = load(*files)
     plan, everything = make_plan(config), Planner(config)
+    require_events(plan, Workspace(Path(config.results)))
     for key in config.data:  # those that no system uses too
         everything.dataset(key)
     if missing := missing_imports(config):
@@ -27,6 +31,11 @@ def check(
     for pattern in config.execution.runs:
         if not any(fnmatch(run, pattern) for run in plan.runs):
             print(f"note: execution.runs.{pattern}: fits no run")
+    for dataset in everything.datasets.values():
+        shares = release_shares(dataset)
+        said = ", ".join(f"{taken:,.0f} of {held:,.0f} events of {name}/" for name, (taken, held) in shares.items())
+        if said:
+            print(f"{'note: ' if any(a != b for a, b in shares.values()) else ''}data.{dataset.name}: {said}")
     found = f"{len(everything.datasets)} datasets, {len(plan.caches)} caches, {len(plan.runs)} runs"
     print(f"valid: scale {config.scale}, {found}")
 

@@ -1,4 +1,4 @@
-"""``tpcfm fetch``: download the public datasets, whole or in part."""
+"""``tpcfm fetch``: download the public datasets, whole or in part, and keep the list of what they hold."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from tpcfm.config.lock import Lock
     from tpcfm.release.fetch import Item
 
 app = typer.Typer(no_args_is_help=True, help="Download the public datasets, whole or in part; run again, it continues.")
 
 Shards = Annotated[str, typer.Option(help="Which files of each split, e.g. 0,3,10-12; default all.")]
 BaseUrl = Annotated[str, typer.Option(help="A mirror instead of the published server.")]
-Listing = Annotated[bool, typer.Option("--list", help="Only list the files and their sizes.")]
+Listing = Annotated[
+    bool, typer.Option("--list", help="Fetch nothing: list the files, and write the list with sizes and checksums.")
+]
+LockFile = Annotated[
+    Path | None,
+    typer.Option(help="The list that --list writes once and fetches are checked against [workflow/releases/...json]."),
+]
 
 
 @app.callback()
@@ -27,15 +34,18 @@ def pilarnet(
     ] = None,
     shards: Shards = "",
     to: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("data/pilarnet_m"),
-    revision: Annotated[str, typer.Option(help="v1 (no test split), v2, v3, or a commit.")] = "v2",
-    mini: Annotated[bool, typer.Option("--mini", help="The sample of 120 events instead of the 168 GB.")] = False,
+    revision: Annotated[str, typer.Option(help="v1 (the paper's, no test split), v2, v3, or a commit.")] = "v1",
+    mini: Annotated[
+        bool, typer.Option("--mini", help="The sample of 120 events (v2, v3) instead of the 156 GB.")
+    ] = False,
     base_url: BaseUrl = "",
     only_list: Listing = False,
+    lock: LockFile = None,
 ) -> None:
-    """PILArNet-M (liquid argon; about 168 GB) from Hugging Face."""
-    from tpcfm.release.fetch import HUGGING_FACE, parse_shards, pilarnet_items
-
-    _fetch(pilarnet_items(split or (), parse_shards(shards), revision, mini, base_url or HUGGING_FACE), to, only_list)
+    """PILArNet-M (liquid argon; v1 about 156 GB) from Hugging Face."""
+    if mini and revision == "v1":
+        revision = "v2"
+    _release("pilarnet", revision, mini, split or [], shards, to, base_url, only_list, lock)
 
 
 @app.command()
@@ -48,11 +58,10 @@ def tpcpp(
     to: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("data/tpcpp_10m"),
     base_url: BaseUrl = "",
     only_list: Listing = False,
+    lock: LockFile = None,
 ) -> None:
     """TPCpp-10M (collider; labelled part about 1 GB of 118 GB) from Zenodo."""
-    from tpcfm.release.fetch import ZENODO, parse_shards, tpcpp_items
-
-    _fetch(tpcpp_items(split or (), parse_shards(shards), base_url or ZENODO), to, only_list)
+    _release("tpcpp", "v1", False, split or [], shards, to, base_url, only_list, lock)
 
 
 @app.command()
@@ -62,6 +71,7 @@ def member(
     out: Annotated[Path, typer.Option(help="Where it goes; ends in the path inside the release.")],
     revision: Annotated[str, typer.Option(help="Revision of PILArNet-M: v1, v2, v3, or a commit.")] = "v1",
     base_url: BaseUrl = "",
+    lock: LockFile = None,
 ) -> None:
     """One file of a release, as the workflow asks for it; labels of the collider come with their spacepoints."""
     from tpcfm.errors import ConfigError
@@ -72,23 +82,67 @@ def member(
     folder = out
     for _ in Path(name).parts:
         folder = folder.parent
-    _fetch(member_items(release, name, revision, base_url), folder, False)
+    held = _lock(release, revision, False, base_url, lock)
+    _fetch(member_items(held, name, base_url), folder)
 
 
-def _fetch(items: "list[Item]", to: Path, only_list: bool) -> None:
+def _release(
+    release: str,
+    revision: str,
+    mini: bool,
+    splits: list[str],
+    shards: str,
+    to: Path,
+    base_url: str,
+    only_list: bool,
+    lock: Path | None,
+) -> None:
+    from tpcfm.release.fetch import items_of, parse_shards
+    from tpcfm.release.listing import listed
+
+    if not only_list:
+        held = _lock(release, revision, mini, base_url, lock)
+        _fetch(items_of(held, splits, parse_shards(shards), base_url), to)
+        return
+    found = listed(release, revision, base_url, mini)
+    items = items_of(found, splits, parse_shards(shards), base_url)
+    for item in items:
+        print(f"{item.size / 1e6:12.1f} MB  {item.path}")
+    print(_sums(items))
+    path = lock or _default(release, revision, mini)
+    written = found.write(path)
+    print(f"{path}: {'written' if written else 'the release is as listed there'}, {len(found.files)} files")
+
+
+def _default(release: str, revision: str, mini: bool) -> Path:
+    from tpcfm.config.lock import default_lock
+
+    return default_lock(release, f"mini-{revision}" if mini else revision)
+
+
+def _lock(release: str, revision: str, mini: bool, base_url: str, path: Path | None) -> "Lock":
+    """Return the list of a release: the file if there is one (one that is named must be there), else as it is listed now."""
+    from tpcfm.config.lock import read_lock
+    from tpcfm.release.listing import listed
+
+    place = path or _default(release, revision, mini)
+    if path or place.is_file():
+        return read_lock(place)
+    return listed(release, revision, base_url, mini)
+
+
+def _sums(items: "list[Item]") -> str:
+    transfer, size = sum(item.transfer for item in items), sum(item.size for item in items)
+    return f"{len(items)} files, {transfer / 1e9:.2f} GB to transfer, {size / 1e9:.2f} GB on disk"
+
+
+def _fetch(items: "list[Item]", to: Path) -> None:
     from tqdm import tqdm
 
     from tpcfm.release.fetch import fetch
 
-    total = sum(item.transfer for item in items)
-    for item in items if only_list else []:
-        print(f"{item.size / 1e6:12.1f} MB  {item.path}")
-    print(
-        f"{len(items)} files, {total / 1e9:.2f} GB to transfer, {sum(item.size for item in items) / 1e9:.2f} GB on disk"
-    )
-    if only_list:
-        return
-    with tqdm(total=total, unit="B", unit_scale=True, disable=None) as bar:
+    print(_sums(items))
+    with tqdm(total=sum(item.transfer for item in items), unit="B", unit_scale=True, disable=None) as bar:
         fetch(
             items,
             to,

@@ -14,6 +14,14 @@ class SplitBy(StrEnum):
     published = "published"
 
 
+class SplitName(StrEnum):
+    """Splits."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
 def command(
     file: Annotated[Path, typer.Argument(help="Raw file; of TPCpp-10M the spacepoints (labels beside it).")],
     detector: Annotated[
@@ -26,8 +34,22 @@ def command(
     split_by: Annotated[
         SplitBy, typer.Option(help="Hash of the event id, or the published folder of the file.")
     ] = SplitBy.hash,
-    validation: Annotated[float, typer.Option(help="Share of events for validation (hash).")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of events for the test (hash).")] = 0.1,
+    validation: Annotated[
+        float,
+        typer.Option(help="Share of events for validation (hash), of the training events where none are published."),
+    ] = 0.1,
+    test: Annotated[
+        float,
+        typer.Option(
+            help="Share of events for the test (hash), of the training events where only those are published."
+        ),
+    ] = 0.1,
+    published: Annotated[
+        list[SplitName] | None,
+        typer.Option(
+            help="A split that the release has; repeated. What it lacks is made of the others; default all three."
+        ),
+    ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of the split (hash).")] = 0,
     statistics: Annotated[
         Path | None, typer.Option(help="Summary and statistics to write (PART.statistics.json).")
@@ -42,18 +64,20 @@ def command(
             f"--validation {validation} --test {test}: allowed are shares from 0 on that add up to less than 1"
         )
     require_file(file, f"a raw file of the detector {detector}")
+    from tpcfm.config.splits import hash_split, published_shares, published_split
     from tpcfm.detectors.registry import load_detector
     from tpcfm.events.job import ingest_file
-    from tpcfm.events.splits import hash_split, published_split
 
-    published = published_split(file) if split_by is SplitBy.published else ""
+    shares = {"validation": validation, "test": test}
+    if split_by is SplitBy.published:
+        shares = published_shares(published_split(file), published or [*SplitName], validation, test)
     summary = ingest_file(
         file,
         load_detector(detector),
         dataset,
         out,
         rejected,
-        lambda event_id: published or hash_split(event_id, validation, test, split_seed),
+        lambda event_id: hash_split(event_id, shares["validation"], shares["test"], split_seed),
         statistics,
     )
     splits = ", ".join(f"{count} {name}" for name, count in summary["splits"].items())

@@ -33,10 +33,14 @@ def command(
     from rich.measure import Measurement
     from rich.table import Table
 
+    from tpcfm.plan.counts import require_events
     from tpcfm.systems.registry import load, make_plan
+    from tpcfm.workspace import Workspace
 
     paths = [*config, Path(f"workflow/scales/{scale}.yaml")] if scale else config
-    plan = make_plan(load(*paths))
+    loaded = load(*paths)
+    plan = make_plan(loaded)
+    require_events(plan, Workspace(Path(loaded.results)))
     if write:
         print(plan.write(write))
         return

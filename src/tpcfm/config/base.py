@@ -2,9 +2,18 @@
 
 import os
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 
 class Block(BaseModel):
@@ -53,3 +62,14 @@ Place = Annotated[str, AfterValidator(expanded)]
 """A path (or the address of an image), with ``~`` and variables replaced."""
 Pattern = Annotated[str, AfterValidator(_expandable)]
 """A path or glob that is replaced where it is looked up: ids hold it as it was given."""
+
+
+def _count(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("allowed are whole numbers above 0, and all") from None
+
+
+LabelCount = Annotated[Annotated[int, Field(gt=0)] | Literal["all"], WrapValidator(_count)]
+"""A number of labelled events; ``all`` is every one that the training split holds, whatever was rejected."""

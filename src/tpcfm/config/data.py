@@ -8,11 +8,25 @@ from tpcfm.config.base import Block, Pattern, Place, Seed
 
 
 class SplitConfig(Block):
-    """How events are divided. ``hash`` draws from the event id; ``published`` follows the files' own folders."""
+    """How events are divided. ``hash`` draws from the event id; ``published`` follows the files' own folders.
+
+    Where the published files lack a test, their validation files are the test and a hash share of the training events is the
+    validation, so that choices and scores never see the same events; where they lack both, the training events give both.
+    """
 
     by: Literal["hash", "published"] = "hash"
-    validation: float = Field(0.1, ge=0, lt=1, description="share of events for validation (hash)")
-    test: float = Field(0.1, ge=0, lt=1, description="share of events for the test (hash)")
+    validation: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of events for validation (hash), of training events where none are published",
+    )
+    test: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of events for the test (hash), of training events where only those are published",
+    )
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -41,9 +55,13 @@ class DataSource(Block):
     simulate: Simulation | None = None
     files: list[Pattern] = Field(default_factory=list, description="paths or globs of files at hand; {000..099} counts")
     download: list[str] = Field(
-        default_factory=list, description="files of the public release, `tpcfm fetch` brings them"
+        default_factory=list, description="files of the public release; * takes those that its list holds"
     )
     revision: str = Field("v1", description="revision of the public release (download)")
+    lock: Place | None = Field(
+        None,
+        description="list of the release that `tpcfm fetch ... --list` writes; null: workflow/releases/<release>-<revision>.json",
+    )
     split: SplitConfig = SplitConfig()
 
     @model_validator(mode="after")

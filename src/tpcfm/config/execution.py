@@ -48,6 +48,10 @@ class Execution(Knobs):
         None, pattern=r"^(cpu|cuda(:\d+)?)$", description="of all jobs; null takes CUDA if there is one"
     )
 
+    mirrors: dict[str, str] = Field(
+        default_factory=dict, description="by public release: the address that `tpcfm fetch --base-url` takes"
+    )
+
     def of(self, run: str, stage: str) -> dict[str, Any]:
         """Return the settings of one job that differ from the defaults."""
         found = {name: getattr(self, name) for name in Knobs.model_fields}

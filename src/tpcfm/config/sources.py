@@ -2,6 +2,7 @@
 
 import glob
 import re
+from collections import Counter
 from pathlib import Path
 
 from tpcfm.config.base import expanded
@@ -23,8 +24,8 @@ def expand(patterns: list[str], must_exist: str = "") -> list[str]:
     """
     found: list[str] = []
     for pattern in patterns:
-        for counted in _count(expanded(pattern)):
-            matches = sorted(glob.glob(counted, recursive=True)) if glob.has_magic(counted) else [counted]
+        for name in counted(expanded(pattern)):
+            matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else [name]
             if must_exist:
                 matches = [match for match in matches if Path(match).is_file()]
                 if not matches:
@@ -33,15 +34,32 @@ def expand(patterns: list[str], must_exist: str = "") -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _count(pattern: str) -> list[str]:
+def counted(pattern: str) -> list[str]:
+    """Return the names that ``{000..099}`` in a pattern counts."""
     match = _RANGE.search(pattern)
     if not match:
         return [pattern]
     first, last = match.groups()
     names = []
     for number in range(int(first), int(last) + 1):
-        names += _count(pattern[: match.start()] + str(number).zfill(len(first)) + pattern[match.end() :])
+        names += counted(pattern[: match.start()] + str(number).zfill(len(first)) + pattern[match.end() :])
     return names
+
+
+def distinct_names(paths: list[Path], key: str) -> dict[Path, str]:
+    """Return each file's own name without its last ending, which what is made of it is called after.
+
+    Raises:
+        ConfigError: two files have the same.
+    """
+    named = {path: path.stem for path in paths}
+    for name, count in Counter(named.values()).items():
+        if count > 1:
+            alike = [str(path) for path, own in named.items() if own == name]
+            raise ConfigError(
+                f"{key}: {', '.join(alike[:5])} would be written as the same {name!r}; give them one by one, to different folders"
+            )
+    return named
 
 
 def part_name(path: str) -> str:

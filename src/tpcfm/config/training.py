@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, Count, NullTakesOut, Seed
+from tpcfm.config.base import Block, Count, LabelCount, NullTakesOut, Seed
 from tpcfm.config.execution import Knobs
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -42,19 +42,23 @@ class LabelledTraining(Block):
     """Training settings of a labelled task, with overrides per label count."""
 
     train: Training
-    steps_by_labels: dict[Count, Count] = Field(default_factory=dict, description="optimiser steps for a label count")
-    labels: list[Count] = Field(min_length=1, description="labelled events, each subset inside the next")
+    steps_by_labels: dict[LabelCount, Count] = Field(
+        default_factory=dict, description="optimiser steps for a label count"
+    )
+    labels: list[LabelCount] = Field(
+        min_length=1, description="labelled events, each subset inside the next; all: what the training split holds"
+    )
     seeds: list[Seed] = Field(default=[0], min_length=1)
 
-    def budget(self, n_labels: int) -> Training:
+    def budget(self, n_labels: LabelCount) -> Training:
         """Return the training settings for one label count.
 
         A count with its own number of steps is validated at least forty times, so that the best weights can be found
-        and a plateau be seen.
+        and a plateau be seen. A batch holds no more events than have labels; of ``all`` the job sees to it.
         """
         steps = self.steps_by_labels.get(n_labels, self.train.steps)
         warmup = min(self.train.warmup_steps, max(steps // 5, 0))
-        batch = min(self.train.batch_size, n_labels)
+        batch = self.train.batch_size if n_labels == "all" else min(self.train.batch_size, n_labels)
         changed = {"steps": steps, "warmup_steps": warmup, "batch_size": batch}
         if n_labels in self.steps_by_labels and self.train.evaluate_every:
             changed["evaluate_every"] = max(1, min(self.train.evaluate_every, steps // 40))

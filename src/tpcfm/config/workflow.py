@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from tpcfm.config.base import Block, NullTakesOut, Place
 from tpcfm.config.data import DataSource
 from tpcfm.config.execution import Execution
+from tpcfm.config.predict import PredictConfig
 from tpcfm.config.system import Key, SystemBlock
 
 
@@ -42,7 +43,7 @@ def _no_wildcards(value: str) -> str:
 class WorkflowConfig(Block):
     """``config.yaml``. The types of `systems` are those of the families (`tpcfm.systems.registry.Configuration`)."""
 
-    scale: Literal["tiny", "demo", "study", "h200", "paper", "own"] = Field(
+    scale: Literal["tiny", "demo", "study", "h200", "paper", "walk", "own"] = Field(
         "demo", description="stamped on every figure and page; `own`: for your own data and settings"
     )
     results: Annotated[Place, AfterValidator(_no_wildcards)] = Field(
@@ -54,6 +55,7 @@ class WorkflowConfig(Block):
     data: Annotated[dict[Key, DataSource], NullTakesOut] = Field(min_length=1)
     systems: Annotated[dict[Key, SystemBlock], NullTakesOut] = Field(min_length=1)
     execution: Execution = Execution()
+    predict: PredictConfig | None = Field(None, description="files that `snakemake predict` labels")
     pictures: PicturesConfig | None = Field(PicturesConfig(), description="null leaves the model pictures out")
     mlflow: MlflowConfig = MlflowConfig()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtrit
 
 from tpcfm.errors import DataError
 
@@ -38,7 +38,7 @@ def mean_and_error(values: Sequence[float] | FloatArray, level: float = 0.95) ->
     if n == 1:
         return Estimate(mean, float("nan"), float("nan"), float("nan"), 1)
     error = float(array.std(ddof=1) / np.sqrt(n))
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * error
     return Estimate(mean, error, mean - half, mean + half, n)
 
 
@@ -104,5 +104,7 @@ def binomial_interval(passed: int, total: int, level: float = 0.95) -> tuple[flo
     """Return the Wilson score interval of a share (efficiency in a bin); NaN without trials."""
     if total == 0:
         return float("nan"), float("nan")
+    from scipy import stats  # half a second, which no other job needs to wait
+
     found = stats.binomtest(int(passed), int(total)).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tpcfm.config.splits import SPLITS
 from tpcfm.detectors.model import Detector
 from tpcfm.detectors.registry import load_detector
 from tpcfm.errors import DataError
 from tpcfm.events.schema import VERSION, detector_at, event_schema
-from tpcfm.events.splits import SPLITS
 from tpcfm.events.statistics import Statistics, training_events
 from tpcfm.events.writer import EventWriter, reasons_by_column, write_rejected
 from tpcfm.files import atomic, sha256, write_json

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from tpcfm.config.splits import SPLITS
 from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
 from tpcfm.events.read import DAMAGE, open_table
 from tpcfm.events.schema import VERSION, detector_of
-from tpcfm.events.splits import SPLITS
 from tpcfm.events.statistics import Statistics, columns_of, training_events
 from tpcfm.files import read_json, sha256, short_hash, write_json
 

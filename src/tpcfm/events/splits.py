@@ -1,8 +1,7 @@
-"""Which event belongs to which split, and which events make up nested label subsets: pure functions of the event id."""
+"""Which events make up nested label subsets and shares of the data: pure functions of the event id."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,51 +9,12 @@ import numpy.typing as npt
 from tpcfm.errors import DataError
 from tpcfm.files import key64
 
-SPLITS = ("train", "validation", "test")
-PUBLISHED = {
-    "train": "train",
-    "training": "train",
-    "unlabeled": "train",
-    "unlabelled": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}  # folder names of PILArNet-M and TPCpp-10M
-
-
-def hash_split(event_id: str, validation: float, test: float, seed: int = 0) -> str:
-    """Draw the split of an event from its id.
-
-    Args:
-        event_id: unique id of the event.
-        validation: share of events for validation.
-        test: share of events for the test.
-        seed: another seed gives another draw.
-    """
-    draw = key64(event_id, seed) / 2.0**64
-    if draw < test:
-        return "test"
-    return "validation" if draw < test + validation else "train"
-
-
-def published_split(path: str | Path) -> str:
-    """Return the split that the nearest folder of a file's path names.
-
-    Raises:
-        DataError: no folder of the path is named after a split.
-    """
-    for folder in Path(path).resolve().parents:
-        if folder.name.lower() in PUBLISHED:
-            return PUBLISHED[folder.name.lower()]
-    raise DataError(f"{path}: no folder of its path names a published split; allowed: {', '.join(PUBLISHED)}")
-
 
 def label_order(event_ids: Sequence[str], seed: int = 0) -> npt.NDArray[np.int64]:
     """Return the order in which events receive labels: its first ``n`` are the subset of ``n`` labels.
 
     Subsets are nested (100 within 1k within 10k). The order of two events depends on nothing but their ids and the
-    seed, so it stays when further files are added. The draw is independent of that of `hash_split`.
+    seed, so it stays when further files are added. The draw is independent of that of `tpcfm.config.splits.hash_split`.
 
     Args:
         event_ids: ids of the labelled events.

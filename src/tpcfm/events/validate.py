@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tpcfm.config.splits import SPLITS
 from tpcfm.detectors.model import Detector
 from tpcfm.errors import DataError
 from tpcfm.events.read import DAMAGE, open_table
 from tpcfm.events.schema import REJECTED, detector_at, detector_of
-from tpcfm.events.splits import SPLITS
 from tpcfm.events.statistics import columns_of
 from tpcfm.files import read_json, sha256
 from tpcfm.readers.block import EventBlock

@@ -1,6 +1,5 @@
 """What `tpcfm show --run` draws: one event of any file seen by trained models, as plain arrays and tables."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tpcfm.evaluate.serialized_path import event_paths
 from tpcfm.inference.one_event import prepared_event
 from tpcfm.inference.picture_choice import choose_picture
 from tpcfm.inference.predict import predict_event, predicted_labels
+from tpcfm.inference.trained import CPU, embedded
 from tpcfm.prepare.sequences.serialization import BoxEdges
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import Choice, architecture_of
@@ -42,18 +42,17 @@ def picture_data(
         DataError: no such file or event.
     """
     picture, configs = choose_picture(runs, picture)
-    with tempfile.TemporaryDirectory() as folder:
-        store, at = prepared_event(file, row, configs[0], Path(folder), detector)
-        about = {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at])}
-        about["detector"] = store.detector
-        if picture == "prediction":
-            return about | _prediction(store, at, runs, choice.label)
-        if picture == "features":
-            return about | {"tables": _features(store, at, runs, configs)}
-        if picture == "order":
-            return about | {"paths": _order(store, at)}
-        maker = getattr(architecture_of(configs[0], runs[0]).module, picture)
-        return {**about, **maker(runs[0], store, at, choice)}
+    store, at = prepared_event(file, row, configs[0], detector)
+    about = {"picture": picture, "event_id": store.value(at, "event_id"), "points": int(store.lengths[at])}
+    about["detector"] = store.detector
+    if picture == "prediction":
+        return about | _prediction(store, at, runs, choice.label)
+    if picture == "features":
+        return about | {"tables": _features(store, at, runs, configs)}
+    if picture == "order":
+        return about | {"paths": _order(store, at)}
+    maker = getattr(architecture_of(configs[0], runs[0]).module, picture)
+    return {**about, **maker(runs[0], store, at, choice)}
 
 
 def _prediction(store: PreparedStore, row: int, runs: Sequence[Path], label: str | None) -> dict[str, Any]:
@@ -73,12 +72,12 @@ def _features(
 ) -> dict[str, pd.DataFrame]:
     """Return colours of the features of every run, after those of random weights of the first run's architecture."""
     modules = [architecture_of(config, run).module for run, config in zip(runs, configs, strict=True)]
-    models = {"random": (modules[0], modules[0].backbone(runs[0], store, random=True))}
-    models |= {run.name: (module, module.backbone(run, store)) for run, module in zip(runs, modules, strict=True)}
+    models = {"random": modules[0].embedder(runs[0], store, CPU, random=True)}
+    models |= {run.name: module.embedder(run, store, CPU) for run, module in zip(runs, modules, strict=True)}
     tables = {}
-    for name, (module, model) in models.items():
-        layers, xyz = module.layers(model, store, row)
-        tables[name] = _coloured(xyz.numpy(), module.summary(layers).numpy())
+    for name, model in models.items():
+        layers, xyz = embedded(model, store, row)
+        tables[name] = _coloured(xyz.numpy(), model.summary(layers).numpy())
     return tables
 
 

@@ -1,4 +1,4 @@
-"""Predictions of a trained model for one event: classes or instances of any label."""
+"""Predictions of a trained model for one event of a prepared cache: classes or instances of any label."""
 
 from pathlib import Path
 from typing import Any
@@ -7,17 +7,17 @@ import numpy as np
 
 from tpcfm.detectors.model import ClassLabel
 from tpcfm.errors import ConfigError
-from tpcfm.inference.one_event import check_detector, model_detector
+from tpcfm.inference.engine import Engine
+from tpcfm.inference.preparation import check_detector
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import architecture_of
 from tpcfm.tasks.predictions import point_columns
-from tpcfm.train import load_config
+from tpcfm.train import to_device
 
 
 def predicted_labels(folder: Path) -> list[str]:
     """Return the label columns that a model directory predicts; empty for one that predicts none."""
-    config = load_config(folder)
-    return list(config["adapter"]["outputs"]) if "adapter" in config else [config["label"]] if "label" in config else []
+    return Engine(folder, "cpu").labels
 
 
 def predict_event(folder: Path, store: PreparedStore, row: int, label: str | None = None) -> dict[str, Any]:
@@ -39,14 +39,15 @@ def predict_event(folder: Path, store: PreparedStore, row: int, label: str | Non
         ConfigError: a label that it does not predict.
         DataError: events of another detector.
     """
-    config = load_config(folder)
-    module = architecture_of(config, folder, "prediction").module
-    labels = predicted_labels(folder)
-    if label is not None and label not in labels:
-        raise ConfigError(f"{folder}: does not predict {label!r}; it predicts {', '.join(labels)}")
-    check_detector(store.detector, model_detector(config), store.folder, scaling=True)
-    task = label or labels[0]
-    answer, kind = module.predict(folder, store, row)[task], store.detector.labels[task]
+    model = Engine(folder, "cpu")
+    module = architecture_of(model.config, folder, "prediction").module
+    if label is not None and label not in model.labels:
+        raise ConfigError(f"{folder}: does not predict {label!r}; it predicts {', '.join(model.labels)}")
+    check_detector(store.detector, model.detector, store.folder, scaling=True)
+    task = label or model.labels[0]
+    predictor = module.predictor(folder, store, model.device)
+    batch = predictor.collate(store, np.array([row]))
+    answer, kind = predictor.answer(batch, to_device(batch, model.device))[task].values, store.detector.labels[task]
     columns = [*point_columns(store.detector), "row"]
     event = {name: np.asarray(store.value(row, name)) for name in columns}
     found = {"event_id": store.value(row, "event_id"), "task": task, **event}

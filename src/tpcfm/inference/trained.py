@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import architecture_of
 from tpcfm.systems.trained import load_model
-from tpcfm.train import load_config
+from tpcfm.tasks.answers import Embedder
+from tpcfm.train import load_config, to_device
 
-__all__ = ["EventFeatures", "event_features", "load_model"]
+__all__ = ["EventFeatures", "embedded", "event_features", "load_model"]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -46,5 +50,11 @@ def event_features(folder: Path, store: PreparedStore, row: int) -> EventFeature
         CheckpointError: not a pretrained backbone, or the cache was made in another way.
     """
     module = architecture_of(load_config(folder), folder, "features").module
-    layers, xyz = module.layers(module.backbone(folder, store), store, row)
+    layers, xyz = embedded(module.embedder(folder, store, CPU), store, row)
     return EventFeatures(str(store.value(row, "event_id")), layers, xyz)
+
+
+def embedded(model: Embedder, store: PreparedStore, row: int) -> tuple[Tensor, Tensor]:
+    """Return the layers (L, rows, D) and the places (rows, 3) of one event, on the CPU."""
+    tensors = to_device(model.collate(store, np.array([row])), CPU)
+    return model.layers(tensors), tensors[model.xyz]

@@ -11,6 +11,7 @@ from tpcfm.detectors.registry import load_detector
 from tpcfm.detectors.simulations import SIMULATIONS
 from tpcfm.errors import ConfigError
 from tpcfm.files import short_hash
+from tpcfm.plan.downloads import downloads
 from tpcfm.plan.run import Run, changed
 from tpcfm.plan.table import Cache, Dataset, Edges, Part, Plan, Point, Study
 from tpcfm.workspace import Workspace
@@ -58,11 +59,12 @@ class Planner:
     def _dataset(self, key: str) -> str:
         source, detector = self.config.data[key], self.detector(key)
         versions = [STAGE_VERSIONS["ingest"], STAGE_VERSIONS["simulate"] if source.simulate else 0]
-        plain = {k: v for k, v in changed(source).items() if k != "detector"}
+        plain = {k: v for k, v in changed(source).items() if k not in ("detector", "lock")}
         files = expand(source.files, must_exist=f"data.{key}.files") if source.files else []
         if files:  # a file more is another dataset: what was made of the first stays where it is
             plain["files"] = [[part_name(path), Path(path).stat().st_size] for path in files]
-        name = f"{key}-{short_hash([key, plain, detector.hash, versions])}"
+        members, lock, held = downloads(f"data.{key}.download", source, detector)
+        name = f"{key}-{short_hash([key, plain, detector.hash, versions, *held])}"
         raw = Workspace(Path(self.config.results)).raw(name)
         parts: dict[str, Part] = {}
 
@@ -80,16 +82,12 @@ class Planner:
                 )
             for index in range(source.simulate.files):
                 add(f"{index:03d}", str(raw / SIMULATIONS[detector.simulation].name.format(index)), "simulate")
-        if source.download and detector.release is None:
-            raise ConfigError(
-                f"data.{key}.download: there is no public release of the detector {detector.name!r}; give files"
-            )
-        for member in expand(source.download):
+        for member in members:
             add(part_name(member), str(raw / member), "download", member)
         for path in files:
             add(part_name(path), path, "given")
         plain = source.model_dump(mode="json")
-        self.datasets[name] = Dataset(id=name, name=key, detector=source.detector, source=plain, parts=parts)
+        self.datasets[name] = Dataset(id=name, name=key, detector=source.detector, source=plain, parts=parts, lock=lock)
         return name
 
     def label(self, where: str, key: str, name: str, kind: Literal["classes", "instances"] | None = None) -> Label:

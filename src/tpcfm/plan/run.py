@@ -1,10 +1,11 @@
 """One entry of the run table: everything a training job needs to know, resolved."""
 
+import math
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, LabelCount
 from tpcfm.config.training import TrainConfig
 from tpcfm.files import short_hash
 
@@ -38,7 +39,7 @@ class Run(Block):
     dataset: str
     cache: str
     pretrained: str | None = None
-    n_labels: int | None = None
+    n_labels: LabelCount | Literal[0] | None = None
     seed: int = 0
     execution: dict[str, Any] = Field(
         default_factory=dict, description="how the job is to run (`tpcfm.config.execution`)"
@@ -54,6 +55,11 @@ class Run(Block):
     def id(self) -> str:
         """Readable and unique name of the run."""
         return f"{self.slug}-{self.hash}"
+
+    @property
+    def labels(self) -> float:
+        """Labelled events as a number to sort by: infinity for all, 0 for none."""
+        return math.inf if self.n_labels == "all" else self.n_labels or 0
 
     @staticmethod
     def resolved(block: Block) -> dict[str, Any]:

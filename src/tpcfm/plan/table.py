@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from tpcfm.config.base import Block
+from tpcfm.config.splits import SPLITS, folder_split, published_shares
 from tpcfm.config.text import explain
 from tpcfm.config.workflow import PicturesConfig
 from tpcfm.detectors.model import Detector
@@ -38,6 +39,22 @@ class Dataset(Block):
     detector: str = Field(description="name or YAML file")
     source: dict[str, Any]
     parts: dict[str, Part]
+    lock: str = Field("", description="list of the public release that downloads are checked against")
+
+    @property
+    def published_splits(self) -> list[str]:
+        """Splits that the folders of its files name; [] for events that are divided by hash."""
+        if self.source["split"]["by"] == "hash":
+            return []
+        return [split for split in SPLITS if split in {folder_split(part.raw) for part in self.parts.values()}]
+
+    def shares(self, part: str) -> dict[str, float]:
+        """Return the share of each split among the events of a part."""
+        split, present = self.source["split"], self.published_splits
+        validation, test = split["validation"], split["test"]
+        if split["by"] == "hash":
+            return {"train": 1 - validation - test, "validation": validation, "test": test}
+        return published_shares(folder_split(self.parts[part].raw) or "train", present, validation, test)
 
     def load_detector(self) -> Detector:
         """Return its detector."""

@@ -25,6 +25,7 @@ SCALE_NOTES = {
     "study": "Simulated events, two cores. Claims hold for this simulation only, not for the public data.",
     "h200": "Simulated events, half an hour of one GPU. Claims hold for this simulation only.",
     "paper": "The papers' settings.",
+    "walk": "The path of the paper scale, walked with a handful of events and steps. Its numbers mean nothing.",
     "own": "Settings of one's own.",
 }
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpcfm.errors import DataError
-from tpcfm.events.splits import SPLITS, published_split
+from tpcfm.config.splits import SPLITS
 from tpcfm.files import read_json
 from tpcfm.plan.table import Dataset, Part
 from tpcfm.workspace import Workspace
@@ -63,22 +62,24 @@ def _events(dataset: Dataset, part: Part, named: Mapping[str, float], bytes_per_
     return (Path(part.raw).stat().st_size if Path(part.raw).exists() else 0) / bytes_per_event
 
 
+def release_shares(dataset: Dataset) -> dict[str, tuple[float, float]]:
+    """Return, by folder of the public release, the events that a dataset takes and those that are published.
+
+    {} for other datasets, and where nothing is published of the revision.
+    """
+    known = dataset.load_detector().published
+    published = known.get("events_by_folder", {}).get(dataset.source["revision"], {})
+    taken: dict[str, float] = {}
+    for part in dataset.parts.values():
+        folder = part.member.rpartition("/")[0]
+        if folder in published:
+            taken[folder] = taken.get(folder, 0.0) + _events(dataset, part, known.get("events_per_file", {}), 1.0)
+    return {folder: (events, float(published[folder])) for folder, events in taken.items()}
+
+
 def _splits(dataset: Dataset, parts: Mapping[str, float]) -> dict[str, float]:
     found = dict.fromkeys(SPLITS, 0.0)
-    split = dataset.source["split"]
     for name, events in parts.items():
-        if split["by"] == "hash":
-            shares = {"validation": split["validation"], "test": split["test"]}
-            shares["train"] = 1 - sum(shares.values())
-        else:
-            shares = {_published(dataset.parts[name].raw): 1.0}
-        for key, share in shares.items():
+        for key, share in dataset.shares(name).items():
             found[key] += share * events
     return found
-
-
-def _published(path: str) -> str:
-    try:
-        return published_split(path)
-    except DataError:  # said by the ingest
-        return "train"

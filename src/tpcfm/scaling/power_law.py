@@ -58,8 +58,10 @@ class PowerLaw:
         return low, high
 
 
-def _fit(x: Floats, y: Floats, saturation: bool) -> tuple[float, float, float]:
-    """Return a, b, c of the best start."""
+def _fit(
+    x: Floats, y: Floats, saturation: bool, near: tuple[float, float, float] | None = None
+) -> tuple[float, float, float]:
+    """Return a, b, c of the best start; ``near`` (a law of almost the same points) is the only one if given."""
     logx, logy = np.log(x), np.log(y)
     centre = logx.mean()
     slope = np.polyfit(logx - centre, logy, 1)[0]
@@ -73,14 +75,18 @@ def _fit(x: Floats, y: Floats, saturation: bool) -> tuple[float, float, float]:
     def residual(p: Floats) -> Floats:
         return np.logaddexp(p[0] - p[1] * (logx - centre), p[2]) - logy
 
-    best = None
+    starts = []
     for share in (1e-4, 0.2, 0.5, 0.8, 0.95):
         for exponent in (max(-slope, 1e-3), 0.1, 0.5, 1.0):
             floor = share * y.min()
-            start = [np.log(max(np.exp(logy.mean()) - floor, 1e-12)), exponent, np.log(floor)]
-            trial = least_squares(residual, start, loss="huber", f_scale=0.05, max_nfev=500)
-            if best is None or trial.cost < best.cost:
-                best = trial
+            starts.append([np.log(max(np.exp(logy.mean()) - floor, 1e-12)), exponent, np.log(floor)])
+    if near is not None:
+        starts = [[np.log(near[0]) - near[1] * centre, near[1], np.log(near[2])]]
+    best = None
+    for start in starts:
+        trial = least_squares(residual, start, loss="huber", f_scale=0.05, max_nfev=500)
+        if best is None or trial.cost < best.cost:
+            best = trial
     assert best is not None
     level, b, floor = best.x
     return float(np.exp(level + b * centre)), float(b), float(np.exp(floor))
@@ -114,15 +120,17 @@ def fit_power_law(x: Floats, y: Floats, *, saturation: bool = True, draws: int =
     members = [np.flatnonzero(x == level) for level in levels]
     by_seed = min(len(m) for m in members) >= 2
     samples = []
+    # Without a floor to begin from (c = 0), every start is tried again.
+    near = (a, b, c) if a > 0 and c > 0 else None
     for _ in range(draws if len(levels) >= 3 or by_seed else 0):
         if by_seed:
             rows = np.concatenate([rng.choice(m, len(m)) for m in members])
-            samples.append(_fit(x[rows], y[rows], saturation))
+            samples.append(_fit(x[rows], y[rows], saturation, near))
         else:
             # Wild bootstrap, inflated for the parameters already spent.
             spare = max(len(x) - 2 - saturation, 1)
             noise = residuals * rng.choice([-1.0, 1.0], len(x)) * np.sqrt(len(x) / spare)
-            samples.append(_fit(x, fitted * np.exp(noise), saturation))
+            samples.append(_fit(x, fitted * np.exp(noise), saturation, near))
     drawn = np.array(samples, dtype=np.float64).reshape(-1, 3)
     interval = np.percentile(drawn, [2.5, 97.5], axis=0) if len(drawn) else np.full((2, 3), np.nan)
     return PowerLaw(

@@ -34,10 +34,10 @@ class Architecture:
     """What can be asked of a kind of model directory.
 
     Attributes:
-        path: module with what it takes. ``prediction``: ``predict(folder, store, row) -> {label: (N,) int64}``, numbers of classes or
-            instances as in batches, -1 for none. ``features``: ``backbone(folder, store, random=False)``, ``layers(model, store,
-            row) -> (L, rows, D), (rows, 3)`` and ``summary(layers) -> (rows, D)``. Other pictures: a function of their name,
-            ``(folder, store, row, choice)`` to what the picture shows.
+        path: module with what it takes. ``prediction``: ``predictor(folder, store, device)``, a `tpcfm.tasks.answers.Predictor`;
+            ``features``: ``embedder(folder, store, device, random=False)``, a `tpcfm.tasks.answers.Embedder`. The store says how the
+            events will be prepared and may be empty. Other pictures: a function of their name, ``(folder, store, row, choice)`` to what
+            the picture shows.
         pictures: what it can show; the first is the one shown unless another is asked for.
     """
 

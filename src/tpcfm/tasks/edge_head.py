@@ -9,6 +9,7 @@ from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.prepare.geometry.edge_geometry import edge_names
 from tpcfm.prepare.geometry.local_geometry import geometry_names
 from tpcfm.tasks.clustering_choice import Kind
+from tpcfm.tasks.event_cache import MEMORY_BYTES
 from tpcfm.tasks.geometry import Geometry
 from tpcfm.tasks.labelled import LabelledTask
 
@@ -21,9 +22,9 @@ def geometry_sizes(detector: Detector) -> tuple[int, int]:
     return len(geometry_names(detector)), len(edge_names(detector))
 
 
-def geometry_of(config: EdgeHead, instances: bool) -> Geometry:
+def geometry_of(config: EdgeHead, instances: bool, keep: int = MEMORY_BYTES) -> Geometry:
     """Return what adds the geometry that the head reads to batches."""
-    return Geometry(config.neighbours, config.pairs if instances else 0)
+    return Geometry(config.neighbours, config.pairs if instances else 0, keep=keep)
 
 
 def standardise(task: LabelledTask, head: EdgeHeadNetwork) -> None:

@@ -11,7 +11,7 @@ from tpcfm.prepare.geometry.edge_geometry import edge_geometry, near_pairs
 from tpcfm.prepare.geometry.local_geometry import local_geometry
 from tpcfm.prepare.packing import Batch, coordinates, encoded_labels, join_offsets
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.tasks.event_cache import EventCache
+from tpcfm.tasks.event_cache import MEMORY_BYTES, EventCache
 from tpcfm.train import StepInfo
 from tpcfm.train.keyed import keyed_generator
 
@@ -25,11 +25,12 @@ class Geometry:
         neighbours: of each point, for graphs; 0 for none.
         pairs: neighbours whose pairs with a point are candidates for one object; 0 for none.
         features: false adds nothing at all.
+        keep: bytes that are kept at most.
     """
 
-    def __init__(self, neighbours: int = 0, pairs: int = 0, features: bool = True) -> None:
+    def __init__(self, neighbours: int = 0, pairs: int = 0, features: bool = True, keep: int = MEMORY_BYTES) -> None:
         self.neighbours, self.pairs, self.features = neighbours, pairs, features
-        self.events = EventCache(self._make)
+        self.events = EventCache(self._make, keep)
 
     def _make(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
         """Return features (N, F), neighbours (N, k), pairs (2, E) and their features (E, P), by row of the event."""

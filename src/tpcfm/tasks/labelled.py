@@ -5,13 +5,14 @@ One path for all, so that events, label subsets, choice of weights and clocks ar
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from tpcfm.config.base import LabelCount
 from tpcfm.config.training import TrainConfig
 from tpcfm.errors import DataError
 from tpcfm.evaluate.table import write_metrics
@@ -49,7 +50,7 @@ class LabelledBlock(Protocol):
         ...
 
     @property
-    def n_labels(self) -> int:
+    def n_labels(self) -> LabelCount | Literal[0]:
         """Labelled training events."""
         ...
 
@@ -82,10 +83,13 @@ class LabelledTask:
         validation_events: int,
     ) -> None:
         self.run, self.workspace, self.device = run, workspace, choose_device(device)
-        self.settings, self.n_labels, self.seed = block.train, block.n_labels, block.seed
+        self.seed = block.seed
         self.labels = list(labels)
         self.store = PreparedStore(workspace.cache(run.cache))
-        self.training = labelled_events(self.store, self.labels, self.n_labels, self.seed)
+        self.training = labelled_events(self.store, self.labels, block.n_labels, self.seed)
+        self.n_labels = len(self.training)
+        batch = min(block.train.batch_size, max(1, self.n_labels))
+        self.settings = block.train.model_copy(update={"batch_size": batch})
         self.validation = spread(with_labels(self.store, "validation", self.labels), validation_events)
         self.test = with_labels(self.store, "test", self.labels)
         self.folder = workspace.run(run.id)
@@ -245,13 +249,15 @@ def with_labels(store: PreparedStore, split: str, labels: Sequence[str]) -> Rows
     return found
 
 
-def labelled_events(store: PreparedStore, labels: Sequence[str], n_labels: int, seed: int) -> Rows:
-    """Return ``n_labels`` training events in the order of their nested subsets: the same for every system of a seed.
+def labelled_events(store: PreparedStore, labels: Sequence[str], n_labels: LabelCount | Literal[0], seed: int) -> Rows:
+    """Return ``n_labels`` training events (``all``: every one) in the order of their nested subsets: the same for every system of a seed.
 
     Raises:
         DataError: too few training events with these labels.
     """
     rows = with_labels(store, "train", labels)
+    if n_labels == "all":
+        n_labels = len(rows)
     if n_labels > len(rows):
         raise DataError(
             f"{store.folder}: {n_labels} labelled events asked for, the training split holds {len(rows)}; "

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, Positive, Seed
+from tpcfm.config.base import Block, LabelCount, Positive, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.heads.settings import EdgeHead
 
@@ -69,7 +69,7 @@ class AdapterConfig(Block):
     mix_embedding: bool = Field(
         False, description="the point embedding takes part in the learned mix, before the layers of the backbone"
     )
-    n_labels: int = Field(gt=0, description="labelled training events")
+    n_labels: LabelCount = Field(description="labelled training events")
     width: int = Field(256, gt=0, description="adapter width")
     queries: int = Field(150, gt=0, description="objects that can be found in an event")
     decoder_layers: int = Field(2, gt=0)

@@ -28,6 +28,12 @@ GROUP_FIELDS = (
 )
 """Columns after those of the event itself (`tpcfm.prepare.points.cache_fields`)."""
 
+
+def group_fields(detector: Detector) -> list[pa.Field]:
+    """Return the fields of a part."""
+    return [*cache_fields(detector), *GROUP_FIELDS]
+
+
 Tokenizer = Callable[[CutEvent, TokenizerConfig, float], Groups]
 _SIZE_BINS = 257  # group sizes 0..255, and everything larger
 _TOKEN_BIN = 10  # tokens per event, width of a bin
@@ -47,6 +53,16 @@ def cache_row(raw: Event, detector: Detector, event: CutEvent, groups: Groups) -
         "n_duplicated": groups.duplicated(capped=True),
         "n_cut": groups.n_cut,
     }
+
+
+def group_event(
+    raw: Event, detector: Detector, config: TokenizerConfig, tokenizer: Tokenizer = tokenize
+) -> dict[str, Any] | str:
+    """Return an event as a row of the cache, or why it is left out: too few points after the cuts."""
+    event = cut(raw, detector, config)
+    if len(event.xyz) < config.min_points:
+        return f"{len(event.xyz)} points after the cuts, min_points is {config.min_points}"
+    return cache_row(raw, detector, event, tokenizer(event, config, detector.pitch))
 
 
 def write_part(
@@ -72,14 +88,11 @@ def write_part(
 
     def make(raw: Event) -> dict[str, Any] | str:
         nonlocal tokens
-        event = cut(raw, detector, config)
-        if len(event.xyz) < config.min_points:
-            return f"{len(event.xyz)} points after the cuts, min_points is {config.min_points}"
-        groups = tokenizer(event, config, detector.pitch)
-        tokens += len(groups.centre)
-        return cache_row(raw, detector, event, groups)
+        made = group_event(raw, detector, config, tokenizer)
+        tokens += 0 if isinstance(made, str) else len(made["centre"])
+        return made
 
-    fields = [*cache_fields(detector), *GROUP_FIELDS]
+    fields = group_fields(detector)
     counts = write_points(events, out, detector, fields, make, kind="groups", settings=config.model_dump(mode="json"))
     return {**counts, "tokens": tokens}
 

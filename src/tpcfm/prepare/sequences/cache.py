@@ -110,6 +110,23 @@ def sequence_event(
     return {**take(event, rows[order], detector), "features": features.ravel(), "neighbour": neighbour}
 
 
+def whole_event(
+    event: Event,
+    detector: Detector,
+    edges: BoxEdges,
+    serialization: SerializationConfig,
+    targets: TargetConfig,
+    stored: bool = True,
+) -> dict[str, Any] | str:
+    """Return an event as a row of the cache, or why it is left out: no points, or too many."""
+    rows, most = kept_rows(event, detector), serialization.max_points
+    if len(rows) == 0:
+        return "no points"
+    if 0 < most < len(rows):
+        return f"{len(rows)} points, above max_points = {most}"
+    return sequence_event(event, rows, detector, edges, serialization, targets, stored)
+
+
 def cache_settings(edges: BoxEdges, serialization: SerializationConfig, targets: TargetConfig) -> dict[str, Any]:
     """Return what a cache was made with, as plain JSON values; equal for all its parts."""
     return {
@@ -147,15 +164,9 @@ def write_part(
     of_table = detector_of_tables([events])
     fitted.check(serialization, of_table, source=str(edges))
     detector = of_table.with_scaling(fitted.signal)
-    most = serialization.max_points
 
     def make(event: Event) -> dict[str, Any] | str:
-        rows = kept_rows(event, detector)
-        if len(rows) == 0:
-            return "no points"
-        if 0 < most < len(rows):
-            return f"{len(rows)} points, above max_points = {most}"
-        return sequence_event(event, rows, detector, fitted, serialization, targets, stored)
+        return whole_event(event, detector, fitted, serialization, targets, stored)
 
     settings = cache_settings(fitted, serialization, targets)
     return write_points(events, out, detector, sequence_fields(detector), make, kind="sequences", settings=settings)

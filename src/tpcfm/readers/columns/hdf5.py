@@ -29,20 +29,20 @@ class Hdf5Source:
         self.path = path
         self.columns: dict[str, Column] = {}
         self.unreadable: dict[str, str] = {}
-        self._parts: dict[str, Part] = {}
+        self.parts: dict[str, Part] = {}
         self._vlen: dict[str, VlenRows] = {}
-        self._groups: list[h5py.Group] = []
+        self.groups: list[h5py.Group] = []
         held = self._held(file, table)
         if isinstance(held, h5py.Dataset):
-            self._home = held.parent
+            self.home = held.parent
             self._add(str(held.name).rsplit("/", 1)[-1], held, alone=True)
             return
-        self._home = held
+        self.home = held
         members = {name: held[name] for name in held}
         datasets = {name: one for name, one in members.items() if isinstance(one, h5py.Dataset)}
         if not datasets and members:
-            self._groups = sorted(members.values(), key=lambda group: _natural(str(group.name)))
-            datasets = {n: one for n, one in self._groups[0].items() if isinstance(one, h5py.Dataset)}
+            self.groups = sorted(members.values(), key=lambda group: _natural(str(group.name)))
+            datasets = {n: one for n, one in self.groups[0].items() if isinstance(one, h5py.Dataset)}
         for name, dataset in datasets.items():
             self._add(name, dataset, alone=len(datasets) == 1)
 
@@ -66,17 +66,17 @@ class Hdf5Source:
         base = h5py.check_vlen_dtype(dataset.dtype)
         if isinstance(base, np.dtype) and dataset.ndim == 1:
             self.columns[name] = Column(base.kind, True)
-            if not self._groups:
+            if not self.groups:
                 self._vlen[name] = VlenRows(self.path, dataset)
             return
         found = parts_of(name, dataset.dtype, dataset.shape or (), alone)
-        self._parts |= {column: part for column, (part, _) in found.items()}
-        self.columns |= {column: Column(about.kind, bool(self._groups)) for column, (_, about) in found.items()}
+        self.parts |= {column: part for column, (part, _) in found.items()}
+        self.columns |= {column: Column(about.kind, bool(self.groups)) for column, (_, about) in found.items()}
 
     def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
         """Yield all rows (of groups: a row of lists per group)."""
         try:
-            if self._groups:
+            if self.groups:
                 yield from self._of_groups(names)
             elif any(name in self._vlen for name in names):
                 yield from self._of_lists(names)
@@ -85,26 +85,26 @@ class Hdf5Source:
         except DAMAGE as error:
             raise DataError(f"{self.path}: cannot be read: {error}") from error
 
-    def _rows(self, names: Sequence[str]) -> int:
+    def rows(self, names: Sequence[str]) -> int:
         """Return the rows of all datasets that some columns come from."""
-        rows = {n: len(self._vlen[n]) if n in self._vlen else len(self._home[self._parts[n].array]) for n in names}
+        rows = {n: len(self._vlen[n]) if n in self._vlen else len(self.home[self.parts[n].array]) for n in names}
         for name, count in rows.items():
             if count != rows[names[0]]:
                 raise DataError(f"{self.path}: {name!r} has {count} rows, {names[0]!r} has {rows[names[0]]}")
         return rows[names[0]]
 
     def _flat(self, names: Sequence[str], start: int, stop: int) -> dict[str, Values]:
-        arrays = {self._parts[name].array for name in names}
-        taken = {array: self._home[array][start:stop] for array in arrays}
-        return {name: self._parts[name].take(taken[self._parts[name].array]) for name in names}
+        arrays = {self.parts[name].array for name in names}
+        taken = {array: self.home[array][start:stop] for array in arrays}
+        return {name: self.parts[name].take(taken[self.parts[name].array]) for name in names}
 
     def _of_rows(self, names: Sequence[str]) -> Iterator[Chunk]:
-        rows = self._rows(names)
+        rows = self.rows(names)
         for start in range(0, rows, ROWS):
             yield Chunk(self._flat(names, start, min(start + ROWS, rows)))
 
     def _of_lists(self, names: Sequence[str]) -> Iterator[Chunk]:
-        rows, start = self._rows(names), 0
+        rows, start = self.rows(names), 0
         lists = [name for name in names if name in self._vlen]
         while start < rows:
             stop = min(self._vlen[lists[0]].end_of_block(start, POINTS), rows)
@@ -119,15 +119,15 @@ class Hdf5Source:
     def _of_groups(self, names: Sequence[str]) -> Iterator[Chunk]:
         held: dict[str, list[Array]] = {name: [] for name in names}
         points = 0
-        for i, group in enumerate(self._groups):
+        for i, group in enumerate(self.groups):
             taken: dict[str, Array] = {}
             for name in names:
-                part = self._parts[name]
+                part = self.parts[name]
                 if part.array in group and part.array not in taken:
                     taken[part.array] = group[part.array][()]
                 held[name].append(part.take(taken[part.array]) if part.array in taken else np.zeros(0))
             points += len(held[names[0]][-1])
-            if points >= POINTS or i == len(self._groups) - 1:
+            if points >= POINTS or i == len(self.groups) - 1:
                 yield Chunk({name: _lists(pieces) for name, pieces in held.items()})
                 held, points = {name: [] for name in names}, 0
 

@@ -33,6 +33,11 @@ class NpzSource:
             self._parts |= {column: part for column, (part, _) in found.items()}
             self.columns |= {column: about for column, (_, about) in found.items()}
 
+    def rows(self, name: str) -> int:
+        """Return the rows of the array that a column comes from."""
+        with self._npz.open(self._parts[name].array) as stream:
+            return stream.rows
+
     def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
         """Yield all rows."""
         arrays = list(dict.fromkeys(self._parts[name].array for name in names))

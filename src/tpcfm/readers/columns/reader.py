@@ -49,11 +49,11 @@ class ColumnsReader:
         self.events = 0
         self._stack = ExitStack()
         try:
-            self._sources = [self._stack.enter_context(open_source(self.path, self.mapping.table))]
+            self.sources = [self._stack.enter_context(open_source(self.path, self.mapping.table))]
             for companion in self.mapping.companions:
                 beside = self.path.with_name(self.path.name.replace(companion.replace, companion.by))
                 if beside != self.path and beside.is_file():
-                    self._sources.append(self._stack.enter_context(open_source(beside)))
+                    self.sources.append(self._stack.enter_context(open_source(beside)))
             self._names = self._find_columns()
             lists = {name: self._source(column).columns[column].lists for name, column in self._names.items()}
             place = next(name for name in "xyz" if name in lists)
@@ -65,7 +65,7 @@ class ColumnsReader:
                         f"{self.path}: column {self._names[name]!r} ({name}) holds {held}, expected {wanted}"
                     )
             self._objects = {} if self.lists else self._object_tables()
-            self.revision = f"{self._sources[0].form} {'lists' if self.lists else 'rows'}"
+            self.revision = f"{self.sources[0].form} {'lists' if self.lists else 'rows'}"
         except BaseException:
             self._stack.close()
             raise
@@ -158,7 +158,7 @@ class ColumnsReader:
 
     def _chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
         """Yield rows of columns that lie in the file and its companions."""
-        wanted = [(source, [name for name in names if self._source(name) is source]) for source in self._sources]
+        wanted = [(source, [name for name in names if self._source(name) is source]) for source in self.sources]
         (first, leading), *others = [(source, own) for source, own in wanted if own]
         followers = [(source, _Rows(source, own)) for source, own in others]
         for chunk in first.chunks(leading):
@@ -171,10 +171,10 @@ class ColumnsReader:
 
     def _source(self, column: str) -> Source:
         """Return the file that holds a column."""
-        for source in self._sources:
+        for source in self.sources:
             if column in source.columns:
                 return source
-        raise missing(self.path, self._sources[0], column, "")
+        raise missing(self.path, self.sources[0], column, "")
 
     def _find_columns(self) -> dict[str, str]:
         """Return where each column of the detector lies in the file; labels and objects that are not there are left out.
@@ -182,7 +182,7 @@ class ColumnsReader:
         Raises:
             DataError: a coordinate, signal or event column is not there, or is no number; a label column cannot be read.
         """
-        there = {name for source in self._sources for name in source.columns}
+        there = {name for source in self.sources for name in source.columns}
         found = {}
         signals = [signal.name for signal in self.detector.signal]
         for name in [*"xyz", *signals]:
@@ -193,7 +193,7 @@ class ColumnsReader:
                 hint = f"read.columns.{name} names it" + (
                     f", or read.constants.{name} a value" if name in signals else ""
                 )
-                raise missing(self.path, self._sources[0], column, f" for {name} ({hint})")
+                raise missing(self.path, self.sources[0], column, f" for {name} ({hint})")
             if self._source(column).columns[column].kind not in "fiub":
                 raise DataError(f"{self.path}: column {column!r} for {name} holds text, needed are numbers")
             found[name] = column
@@ -201,11 +201,11 @@ class ColumnsReader:
             raise DataError(f"{self.path}: x, y and z are all constants; at least one must be a column")
         for key in [*self.mapping.keys, *filter(None, [self.mapping.sizes, self.mapping.offsets])]:
             if key not in there:
-                raise missing(self.path, self._sources[0], key, ", which tells the events apart")
+                raise missing(self.path, self.sources[0], key, ", which tells the events apart")
         for name in self.detector.labels:
             column = self.mapping.column(name)
-            if column in self._sources[0].unreadable and column not in there:
-                raise missing(self.path, self._sources[0], column, f" for {name}")
+            if column in self.sources[0].unreadable and column not in there:
+                raise missing(self.path, self.sources[0], column, f" for {name}")
             if column in there:
                 found[name] = column
         for name in self.detector.object_columns:

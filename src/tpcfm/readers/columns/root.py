@@ -21,7 +21,7 @@ class RootSource:
     form = "ROOT"
 
     def __init__(self, path: Path, tree: Any) -> None:
-        self.path, self._tree = path, tree
+        self.path, self.tree = path, tree
         self.unreadable: dict[str, str] = {}
         self.columns: dict[str, Column] = {}
         for name, kind in tree.typenames().items():
@@ -34,7 +34,7 @@ class RootSource:
     def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
         """Yield all entries."""
         try:
-            for start in self._tree.iterate(list(names), step_size=STEP, library="ak"):
+            for start in self.tree.iterate(list(names), step_size=STEP, library="ak"):
                 yield Chunk({name: self._values(name, start[name]) for name in names})
         except Exception as error:  # uproot raises many kinds on damaged files
             raise DataError(f"{self.path}: cannot be read: {error}") from error

@@ -22,7 +22,9 @@ from tpcfm.workspace import Workspace
 
 COMPUTED = "computed"
 GPU_HOURS = "gpu_hours"
-SCORED = (*COLUMNS, "detector", "study", "point", "scale")
+LABELLED = ("heads_", "baselines_")
+"""Beginnings of the studies whose networks can be scored without training."""
+SCORED = (*COLUMNS, "detector", "point", "scale", "labels")
 """Columns of the scores of published weights (`tpcfm score`)."""
 
 
@@ -121,9 +123,11 @@ class Results:
     def released(self, number: Number, rule: Rule) -> list[pd.DataFrame]:
         """Return the same of the scores of published weights."""
         own = self.scored[self.scored["family"].eq(number.family) & self.scored["detector"].eq(number.detector)]
+        if not rule.study.startswith(LABELLED):
+            return []
         fit = [
-            fnmatchcase(study, rule.study) and fnmatchcase(point, rule.point)
-            for study, point in zip(own["study"], own["point"], strict=True)
+            fnmatchcase(point, rule.point) and rule.n_labels in (None, labels)
+            for point, labels in zip(own["point"], own["labels"], strict=True)
         ]
         return _chosen(own[np.array(fit, dtype=bool)], rule) if any(fit) else []
 
@@ -133,7 +137,8 @@ def read_scored(workspace: Workspace) -> pd.DataFrame:
     parts = []
     for path in sorted(workspace.scored("*").parent.glob("*/metrics.parquet")):
         place = read_json(path.parent / "score.json")
-        parts.append(read_metrics([path]).assign(**{name: place[name] for name in SCORED[len(COLUMNS) :]}))
+        own = {name: place[name] for name in ("detector", "point", "scale")}
+        parts.append(read_metrics([path]).assign(**own, labels=place["n_labels"]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(SCORED))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tpcfm.config.splits import describe_shares
 from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.files import read_json
 from tpcfm.plan.table import Plan
@@ -82,11 +83,16 @@ def data_items(view: View) -> list[Item]:
     for name, manifest in manifests(plan, view.workspace).items():
         detector, statistics = plan.datasets[name].load_detector(), manifest["statistics"]
         published, ours = published_values(detector), measured_values(statistics, detector)
-        origin = "simulated" if plan.datasets[name].source.get("simulate") else "given files"
+        dataset = plan.datasets[name]
+        origin = "simulated" if dataset.source.get("simulate") else "given files"
+        if dataset.source.get("download"):
+            origin = f"public release, {dataset.source['revision']}"
+        present, split = dataset.published_splits, dataset.source["split"]
+        made = describe_shares(present, split["validation"], split["test"]) if present else ""
         splits = ", ".join(f"{k} {v}" for k, v in manifest["splits"].items())
         caption = (
             f"{manifest['events']} events, {manifest['points']:,} points in {len(manifest['parts'])} files ({origin}); {splits}; "
-            f"{manifest['rejected']} rejected."
+            f"{manifest['rejected']} rejected." + (f" {made[0].upper()}{made[1:]}." if made else "")
         )
         keys = [*(key for key in published if key in ours), *(key for key in ours if key not in published)]
         rows = [[key, ours.get(key), *([published.get(key)] if published else [])] for key in keys]

@@ -67,7 +67,7 @@ def shown_runs(plan: Plan, system: str, finished: Callable[[str], bool]) -> dict
         def rank(run: Run, names: dict[str, str] = names, place: dict[str, int] = place) -> tuple[float, ...]:
             width = (run.config.get("model") or {}).get("width", 0)
             full = run.config.get("mode") == "full"
-            return (run.n_labels or 0, full, width, place[names[run.id]], -run.seed)
+            return (run.labels, full, width, place[names[run.id]], -run.seed)
 
         pretrained = [run for run in runs if run.pretrained in plan.runs]
         if not pretrained:

@@ -54,7 +54,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         result,
         metrics,
         shown,
-        title=f"{TITLES[block.model]}, {block.label}, {block.n_labels} labelled events",
+        title=f"{TITLES[block.model]}, {block.label}, {task.n_labels} labelled events",
         what="Baseline, trained from scratch on the labelled events.",
         config={"architecture": f"baseline_{block.model}", "baseline": block.model_dump(mode="json")},
     )

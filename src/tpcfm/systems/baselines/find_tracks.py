@@ -162,7 +162,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         result or FitResult(0, None, None, tuning_seconds, []),
         metrics,
         shown,
-        title=f"{TITLES[block.model]}, {label}" + (f", {block.n_labels} labelled events" if result else ""),
+        title=f"{TITLES[block.model]}, {label}" + (f", {task.n_labels} labelled events" if result else ""),
         what=f"Baseline; clustering chosen on validation events: {choice_name(choice)}.",
         config={
             "architecture": f"baseline_{block.model}",

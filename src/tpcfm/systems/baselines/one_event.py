@@ -1,13 +1,13 @@
-"""What the baselines say about one event (see `tpcfm.systems.architectures.Architecture`)."""
+"""What the baselines say about events (see `tpcfm.systems.architectures.Architecture`)."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tpcfm.models.baselines.settings import GraphNetConfig
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.point_batches import GraphBatches, VoxelBatches
 from tpcfm.systems.baselines.settings import PointBaselineConfig, PointModel
@@ -16,34 +16,41 @@ from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.systems.baselines.track_systems import TrackBatches, TrackSystem
 from tpcfm.systems.fm4npp.support import check_sequences
 from tpcfm.systems.trained import load_model
+from tpcfm.tasks.answers import Answer, Predictor, Tensors, class_answer
 from tpcfm.tasks.support import Collate
-from tpcfm.train import StepInfo, load_config, to_device
+from tpcfm.train import StepInfo, load_config
 
-CPU = torch.device("cpu")
+NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
 
 
-@torch.no_grad()
-def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the class or instance of every point, by label.
+def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predictor:
+    """Return a trained baseline.
 
     Raises:
         CheckpointError: the weights do not fit, or the sequences were made otherwise.
     """
-    config, network = load_config(folder), load_model(folder)
-    label = config["label"]
+    config, network = load_config(folder), load_model(folder).to(device)
+    label, track = config["label"], None
+    collate: Collate
     if "baseline" not in config:
-        return {label: _answer(network, LatticeBatches(augment=False), store, row)[1].argmax(1).numpy()}
-    check_sequences(folder, config, store)
-    if config["baseline"]["model"] in get_args(PointModel):
-        point = PointBaselineConfig.model_validate(config["baseline"])
-        collate = VoxelBatches(point.voxel) if point.voxel else GraphBatches(point.graph or GraphNetConfig())
-        return {label: _answer(network, collate, store, row)[1][label].argmax(1).numpy()}
-    block = TrackBaselineConfig.model_validate(config["baseline"])
-    system = TrackSystem(block, store.detector)
-    batch, answer = _answer(network, TrackBatches(block.model), store, row)
-    return {label: system.cluster(next(system.split(batch, answer)), config["clustering"])}
+        collate = LatticeBatches(augment=False)
+    else:
+        check_sequences(folder, config, store)
+        if config["baseline"]["model"] in get_args(PointModel):
+            point = PointBaselineConfig.model_validate(config["baseline"])
+            collate = (
+                VoxelBatches(point.voxel) if point.voxel else GraphBatches(point.graph or GraphNetConfig(), keep=0)
+            )
+        else:
+            block = TrackBaselineConfig.model_validate(config["baseline"])
+            collate, track = TrackBatches(block.model, keep=0), TrackSystem(block, store.detector)
 
+    @torch.no_grad()
+    def answer(batch: Batch, tensors: Tensors) -> dict[str, Answer]:
+        found = network(tensors)
+        if track is not None:
+            events = [track.cluster(event, config["clustering"]) for event in track.split(batch, found)]
+            return {label: Answer(np.concatenate(events))}
+        return {label: class_answer(found[label] if isinstance(found, dict) else found)}
 
-def _answer(network: torch.nn.Module, collate: Collate, store: PreparedStore, row: int) -> tuple[Any, Any]:
-    batch = collate(store, np.array([row]), StepInfo(step=0, epoch=0, seed=0, training=False))
-    return batch, network(to_device(batch, CPU))
+    return Predictor(lambda held, rows: collate(held, rows, NOT_TRAINING), answer)

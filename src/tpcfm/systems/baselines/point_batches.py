@@ -12,7 +12,7 @@ from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.features import comparison_features, level_index, network_coordinates
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.tasks.event_cache import EventCache
+from tpcfm.tasks.event_cache import MEMORY_BYTES, EventCache
 from tpcfm.train import StepInfo
 
 Rows = npt.NDArray[np.int64]
@@ -21,12 +21,12 @@ Rows = npt.NDArray[np.int64]
 class GraphBatches:
     """Collate function: ``point_features`` (N, 5), ``edge_source`` (E,) int64 grouped by target, ``edge_bounds`` (N+1,).
 
-    The graph of an event is made once and kept.
+    The graph of an event is made once and kept, up to ``keep`` bytes of them.
     """
 
-    def __init__(self, config: GraphNetConfig) -> None:
+    def __init__(self, config: GraphNetConfig, keep: int = MEMORY_BYTES) -> None:
         self.config = config
-        self.graphs = EventCache(self._graph)
+        self.graphs = EventCache(self._graph, keep)
 
     def _graph(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
         """Return ``source`` (E,), rows within the event, and ``degree`` (N,) of an event."""

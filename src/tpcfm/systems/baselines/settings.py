@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, Positive, Seed
+from tpcfm.config.base import Block, LabelCount, Positive, Seed
 from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.settings import GraphNetConfig, VoxelUNetConfig
 from tpcfm.systems.baselines.track_settings import TrackBaselines
@@ -19,7 +19,7 @@ class PointBaselineConfig(Block):
     model: PointModel
     label: str = Field(description="label column with classes")
     classes: int = Field(gt=1, description="of the label")
-    n_labels: int = Field(gt=0, description="labelled training events")
+    n_labels: LabelCount = Field(description="labelled training events")
     graph: GraphNetConfig | None = None
     voxel: VoxelUNetConfig | None = None
     validation_events: int = Field(

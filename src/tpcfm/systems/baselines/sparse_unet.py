@@ -91,7 +91,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     task.train_classes(
         SparseUNet(block.classes, **sizes),
         PointwiseObjective([1.0] * block.classes, 0.0, block.label),
-        title=f"{block.label}, sparse residual U-Net, {block.n_labels} labelled events",
+        title=f"{block.label}, sparse residual U-Net, {task.n_labels} labelled events",
         config={"architecture": "sparse_unet", **sizes},
         max_seconds=max_seconds,
     )

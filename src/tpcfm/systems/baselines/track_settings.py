@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, Positive, Seed
+from tpcfm.config.base import Block, LabelCount, Positive, Seed
 from tpcfm.config.training import Tasks, TrainConfig
 from tpcfm.models.baselines.track_settings import EggNetConfig, ExaTrkxConfig, HeptConfig, KalmanConfig
 
@@ -17,7 +17,9 @@ class TrackBaselineConfig(Block):
 
     model: TrackModel
     label: str = Field("track", description="label column with instances")
-    n_labels: int = Field(ge=0, description="labelled training events; 0 for the Kalman filter, which has no weights")
+    n_labels: LabelCount | Literal[0] = Field(
+        description="labelled training events; 0 for the Kalman filter, which has no weights"
+    )
     eggnet: EggNetConfig | None = None
     exatrkx: ExaTrkxConfig | None = None
     hept: HeptConfig | None = None

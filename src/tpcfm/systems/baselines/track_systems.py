@@ -21,7 +21,7 @@ from tpcfm.prepare.sequences.features import comparison_features, ranges
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.baselines.track_settings import TrackBaselineConfig
 from tpcfm.tasks.clustering_choice import Choice, Kind, grid
-from tpcfm.tasks.event_cache import EventCache
+from tpcfm.tasks.event_cache import MEMORY_BYTES, EventCache
 from tpcfm.tracking.chamber import chamber_of
 from tpcfm.tracking.clusters import components, dbscan, hdbscan
 from tpcfm.tracking.finder import TrackerSettings, find_tracks
@@ -46,12 +46,12 @@ class TrackBatches:
 
     EggNet: eta, cos phi, sin phi and layer of the point and of its two nearest neighbours in these four (C = 12); Exa.TrkX: energy and
     these four (5); HEPT: energy, x, y, z, eta, cos phi, sin phi, r (8); Kalman filter: none (0). For a box, see
-    `comparison_features`. Made once per event.
+    `comparison_features`. Made once per event, and kept up to ``keep`` bytes.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, keep: int = MEMORY_BYTES) -> None:
         self.model = model
-        self.inputs = EventCache(self._inputs)
+        self.inputs = EventCache(self._inputs, keep)
 
     def _inputs(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
         event = collate_sequences(store, [row], 0)

@@ -16,6 +16,7 @@ from tpcfm.systems.classical.settings import FinderConfig
 from tpcfm.systems.classical.task import ClassicalTask
 from tpcfm.tasks.clustering_choice import Choice, Kind
 from tpcfm.tasks.clusterings import join, score_clusterings, split_edges, split_points
+from tpcfm.tasks.event_cache import MEMORY_BYTES
 from tpcfm.tasks.geometry import Geometry
 from tpcfm.tracking.clusters import dbscan
 from tpcfm.train import FitResult, to_device
@@ -31,9 +32,11 @@ KINDS: dict[str, tuple[Kind, float]] = {
 class Finder:
     """A classical finder: its batches, its network, and how its answer becomes objects."""
 
-    def __init__(self, block: FinderConfig, detector: Detector) -> None:
+    def __init__(self, block: FinderConfig, detector: Detector, keep: int = MEMORY_BYTES) -> None:
         self.block = block
-        self.geometry = Geometry(pairs=block.edges.neighbours if block.edges else 0, features=block.edges is not None)
+        self.geometry = Geometry(
+            pairs=block.edges.neighbours if block.edges else 0, features=block.edges is not None, keep=keep
+        )
         self.network: nn.Module = Positions(detector.pitch)
         self.split: Any = split_points
         self.values: dict[str, list[float]] = {}

@@ -1,33 +1,40 @@
-"""What the classical methods say about one event (see `tpcfm.systems.architectures.Architecture`)."""
+"""What the classical methods say about events (see `tpcfm.systems.architectures.Architecture`)."""
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.classical.find_instances import Finder
 from tpcfm.systems.classical.settings import FinderConfig
 from tpcfm.systems.trained import load_model
+from tpcfm.tasks.answers import Answer, Predictor, Tensors, class_answer
 from tpcfm.tasks.geometry import Geometry
-from tpcfm.train import StepInfo, load_config, to_device
+from tpcfm.train import StepInfo, load_config
+
+NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
 
 
-@torch.no_grad()
-def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the class or instance of every point, by label.
+def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predictor:
+    """Return trained trees or a finder.
 
     Raises:
         CheckpointError: the weights do not fit.
     """
-    config, network = load_config(folder), load_model(folder)
-    finder = None
+    config, network = load_config(folder), load_model(folder).to(device)
+    label, finder = config["label"], None
     if "finder" in config:
-        finder = Finder(FinderConfig.model_validate(config["finder"]), store.detector)
-    info = StepInfo(step=0, epoch=0, seed=0, training=False)
-    batch = (finder.geometry if finder else Geometry())(store, np.array([row]), info)
-    answer = network(to_device(batch, torch.device("cpu")))
-    if finder is None:
-        return {config["label"]: answer.argmax(1).numpy()}
-    return {config["label"]: finder.cluster(next(finder.split(batch, answer)), config["clustering"])}
+        finder = Finder(FinderConfig.model_validate(config["finder"]), store.detector, keep=0)
+    geometry = finder.geometry if finder else Geometry(keep=0)
+
+    @torch.no_grad()
+    def answer(batch: Batch, tensors: Tensors) -> dict[str, Answer]:
+        found = network(tensors)
+        if finder is None:
+            return {label: class_answer(found)}
+        events = [finder.cluster(event, config["clustering"]) for event in finder.split(batch, found)]
+        return {label: Answer(np.concatenate(events))}
+
+    return Predictor(lambda held, rows: geometry(held, rows, NOT_TRAINING), answer)

@@ -1,6 +1,6 @@
 """A trained adapter with its frozen backbone: loaded from model directories, and its answer to one event."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,20 @@ from tpcfm.errors import CheckpointError
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import AdapterConfig
-from tpcfm.nn.set_decision import assign_points
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.feature_cache import layers_read
 from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
+from tpcfm.tasks.answers import Answer, Tensors, class_answer, set_answer
 from tpcfm.tasks.clustering_choice import Choice
 from tpcfm.tasks.clusterings import join, split_edges
 from tpcfm.tasks.edge_head import geometry_of
+from tpcfm.tasks.support import Rows
 from tpcfm.train import StepInfo, load_config, load_weights, to_device
+
+NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
 
 ADAPTER = "fm4npp_adapter"
 """Value of ``architecture`` in the ``config.json`` of an adapter."""
@@ -43,6 +47,18 @@ class Adapter:
             return features
         config = self.config
         return layers_read(self.backbone, features, offsets, config.mix_embedding, config.reads == "final")
+
+    def to(self, device: torch.device) -> "Adapter":
+        """Return it on a device."""
+        backbone = None if self.backbone is None else self.backbone.to(device)
+        return replace(self, head=self.head.to(device), backbone=backbone)
+
+    def collate(self, store: PreparedStore, rows: Rows) -> Batch:
+        """Return some events as the batch that `adapter_answer` takes."""
+        batch, head = collate_sequences(store, rows, 0), self.config.edge_head
+        if head is None:
+            return batch
+        return geometry_of(head, self.config.instances, keep=0).add(batch, store, rows, NOT_TRAINING)
 
 
 def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
@@ -70,18 +86,22 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
 
 
 @torch.no_grad()
+def adapter_answer(adapter: Adapter, batch: Batch, tensors: Tensors) -> dict[str, Answer]:
+    """Return what an adapter says about the points of a batch of `Adapter.collate`, by label."""
+    inputs = adapter.inputs(tensors["features"], tensors["offsets"])
+    if head := adapter.config.edge_head:
+        found = adapter.head({**tensors, "branches": inputs})
+        if adapter.clustering is not None:
+            events = [join(event, adapter.clustering, head.joining) for event in split_edges(batch, found)]
+            return {adapter.config.tasks[0]: Answer(np.concatenate(events))}
+        return {label: class_answer(logits) for label, logits in found.items()}
+    found = adapter.head(inputs, tensors["offsets"])
+    if adapter.config.instances:
+        return {adapter.config.tasks[0]: set_answer(found[-1])}
+    return {label: class_answer(logits) for label, logits in found.items()}
+
+
 def adapter_labels(adapter: Adapter, label: str, store: PreparedStore, row: int) -> npt.NDArray[np.int64]:
     """Return what an adapter says about each point (N,) of one event: number of the class, or of an object, -1 for none."""
-    batch = collate_sequences(store, np.array([row]), 0)
-    features, offsets = torch.from_numpy(batch["features"]), torch.from_numpy(batch["offsets"])
-    if head := adapter.config.edge_head:
-        geometry = geometry_of(head, adapter.config.instances)
-        batch = geometry.add(batch, store, np.array([row]), StepInfo(step=0, epoch=0, seed=0, training=False))
-        given = to_device(batch, torch.device("cpu")) | {"branches": adapter.inputs(features, offsets)}
-        answer = adapter.head(given)
-        if adapter.clustering is not None:
-            return join(next(split_edges(batch, answer)), adapter.clustering, head.joining)
-        return np.asarray(answer[label].argmax(1).numpy(), dtype=np.int64)
-    answer = adapter.head(adapter.inputs(features, offsets), offsets)
-    found = assign_points(answer[-1]) if adapter.config.instances else answer[label].argmax(1)
-    return np.asarray(found.numpy(), dtype=np.int64)
+    batch = adapter.collate(store, np.array([row]))
+    return adapter_answer(adapter, batch, to_device(batch, torch.device("cpu")))[label].values

@@ -1,54 +1,60 @@
-"""What the networks of FM4NPP say about one event (see `tpcfm.systems.architectures.Architecture`)."""
+"""What the networks of FM4NPP say about events (see `tpcfm.systems.architectures.Architecture`)."""
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import Fm4nppModel
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.fm4npp.adapter import adapter_labels, load_adapter
+from tpcfm.systems.fm4npp.adapter import adapter_answer, load_adapter
 from tpcfm.systems.fm4npp.support import load_backbone, new_backbone
-from tpcfm.train import load_config, to_device
+from tpcfm.tasks.answers import Answer, Embedder, Predictor, Rows, Tensors
+from tpcfm.train import load_config
 
-CPU = torch.device("cpu")
 
-
-def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the class or instance of every point, by label.
+def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predictor:
+    """Return a trained adapter with its backbone.
 
     Raises:
         CheckpointError: no adapter, its backbone is not beside it, or the sequences were made otherwise.
     """
-    adapter = load_adapter(folder, store)
-    return {label: adapter_labels(adapter, label, store, row) for label in adapter.config.tasks}
+    adapter = load_adapter(folder, store).to(device)
+
+    @torch.no_grad()
+    def answer(batch: Batch, tensors: Tensors) -> dict[str, Answer]:
+        return adapter_answer(adapter, batch, tensors)
+
+    return Predictor(adapter.collate, answer)
 
 
-def backbone(folder: Path, store: PreparedStore, random: bool = False) -> Fm4npp:
-    """Return the backbone of a pretraining run, or one like it with random weights.
+def embedder(folder: Path, store: PreparedStore, device: torch.device, random: bool = False) -> Embedder:
+    """Return the backbone of a pretraining run, or one like it with random weights; rows are points, layers its residual branches.
 
     Raises:
         CheckpointError: another architecture, or the sequences were made otherwise.
     """
     if random:
-        model = Fm4nppModel.model_validate(load_config(folder)["model"])
-        return new_backbone(model, TargetConfig(), 0).eval()
-    return load_backbone(folder, store).eval()
+        model = new_backbone(Fm4nppModel.model_validate(load_config(folder)["model"]), TargetConfig(), 0)
+    else:
+        model = load_backbone(folder, store)
+    model = model.eval().to(device)
+
+    @torch.no_grad()
+    def layers(tensors: Tensors) -> Tensor:
+        return model.branches(tensors["features"], tensors["offsets"]).float()
+
+    return Embedder(_collate, layers, _summary, xyz="xyz", offsets="offsets", points=True)
 
 
-@torch.no_grad()
-def layers(model: Fm4npp, store: PreparedStore, row: int) -> tuple[Tensor, Tensor]:
-    """Return the output of every residual branch (L, N, D), which adapters mix, and the points (N, 3) in serialised order."""
-    batch = to_device(collate_sequences(store, [row], 0), CPU)
-    return model.branches(batch["features"], batch["offsets"]).float(), batch["xyz"]
+def _collate(store: PreparedStore, rows: Rows) -> Batch:
+    return collate_sequences(store, rows, 0)
 
 
-def summary(found: Tensor) -> Tensor:
-    """Return the features (N, D) that a point is known by: the mean over the layers, normalised per point."""
+def _summary(found: Tensor) -> Tensor:
+    """Return the mean over the layers, normalised per point."""
     return F.layer_norm(found.mean(0), found.shape[-1:])

@@ -107,8 +107,9 @@ def _ablations(room: Room, backbones: dict[str, str]) -> None:
         changed_order: str | None = change.get("order")
         run = room.pretrain(size, seed=system.seeds[0], **change) if change else backbones[size]
         room.study("ablation_pretrain", "ablations", run, "variant", name)
-        tasks = list(system.tasks) if ablations.tasks is None else ablations.tasks
-        for task in tasks if ablations.n_labels else []:
+        if ablations.n_labels is None:
+            continue
+        for task in list(system.tasks) if ablations.tasks is None else ablations.tasks:
             training = system.tasks[task]
             for seed in training.seeds:
                 slug = "" if not change else f"{size}-{name.replace('=', '').replace(' ', '_')}"
@@ -116,7 +117,7 @@ def _ablations(room: Room, backbones: dict[str, str]) -> None:
                     [task],
                     size,
                     training,
-                    int(ablations.n_labels or 0),
+                    ablations.n_labels,
                     seed,
                     "pretrained",
                     run,

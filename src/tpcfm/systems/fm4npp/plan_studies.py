@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tpcfm.config.base import LabelCount
 from tpcfm.models.fm4npp.settings import Fm4nppModel
 from tpcfm.systems.fm4npp.room import Room
 from tpcfm.systems.fm4npp.study_settings import CoordinateCheck
@@ -56,7 +57,7 @@ def _trunk(
     room: Room,
     tasks: list[str],
     size: str,
-    n_labels: int,
+    n_labels: LabelCount,
     seed: int,
     layers: int,
     pretrained: str | None,

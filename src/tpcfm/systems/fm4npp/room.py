@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tpcfm.config.base import Block
+from tpcfm.config.base import Block, LabelCount
 from tpcfm.config.training import LabelledTraining
 from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
 from tpcfm.plan.planner import Planner
@@ -105,7 +105,7 @@ class Room:
         tasks: list[str],
         size: str,
         training: LabelledTraining,
-        n_labels: int,
+        n_labels: LabelCount,
         seed: int,
         start: str,
         pretrained: str | None,

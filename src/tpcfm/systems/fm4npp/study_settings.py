@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tpcfm.config.base import Block, Count, Positive, Seed
+from tpcfm.config.base import Block, Count, LabelCount, Positive, Seed
 from tpcfm.models.fm4npp.settings import Fm4nppModel, Parameterization, Size
 from tpcfm.prepare.sequences.settings import TargetConfig
 
@@ -59,7 +59,7 @@ class DepthStudy(Block):
     depths: list[Annotated[int, Field(ge=0)]] = Field(
         default=[0, 1, 2, 4], min_length=1, description="self-attention and feed-forward blocks"
     )
-    n_labels: int = Field(gt=0, description="labelled events")
+    n_labels: LabelCount = Field(description="labelled events")
     seeds: list[Seed] = Field(default=[0], min_length=1)
 
 
@@ -73,5 +73,5 @@ class JointStudy(Block):
         min_length=2,
         description="label columns with classes and the weights of their losses; budget and settings are those of the first",
     )
-    n_labels: int = Field(gt=0, description="labelled events")
+    n_labels: LabelCount = Field(description="labelled events")
     seeds: list[Seed] = Field(default=[0], min_length=1)

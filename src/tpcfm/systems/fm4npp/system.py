@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from tpcfm.config.base import Block, Count, Seed, Share
+from tpcfm.config.base import Block, Count, LabelCount, Seed, Share
 from tpcfm.config.system import SystemBlock
 from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
@@ -37,7 +37,7 @@ class AblationStudy(Block):
     rescale: list[Rescaling] = Field(
         default_factory=list, description="further weightings of the training loss by the difficulty of an event"
     )
-    n_labels: Count | None = Field(None, description="label count of the adapters; null trains none")
+    n_labels: LabelCount | None = Field(None, description="label count of the adapters; null trains none")
     tasks: list[str] | None = Field(None, description="tasks of the adapters; null takes all of the system")
 
 

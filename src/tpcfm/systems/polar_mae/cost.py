@@ -49,7 +49,8 @@ def _segmentation(run: Run, held: Held) -> Estimate:
     # The head sees every point; a frozen encoder only runs forward.
     flops += 6.0 * 1.0e6 * (block.model.width / 384) ** 2 * held.per_event
     if head := block.edge_head:  # the frozen encoder runs once per event
-        events = block.n_labels + held.events["validation"] + held.events["test"]
+        labels = held.events["train"] if block.n_labels == "all" else block.n_labels
+        events = labels + held.events["validation"] + held.events["test"]
         seen = (train.steps * train.batch_size + validations(train) * held.events["validation"] / 3) * held.per_event
         operations = 3 * head.flops(not block.classes) * seen + flops / 3 * events
         return Estimate((Work(operations, "sparse", train.precision, seconds=GEOMETRY * events * held.per_event),))

@@ -12,7 +12,7 @@ from tpcfm.prepare.groups.batches import Batch, collate_groups
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.tasks.edge_head import geometry_of
-from tpcfm.tasks.event_cache import EventCache
+from tpcfm.tasks.event_cache import MEMORY_BYTES, EventCache
 from tpcfm.train import StepInfo, to_device
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
@@ -24,11 +24,13 @@ class EdgeBatches:
     The encoder sees events as they are; only the steps between near points are turned in training.
     """
 
-    def __init__(self, model: SegmentationModel, head: EdgeHead, instances: bool, device: torch.device) -> None:
+    def __init__(
+        self, model: SegmentationModel, head: EdgeHead, instances: bool, device: torch.device, keep: int = MEMORY_BYTES
+    ) -> None:
         self.model, self.device = model, device
-        self.geometry = geometry_of(head, instances)
+        self.geometry = geometry_of(head, instances, keep)
         self.tokens = GroupBatches(points=True)
-        self.features = EventCache(self._make)
+        self.features = EventCache(self._make, keep)
 
     @torch.no_grad()
     def _make(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:

@@ -1,10 +1,9 @@
-"""What the networks of PoLAr-MAE say about one event (see `tpcfm.systems.architectures.Architecture`)."""
+"""What the networks of PoLAr-MAE say about events (see `tpcfm.systems.architectures.Architecture`)."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
-from tpcfm.nn.set_decision import assign_points
+from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import Choice
 from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_queries
@@ -23,16 +22,16 @@ from tpcfm.systems.polar_mae.edge_batches import EdgeBatches
 from tpcfm.systems.polar_mae.reconstruction import load_autoencoder, reconstruct_event
 from tpcfm.systems.polar_mae.support import load_encoder, pretrained_model_config
 from tpcfm.systems.trained import load_model
+from tpcfm.tasks.answers import Answer, Embedder, Predictor, Tensors, class_answer, set_answer
 from tpcfm.tasks.clusterings import join, split_edges
-from tpcfm.train import StepInfo, load_config, to_device
+from tpcfm.tasks.support import Collate
+from tpcfm.train import StepInfo, load_config
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
-CPU = torch.device("cpu")
 
 
-@torch.no_grad()
-def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the class or instance of every point, by label.
+def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predictor:
+    """Return a trained head with its encoder.
 
     Raises:
         CheckpointError: the head does not fit the groups.
@@ -41,44 +40,49 @@ def predict(folder: Path, store: PreparedStore, row: int) -> dict[str, npt.NDArr
     trained, given = config["tokenizer"]["radius"], store.settings["radius"]
     if trained != given:
         raise CheckpointError(f"{folder}: trained on groups of radius {trained} pitches, {store.folder} has {given}")
-    model, collate = load_model(folder), GroupBatches(points=True)
-    if found := config.get("edge_head"):
+    model, label = load_model(folder).to(device), config["label"]
+    batches: Collate = GroupBatches(points=True)
+    edge_head = None
+    if held_head := config.get("edge_head"):
         assert isinstance(model, SegmentationModel)
-        head = EdgeHead.model_validate(found["settings"])
-        edges = EdgeBatches(model, head, not config["classes"], CPU)(store, np.array([row]), NOT_TRAINING)
-        said = model(to_device(edges, CPU))
-        if isinstance(said, tuple):
-            return {config["label"]: join(next(split_edges(edges, said)), config["clustering"], head.joining)}
-        return {config["label"]: said.argmax(1).numpy()}
-    answer = model(to_device(collate(store, np.array([row]), NOT_TRAINING), CPU))
-    found = assign_points(answer[-1]) if isinstance(answer, list) else answer.argmax(1)
-    return {config["label"]: found.numpy()}
+        edge_head = EdgeHead.model_validate(held_head["settings"])
+        batches = EdgeBatches(model, edge_head, not config["classes"], device, keep=0)
+
+    @torch.no_grad()
+    def answer(batch: Batch, tensors: Tensors) -> dict[str, Answer]:
+        found = model(tensors)
+        if edge_head is not None and isinstance(found, tuple):
+            events = [join(event, config["clustering"], edge_head.joining) for event in split_edges(batch, found)]
+            return {label: Answer(np.concatenate(events))}
+        return {label: set_answer(found[-1]) if isinstance(found, list) else class_answer(found)}
+
+    return Predictor(lambda held, rows: batches(held, rows, NOT_TRAINING), answer)
 
 
-def backbone(folder: Path, store: PreparedStore, random: bool = False) -> TokenEncoder:
-    """Return the encoder of a pretraining run, or one like it with random weights.
+def embedder(folder: Path, store: PreparedStore, device: torch.device, random: bool = False) -> Embedder:
+    """Return the encoder of a pretraining run, or one like it with random weights; rows are tokens, nothing masked, layers its blocks.
 
     Raises:
         CheckpointError: another architecture, or one that does not fit the groups.
     """
     torch.manual_seed(0)
-    encoder = TokenEncoder(pretrained_model_config(folder, store))
+    encoder, batches = TokenEncoder(pretrained_model_config(folder, store)), GroupBatches()
     if not random:
         load_encoder(encoder, folder)
-    return encoder.eval()
+    encoder = encoder.eval().to(device)
 
+    @torch.no_grad()
+    def layers(tensors: Tensors) -> Tensor:
+        _, found = encoder(Tokens.from_batch(tensors), layers=range(encoder.config.depth))
+        return torch.stack([layer.float() for layer in found])
 
-@torch.no_grad()
-def layers(model: TokenEncoder, store: PreparedStore, row: int) -> tuple[Tensor, Tensor]:
-    """Return the output of every block (L, T, D), nothing masked, and the centres of the tokens (T, 3)."""
-    batch = to_device(GroupBatches()(store, np.array([row]), NOT_TRAINING), CPU)
-    _, found = model(Tokens.from_batch(batch), layers=range(model.config.depth))
-    return torch.stack([layer.float() for layer in found]), batch["centre"]
-
-
-def summary(found: Tensor) -> Tensor:
-    """Return the features (T, D) that a token is known by: the last layer."""
-    return found[-1]
+    return Embedder(
+        lambda held, rows: batches(held, rows, NOT_TRAINING),
+        layers,
+        lambda found: found[-1],
+        xyz="centre",
+        offsets="token_offsets",
+    )
 
 
 def attention(folder: Path, store: PreparedStore, row: int, choice: Choice) -> dict[str, pd.DataFrame]:

@@ -78,12 +78,12 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         "queries": block.queries,
         "class_weights": weights,
     }
-    title = f"{block.label}, {block.mode}, {block.n_labels} labelled events"
+    title = f"{block.label}, {block.mode}, {task.n_labels} labelled events"
     if head := block.edge_head:
         task.collate = EdgeBatches(model, head, not block.classes, task.device)
         standardise(task, model.head)  # type: ignore[arg-type]
         config["edge_head"] = {"settings": head.model_dump(), "geometry": sizes, "tokens": model.tokens}
-        title = f"{block.label}, edge head, {block.n_labels} labelled events"
+        title = f"{block.label}, edge head, {task.n_labels} labelled events"
         if block.classes:
             weights = balance(task, block.label, head.weight_power)
             config["class_weights"] = weights

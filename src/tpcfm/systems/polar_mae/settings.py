@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tpcfm.config.base import Block, Seed
+from tpcfm.config.base import Block, LabelCount, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.settings import PolarMaeModel
@@ -58,7 +58,7 @@ class SegmentationConfig(Block):
     edge_head: EdgeHead | None = Field(
         None, description="edge convolutions over frozen features and local geometry, in place of the published head"
     )
-    n_labels: int = Field(gt=0, description="labelled training events")
+    n_labels: LabelCount = Field(description="labelled training events")
     class_weights: Literal["published", "subset", "none"] = "subset"
     gamma: float = Field(2.0, ge=0, description="focal exponent")
     head_dropout: float = Field(0.5, ge=0, lt=1)
@@ -78,7 +78,7 @@ class SparseUNetConfig(Block):
 
     label: str = "semantic"
     classes: int = Field(4, gt=1, description="of the label")
-    n_labels: int = Field(gt=0)
+    n_labels: LabelCount
     filters: int = Field(32, gt=0)
     depth: int = Field(5, gt=1)
     repetitions: int = Field(2, gt=0)
