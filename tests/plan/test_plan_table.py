@@ -144,3 +144,11 @@ def test_a_file_more_makes_new_runs_and_leaves_the_old_ones_their_names(tmp_path
     assert ids(moved) == (datasets, runs)
     (moved / "b.h5").write_bytes(b"x" * 11)
     assert not runs & ids(moved)[1], "another file of the same name"
+
+
+def test_a_raised_version_renames_a_run_and_the_first_one_names_nothing(plan: Plan) -> None:
+    for run in plan.runs.values():
+        raised = run.model_copy(update={"version": run.version + 1})
+        assert raised.hash != run.hash
+        dumped = run.model_dump(exclude={"version"})
+        assert (type(run).model_validate(dumped).hash == run.hash) is (run.version == 1)

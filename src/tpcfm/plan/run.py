@@ -36,6 +36,7 @@ class Run(Block):
     science: str = Field(
         "", description="hash of the values of `config` that are not the defaults; without it, all count"
     )
+    version: int = Field(1, ge=1, description="raised where the same settings come to give another result")
     dataset: str
     cache: str
     pretrained: str | None = None

@@ -89,6 +89,9 @@ def _instances(
                     _add(planner, key, block, model, "baselines.find_tracks", events)
 
 
+_VERSIONS = {"eggnet": 2, "exatrkx": 2, "voxel_unet": 2}  # neighbours, filter and voxels as the paper has them
+
+
 def _add(
     planner: Planner,
     key: str,
@@ -106,6 +109,7 @@ def _add(
         stage="baseline",
         recipe=recipe,
         task=block.label,
+        version=_VERSIONS.get(model, 1),
         n_labels=block.n_labels,
         seed=block.seed,
         **events,

@@ -43,6 +43,7 @@ def _coordinate_check(room: Room, parameterization: str) -> str:
         stage="probe",
         recipe="fm4npp.coordinate_check",
         task="coordinates",
+        version=2,  # as the pretraining
         **room.events(room.unlabelled),
     )
 

@@ -95,6 +95,7 @@ class Room:
             stage="pretrain",
             recipe="fm4npp.pretrain",
             task="pretrain",
+            version=2,  # mean over events of each event's mean
             pretrained=self.planner.start(self.key, size, block.model),
             seed=seed,
             **self.events(self.unlabelled, order),

@@ -84,15 +84,17 @@ class Room:
             seed=seed,
             **settings,
         )  # type: ignore[arg-type]
+        tokenizer = tokenizer or system.tokenizer
         return self.run(
             block,
             f"pretrain-{objective}-{name or f'mask{mask_ratio:g}'}-s{seed}",
             stage="pretrain",
             recipe="polar_mae.pretrain",
             task="pretrain",
+            version=2 if tokenizer.method == "fps_knn" else 1,  # groups scaled by their own extent
             pretrained=self.planner.start(self.key, objective, block.model),
             seed=seed,
-            **self.events(tokenizer or system.tokenizer, pretraining=True),
+            **self.events(tokenizer, pretraining=True),
         )
 
     def probe(
