@@ -21,7 +21,7 @@ def command(
     stands_for: str | None = typer.Option(
         None,
         "--as",
-        help="What the weights are in the ledger, such as polar_mae/full or 'm6 pretrained'; needed with --released.",
+        help="What the weights are in the ledger, such as 'm6 pretrained' (a wrong name lists all); needed with --released.",
     ),
     labels: str = typer.Option("all", help="Labelled events that their head was trained on; with --released."),
     scale: str = typer.Option(
@@ -39,7 +39,7 @@ def command(
     from tpcfm.errors import ConfigError
 
     if released and not stands_for:
-        raise ConfigError("--released needs --as: what the weights stand for in the ledger, such as polar_mae/full")
+        raise ConfigError("--released needs --as: what the weights stand for in the ledger; a wrong name lists all")
     if scale not in ("own", "paper"):
         raise ConfigError(f"--scale {scale!r}: allowed are own and paper")
     if labels != "all" and not labels.isdigit():
