@@ -11,7 +11,7 @@ RUN := PATH="$(abspath $(BIN)):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' envs/cpu.txt)
 
-.PHONY: image demo test test-cluster bench report dashboard lint types schema lock clean
+.PHONY: image demo test test-cluster walk bench report dashboard lint types schema lock clean
 
 demo: $(VENV)/.demo
 	$(RUN) snakemake --cores $(CORES) all
@@ -26,6 +26,10 @@ test: $(VENV)/.test
 # Debian or Ubuntu: installs Slurm and Apptainer, builds the CPU image; a skipped test is a failure.
 test-cluster: $(VENV)/.test
 	$(RUN) tools/test-cluster
+
+# The paper's path on a miniature of both public releases, from the first download to the report.
+walk: $(VENV)/.test
+	$(RUN) TPCFM_WALK=1 python -m pytest -v tests/workflow/test_workflow_walk.py
 
 bench: $(VENV)/.test
 	$(RUN) python benchmarks/run.py

@@ -1,5 +1,6 @@
 """The paper's path is walked: the walk plans the same kinds of runs as the paper, and runs from the first download to the report."""
 
+import os
 from typing import Any
 
 import pandas as pd
@@ -78,6 +79,10 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 pytestmark = pytest.mark.workflow
 
 
+LONG = pytest.mark.skipif("TPCFM_WALK" not in os.environ, reason="a quarter of an hour or more: make walk")
+
+
+@LONG
 @pytest.mark.slow
 def test_the_walk_runs_from_the_first_download_to_the_report(walked: Checkout) -> None:
     plan = walked.plan(scale=("paper", "walk"))
@@ -91,6 +96,7 @@ def test_the_walk_runs_from_the_first_download_to_the_report(walked: Checkout) -
     assert "the validation files are the test" in page
 
 
+@LONG
 @pytest.mark.slow
 def test_test_events_of_the_walk_are_the_published_validation_files(walked: Checkout) -> None:
     plan = walked.plan(scale=("paper", "walk"))
