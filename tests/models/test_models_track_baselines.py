@@ -77,7 +77,8 @@ def test_sizes_are_those_of_the_paper(network: torch.nn.Module, published: float
 
 def test_the_table_of_counts_is_within_five_per_cent_of_the_paper() -> None:
     rows = {row["part"].split(" (")[0].split(",")[0]: row for row in parameter_table()}
-    assert set(rows) == set(BASELINES.values()) - {"Kalman filter", "sparse U-Net"}
+    not_of_fm4npp = {"Kalman filter", "sparse U-Net", "perceptron on pairs", "DBSCAN", "boosted trees"}
+    assert set(rows) == set(BASELINES.values()) - not_of_fm4npp
     published = [row for row in rows.values() if row["published"]]
     assert len(published) == 6
     for row in published:
