@@ -182,7 +182,8 @@ def test_two_systems_of_one_family_plan_on_their_datasets(checkout) -> None:
         "pretrain": {"steps": 4, "batch_size": 2},
         "tasks": {"track": LABELLED},
     }
-    more = {"detector": "sphenix", "simulate": {"files": 1, "events_per_file": 16, "source": "gun"}}
+    simulate = {"files": 1, "events_per_file": 40, "source": "gun"}
+    more = {"detector": "sphenix", "simulate": simulate, "split": {"validation": 0.2, "test": 0.2}}
     over = {"data": {"more": more}, "systems": {"second": second}}
     before, after = checkout.jobs(), checkout.jobs(over)
     # The pages of everything depend on more runs; nothing else changes.
