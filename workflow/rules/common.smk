@@ -160,13 +160,17 @@ def minutes_of_attempt(rule):
 
 
 def retries_of(rule, stage):
-    """How often the longest training of a stage may come back within the time limits of the profile; None leaves it to the profile."""
-    limit = minutes_of_attempt(rule)
-    if limit is None:
+    """How often the longest training of a stage may come back within the time limits of the profile.
+
+    None, which leaves it to the profile and the command line, where these ask for no retries or for enough.
+    """
+    limit, asked = minutes_of_attempt(rule), workflow.execution_settings.retries
+    if limit is None or not asked:
         return None
     gpus = int(set_resource(rule, "processes", 1) or 1) * int(set_resource(rule, "nodes", 1))
     model = str(set_resource(rule, "gpu_model", "")).strip("'\"")
-    return estimated_retries(PLAN, stage, limit, nearest(model), gpus)
+    needed = estimated_retries(PLAN, stage, limit, nearest(model), gpus)
+    return needed if needed > asked else None
 
 
 # Gigabytes of disk that features of frozen backbones may take while a head trains; 0 leaves it to what is free.

@@ -183,6 +183,7 @@ BASELINES = (
         {"baselines.instances.hept": FREE, "baselines.instances.learning_rates": FREE},
     ),
     Item("Kalman filter", "", "", "", "ours, not in the paper", "differs", {"baselines.instances.kalman": FREE}),
+    Item("classical floor", "", "", "", "ours, not in the paper", "differs", {"baselines.classical": FREE}),
     Item(
         "graph networks",
         "App. C",

@@ -223,5 +223,6 @@ EVALUATION = (
             "baselines.sparse_unet.tasks.semantic.steps_by_labels": FREE,
         },
     ),
+    Item("classical floor", "", "", "", "ours, not in the paper", "differs", {"baselines.classical": FREE}),
 )
 ITEMS = {"Pretraining": PRETRAINING, "Evaluation": EVALUATION}
