@@ -65,6 +65,7 @@ include: "workflow/rules/mlflow.smk"
 # Before anything is submitted: what the cluster or the image lacks, in words that say what to do.
 onstart:
     stop_if_it_cannot_run()
+    allow_long_trainings()
     announce(SNAKEMAKE)
 
 

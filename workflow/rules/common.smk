@@ -160,17 +160,21 @@ def minutes_of_attempt(rule):
 
 
 def retries_of(rule, stage):
-    """How often the longest training of a stage may come back within the time limits of the profile.
-
-    None, which leaves it to the profile and the command line, where these ask for no retries or for enough.
-    """
-    limit, asked = minutes_of_attempt(rule), workflow.execution_settings.retries
-    if limit is None or not asked:
-        return None
+    """How often the longest training of a stage may come back within the time limits of the profile; 0 where nothing sets them."""
+    limit = minutes_of_attempt(rule)
+    if limit is None:
+        return 0
     gpus = int(set_resource(rule, "processes", 1) or 1) * int(set_resource(rule, "nodes", 1))
     model = str(set_resource(rule, "gpu_model", "")).strip("'\"")
-    needed = estimated_retries(PLAN, stage, limit, nearest(model), gpus)
-    return needed if needed > asked else None
+    return estimated_retries(PLAN, stage, limit, nearest(model), gpus)
+
+
+def allow_long_trainings():
+    """Let trainings longer than one time limit come back as often as they need; without retries asked for, none is given."""
+    asked = workflow.execution_settings.retries
+    stages = {"pretrain": "pretrain", "finetune_run": "finetune", "baseline_run": "baseline", "probe": "probe"}
+    for rule, stage in stages.items() if asked else ():
+        workflow.get_rule(rule).restart_times = max(asked, retries_of(rule, stage))
 
 
 # Gigabytes of disk that features of frozen backbones may take while a head trains; 0 leaves it to what is free.

@@ -13,7 +13,6 @@ rule pretrain:
         str(W.benchmark("pretrain", "{run}"))
     wildcard_constraints:
         run=one_of(PLAN.of_stage("pretrain")),
-    retries: retries_of("pretrain", "pretrain")
     container:
         CONFIG.container if NODES == 1 else None
     threads: 1
@@ -58,7 +57,6 @@ for stage, name, minutes in (
             str(W.benchmark(stage, "{run}"))
         wildcard_constraints:
             run=one_of(PLAN.of_stage(stage)),
-        retries: retries_of(name, stage)
         threads: 1
         resources:
             plan=PLAN_FILE,
