@@ -80,7 +80,9 @@ def test_every_rule_with_a_command_was_submitted(whole, tmp_path) -> None:
     commands = set(rules_with_a_command(tmp_path))
     did = {*rules(whole.first.stdout), *rules(whole.second.stdout)}
     unused = {"fetch_file", "model_edges", "predict_file"}
-    assert commands - did == unused, "the tiny scale downloads and predicts nothing, imports no weights, and does all else"
+    assert commands - did == unused, (
+        "the tiny scale downloads and predicts nothing, imports no weights, and does all else"
+    )
     seen = set(whole.checkout.jobs().values())
     named = {rule for rule in did if {f"rule_{rule}", f"group_{rule}_{rule}"} & seen}
     assert did - named - LOCAL == {"all", "scaling_plots"}, "all but the local rules left a log of a Slurm job"

@@ -25,7 +25,7 @@ rule predict_file:
         model=PREDICTED.model if PREDICTED else "",
         options=prediction_options(),
         folder=folder_of_output,
-        results=CONFIG.results,
+        results=lambda wildcards: CONFIG.results,
     message:
         "Labelling {wildcards.file}"
     shell:
