@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +68,15 @@ def test_the_champion_is_the_best_at_the_largest_label_count(store: Any, space: 
     assert register(results, plan_of(runs)) == [], "nothing is better"
 
 
-def test_points_are_labelled_by_every_road(store: Any, space: Workspace, event: pd.DataFrame) -> None:
+def test_points_are_labelled_by_every_road(
+    store: Any, space: Workspace, event: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     results, _, _ = store
     uri = f"models:/{name_of(space)}@champion"
     known = tpcfm.load(space.run("pid-pretrained"), device="cpu").predict(event.drop(columns="event"))
     np.testing.assert_array_equal(tpcfm.load(uri, results=results, device="cpu").predict(event)["pid"], known["pid"])
     mlflow = load_mlflow()
-    mlflow.set_tracking_uri(store_uri(results))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(results))
     served = mlflow.pyfunc.load_model(uri)
     assert [column.name for column in served.metadata.signature.inputs] == list(event.columns)
     shuffled = event.sample(frac=1, random_state=0)

@@ -48,15 +48,15 @@ def model_folder(name: str | Path, results: str | Path = "results") -> Path:
 
 
 def _registered(name: str, results: Path) -> Path:
-    from tpcfm.train.mlflow_store import database, load_mlflow, store_uri
+    from tpcfm.train.mlflow_store import database, load_mlflow, store_uri, tracking
 
     mlflow = load_mlflow()
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        if not database(results).is_file():
-            raise DataError(f"model {name!r}: no MLflow store in {results}; set MLFLOW_TRACKING_URI, or --results")
-        mlflow.set_tracking_uri(store_uri(results))
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if not given and not database(results).is_file():
+        raise DataError(f"model {name!r}: no MLflow store in {results}; set MLFLOW_TRACKING_URI, or --results")
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=name))
+        with tracking(mlflow, given or store_uri(results)):
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=name))
     except Exception as error:  # every store has errors of its own
         raise DataError(f"model {name!r}: not in the MLflow registry: {error}") from error
     found = [folder, *sorted(path.parent for path in folder.rglob("config.json"))]

@@ -4,8 +4,7 @@ The alias only moves forward: to more labelled events, or at equally many to a b
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tpcfm import __version__
 from tpcfm.detectors.model import Detector
 from tpcfm.inference.preparation import model_detector
 from tpcfm.inference.share.bundle import stand_alone
-from tpcfm.train.mlflow_store import database, load_mlflow, said_plainly, store_uri, writing
+from tpcfm.train.mlflow_store import database, load_mlflow, said_plainly, store_uri, tracking, writing
 from tpcfm.train.model_files import LOG, load_config
 from tpcfm.workspace import Workspace
 
@@ -74,8 +73,8 @@ def register(results: Path, plan: Mapping[str, Any], *, uri: str | None = None) 
         return []
     with writing(results), said_plainly(uri or str(database(results))):
         mlflow = load_mlflow()
-        with _tracking(mlflow, uri or store_uri(results)):
-            client = mlflow.MlflowClient()
+        with tracking(mlflow, uri or store_uri(results)):
+            client = mlflow.MlflowClient(uri or store_uri(results), uri or store_uri(results))
             return [name for name, found in sorted(best.items()) if _advance(mlflow, client, space, found)]
 
 
@@ -110,18 +109,6 @@ def _validation(folder: Path) -> dict[str, float]:
     if "loss" in found:
         found["loss"] = -found["loss"]
     return {kind: found[kind] for kind in KINDS if kind in found}
-
-
-@contextmanager
-def _tracking(mlflow: Any, uri: str) -> Iterator[None]:
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
 
 
 def _advance(mlflow: Any, client: Any, space: Workspace, found: Candidate) -> bool:
