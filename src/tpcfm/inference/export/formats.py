@@ -1,6 +1,7 @@
 """The formats of exported networks: how a traced graph is written, and how it is run again."""
 
 import importlib.util
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from tpcfm.errors import MachineError
+from tpcfm.errors import CheckpointError, MachineError
 from tpcfm.tasks.traceable import Traceable
 
 Run = Callable[[Mapping[str, Tensor]], list[npt.NDArray[Any]]]
@@ -66,15 +67,13 @@ def _open_compiled(path: Path) -> Run:
 
 
 def _write_onnx(program: ExportedProgram, network: Traceable, path: Path) -> None:
-    made = torch.onnx.export(
-        program,
-        (),
-        dynamo=True,
-        verbose=False,
-        input_names=list(network.inputs),
-        output_names=list(network.outputs),
-        external_data=False,
-    )
+    names: dict[str, Any] = {"input_names": list(network.inputs), "output_names": list(network.outputs)}
+    try:
+        made = torch.onnx.export(program, (), dynamo=True, verbose=False, external_data=False, **names)
+    except Exception as error:  # the converter raises errors of many classes
+        raise CheckpointError(
+            f"{path.name}: ONNX has no form of {_operator(error)}; other formats: {_others('onnx')}"
+        ) from error
     assert made is not None
     made.save(path)
 
@@ -91,7 +90,21 @@ def _arrays(found: Sequence[Tensor]) -> list[npt.NDArray[Any]]:
     return [tensor.detach().cpu().numpy() for tensor in found]
 
 
-def _first_line(error: Exception) -> str:
+def _operator(error: BaseException) -> str:
+    """Return the operator that a chain of errors names, or what the first of them says."""
+    found: BaseException | None = error
+    while found is not None:
+        if named := re.search(r"torch\.ops\.(\w+\.\w+(?:\.\w+)?)", str(found)):
+            return named[1]
+        found = found.__cause__
+    return f"the network ({_first_line(error)})"
+
+
+def _others(form: str) -> str:
+    return ", ".join(name for name in FORMATS if name != form)
+
+
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -16,6 +16,7 @@ from tpcfm import __version__
 from tpcfm.detectors.model import Detector
 from tpcfm.inference.preparation import model_detector
 from tpcfm.inference.share.bundle import stand_alone
+from tpcfm.systems.architectures import ARCHITECTURES
 from tpcfm.train.mlflow_store import database, load_mlflow, said_plainly, store_uri, tracking, writing
 from tpcfm.train.model_files import LOG, load_config
 from tpcfm.workspace import Workspace
@@ -81,8 +82,11 @@ def register(results: Path, plan: Mapping[str, Any], *, uri: str | None = None) 
 def candidate(space: Workspace, key: str, entry: Mapping[str, Any]) -> Candidate | None:
     """Return a finished run as a candidate; None if it predicts no label, or was not validated."""
     folder = space.run(key)
+    if not space.model_config(key).is_file():
+        return None
     config = load_config(folder)
-    if "label" not in config and "adapter" not in config:
+    known = ARCHITECTURES.get(str(config.get("architecture")))
+    if known is None or "prediction" not in known.pictures or "detector" not in config:
         return None
     scores = _validation(folder)
     kind = next((kind for kind in KINDS if kind in scores), None)
