@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from tpcfm.cli._slurm import preflight
+from tpcfm.cli._warm import start as start_warm
 from tpcfm.cli._workflow_lock import announce, leave, release
 from tpcfm.config.text import read_yaml
 from tpcfm.detectors.simulations import SIMULATIONS
@@ -273,3 +274,10 @@ def stop_if_it_cannot_run():
         said += preflight()
     if said:
         raise WorkflowError("Nothing was submitted:", *said)
+
+
+def keep_warm():
+    """Have the libraries loaded once for many jobs on this machine; not for jobs in containers or on a cluster."""
+    if workflow.executor_plugin.name == "local" and not workflow.deployment_settings.deployment_method:
+        if sum(1 for job in workflow.dag.needrun_jobs() if not job.is_norun) > 5:
+            start_warm(W.log("warm"))
