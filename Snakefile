@@ -68,10 +68,12 @@ onstart:
     allow_long_trainings()
     announce(SNAKEMAKE)
     keep_warm()
+    show_progress()
 
 
 onsuccess:
     leave(SNAKEMAKE)
+    show_summary()
 
 
 onerror:
