@@ -70,7 +70,7 @@ def test_onnx_answers_alike_or_is_said_to_be_missing(space: Workspace, tmp_path:
     if ONNX:
         for name in ("semantic-head", "pid-pretrained"):
             compare(space, name, "onnx", tmp_path / name)
-        with pytest.raises(CheckpointError, match="ONNX has no form of aten.repeat_interleave"):
+        with pytest.raises(CheckpointError, match=r"ONNX has no form of aten\.repeat_interleave"):
             export_model(space.run("gat"), tmp_path / "gat", "onnx")
         return
     with pytest.raises(MachineError, match=r"pip install 'tpcfm\[onnx\]'"):
