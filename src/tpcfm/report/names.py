@@ -3,6 +3,7 @@
 from collections.abc import Container
 
 from tpcfm.detectors.model import InstanceLabel, Label
+from tpcfm.models.tuning.settings import NAMES
 from tpcfm.report.published.lookup import OBJECTIVES
 
 ALONE = "adapter only"
@@ -24,7 +25,7 @@ BASELINES = {
 }
 STARTS = {"random": "random weights", "none": "local geometry alone", **OBJECTIVES}
 """What a network starts from, the controls first."""
-MODES = {"peft": "frozen", "full": "fine-tuned", "edges": "edge head"}
+MODES: dict[str, str] = {"peft": "frozen", "edges": "edge head", **NAMES}
 TASKS = {
     "track": "Track finding",
     "pid": "Particle identification",

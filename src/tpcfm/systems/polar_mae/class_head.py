@@ -163,6 +163,7 @@ class HeadTask(LabelledTask):
 
         result = self.fit(model, objective, self.settings, max_seconds, validate=validate, monitor="-f1")
         rows, shown = self.score(model, self.folder)
+        rows += self.cost_rows(model, result)
         config = {**config, "label": self.label, "classes": self.classes, "tokenizer": self.store.settings}
         self.finish(model, result, rows, shown, title=title, what=METHOD, config=config)
 

@@ -13,6 +13,7 @@ from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
+from tpcfm.nn.low_rank import merge_low_rank
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import Choice
@@ -41,6 +42,7 @@ def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predi
     if trained != given:
         raise CheckpointError(f"{folder}: trained on groups of radius {trained} pitches, {store.folder} has {given}")
     model, label = load_model(folder).to(device), config["label"]
+    merge_low_rank(model)
     batches: Collate = GroupBatches(points=True)
     edge_head = None
     if held_head := config.get("edge_head"):
