@@ -95,5 +95,5 @@ def test_the_change_is_what_the_paper_writes() -> None:
 
 
 def test_a_module_without_such_maps_is_refused() -> None:
-    with pytest.raises(ValueError, match="Sequential has no linear map named .*qkv"):
+    with pytest.raises(ValueError, match=r"Sequential has no linear map named .*qkv"):
         add_low_rank(nn.Sequential(nn.Linear(2, 2)), RANK, ALPHA)

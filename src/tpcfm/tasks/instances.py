@@ -13,9 +13,12 @@ from torch import nn
 
 from tpcfm.evaluate.event_scores import CALIBRATED, tracking_sums, write_event_scores
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.found_tracks import NAME as TRACKS
+from tpcfm.evaluate.found_tracks import FoundTracks
 from tpcfm.evaluate.momentum_bins import MomentumTally
 from tpcfm.evaluate.selected_tracks import SelectedTally, event_particles
 from tpcfm.evaluate.tracking import TrackingTally
+from tpcfm.files import atomic
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.set_decision import assign_points, query_chances
 from tpcfm.prepare.packing import Batch
@@ -47,7 +50,8 @@ class InstanceScores:
         self.tally = TrackingTally()
         bend = store.detector.pt_per_radius
         bent = store.detector.cylindrical and bend is not None
-        self.kinematic = (SelectedTally(bend), MomentumTally(bend)) if bent else ()
+        self.tracks = FoundTracks(bend) if bent else None
+        self.kinematic = (SelectedTally(bend), MomentumTally(bend), self.tracks) if self.tracks else ()
 
     def update(
         self,
@@ -83,11 +87,14 @@ class InstanceScores:
         return own | _calibrated(self.calibrated.values() if len(self.calibrated) else {})
 
     def write(self, folder: Path) -> None:
-        """Write the scores of every event (``event_scores.parquet``)."""
+        """Write the scores of every event (``event_scores.parquet``), and true and found tracks if a field bends them (``tracks.parquet``)."""
         sums = tracking_sums(self.tally.table)
         if len(self.calibrated):
             sums |= tracking_sums(self.calibrated.table, suffix=CALIBRATED)
         write_event_scores(folder / EVENT_SCORES, self.event_ids, [(self.label, 0, sums)])
+        if self.tracks is not None:
+            with atomic(folder / TRACKS) as temporary:
+                self.tracks.frame.to_parquet(temporary, index=False)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals where there are any: bootstrap over events, Wilson for the selected tracks."""

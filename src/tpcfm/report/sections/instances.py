@@ -2,6 +2,7 @@
 
 from tpcfm.report.draw.style import Item
 from tpcfm.report.names import score_name
+from tpcfm.report.sections.found_tracks import track_items
 from tpcfm.report.sections.label_tables import cell, labels, means, paper, scores
 from tpcfm.report.sections.momentum import momentum_items
 from tpcfm.report.tables import table
@@ -17,7 +18,7 @@ def instance_items(task: TaskView) -> list[Item]:
         return []
     name, title = f"table-{task.name}-points", f"{task.title}, points"
     points = scores(task, name, title, [m for m in POINTS if len(task.of(m))], paper(task).strip())
-    return [*points, *given_clusterings(task), *selected_table(task), *momentum_items(task)]
+    return [*points, *given_clusterings(task), *selected_table(task), *momentum_items(task), *track_items(task)]
 
 
 def given_clusterings(task: TaskView) -> list[Item]:

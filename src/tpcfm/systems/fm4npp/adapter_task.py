@@ -26,7 +26,6 @@ from tpcfm.tasks.support import Rows
 from tpcfm.train import FitResult, Objective, StepInfo, to_device
 from tpcfm.workspace import Workspace
 
-
 TRAINED = {
     "frozen": "Frozen backbone",
     "last": "Backbone whose last blocks were trained with the head",

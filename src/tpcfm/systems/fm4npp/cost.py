@@ -109,7 +109,9 @@ def _adapter(run: Run, held: Held) -> Estimate:
     )
     trained = count.adapter(block, layers)
     waiting = KEPT_BYTES * block.width * blocks
-    if backbone and not frozen:  # the backbone runs and is trained (in part) with the head; low rank and last blocks as all of it
+    if (
+        backbone and not frozen
+    ):  # the backbone runs and is trained (in part) with the head; low rank and last blocks as all of it
         weights = OPTIMISER_BYTES * (trained + count.backbone(block.model))
         memory = Memory(weights, waiting + kept(block.model, train.precision))
         ours = _trained(block.model, seen, 1, train.precision)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tpcfm.models.tuning.settings import NAMES
+from tpcfm.models.tuning.settings import NAMES, Way
 from tpcfm.plan.planner import Planner
 from tpcfm.systems.baselines.plan import plan_baselines
 from tpcfm.systems.fm4npp.plan_studies import plan_adapter_studies, plan_mup_study
@@ -55,11 +55,12 @@ def _adapters(room: Room, backbones: dict[str, str]) -> None:
                         if start == "none":  # as wide as the backbone it is compared with
                             one = len(system.adapters.sizes) == 1
                             label, slug = ("adapter only", "none") if one else (f"{size} adapter only", f"{size}-none")
-                        modes = ["frozen"] if start == "none" else system.adapters.modes
+                        modes: list[Way] = ["frozen"] if start == "none" else system.adapters.modes
                         for mode in modes if "published" in system.adapters.heads else []:
-                            named = {"name": slug} if mode == "frozen" else {"name": f"{size}-{start}-{mode}"}
+                            name = slug if mode == "frozen" else f"{size}-{start}-{mode}"
+                            how = room.tuned(mode)
                             run = room.adapter(
-                                [task], size, training, n_labels, seed, start, pretrained, **named, **room.tuned(mode)
+                                [task], size, training, n_labels, seed, start, pretrained, name=name, **how
                             )
                             point = label if mode == "frozen" else f"{label}, {NAMES[mode]}"
                             room.study(f"heads_{task}", "finetune", run, "start", point)
