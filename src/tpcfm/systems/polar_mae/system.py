@@ -24,7 +24,8 @@ class HeadStudy(Block):
     modes: list[Literal["peft", "last", "lora", "full", "edges"]] = Field(
         default=["peft", "full"],
         min_length=1,
-        description="what is trained beside the head: peft: nothing; last: the last blocks; lora: low-rank changes; full: all. edges: edge convolutions over features of the frozen encoder and local geometry",
+        description="what is trained beside the head: peft: nothing; last: the last blocks; lora: low-rank changes; full: all. edges: edge "
+        "convolutions over features of the frozen encoder and local geometry",
     )
     starts: list[Literal["polar_mae", "point_mae", "random", "none"]] = Field(
         default=["polar_mae", "random"],
