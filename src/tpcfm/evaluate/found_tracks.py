@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tpcfm.evaluate.intervals import binomial_interval
+from tpcfm.evaluate.intervals import binomial_interval, residual_spread
 from tpcfm.evaluate.kinematics import track_truth
 from tpcfm.evaluate.momentum_bins import MIN_POINTS
 from tpcfm.evaluate.selected_tracks import Particles
@@ -22,8 +22,6 @@ from tpcfm.tracking.helix_fit import fit_helices
 NAME = "tracks.parquet"
 """File of a run: the rows of `FoundTracks.frame`."""
 GOOD, DUPLICATE, FAKE = FATES = ("good", "duplicate", "fake")
-DRAWS = 500
-CENTRAL = (0.16, 0.84)
 
 
 def fates(pairs: Overlap) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
@@ -118,7 +116,7 @@ class FoundTracks:
             out[f"{name}_rate"] = share((found["fate"] == name).to_numpy())
         good = measured(found)
         if len(good):
-            out |= resolution(good)
+            out |= residual_spread(good["residual"].to_numpy(), "pt")
             out["charge_correct"] = share((good["charge"] == good["true_charge"]).to_numpy())
         return out
 
@@ -135,19 +133,3 @@ def share(passed: npt.NDArray[Any]) -> tuple[float, tuple[float, float]]:
     """Return a share with its Wilson interval; NaN without trials."""
     total = len(passed)
     return (float(passed.mean()) if total else float("nan")), binomial_interval(int(passed.sum()), total)
-
-
-def resolution(good: pd.DataFrame) -> dict[str, tuple[float, tuple[float, float]]]:
-    """Return ``pt_bias`` (median residual) and ``pt_resolution`` (half of the central 68 %) with 95 % intervals from a bootstrap over tracks."""
-    residual = good["residual"].to_numpy()
-    draws = np.random.default_rng(0)
-    drawn = np.array([_spread(residual[draws.integers(0, len(residual), len(residual))]) for _ in range(DRAWS)])
-    bounds = np.quantile(drawn, [0.025, 0.975], axis=0).T.tolist()
-    named = zip(("pt_bias", "pt_resolution"), _spread(residual), bounds, strict=True)
-    return {name: (value, (low, high)) for name, value, (low, high) in named}
-
-
-def _spread(residual: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the median and half of the central 68 %."""
-    low, middle, high = np.quantile(residual, [CENTRAL[0], 0.5, CENTRAL[1]])
-    return float(middle), float((high - low) / 2)

@@ -41,6 +41,7 @@ TOKENIZERS = {
 ABBREVIATIONS = "C-NMS: centrality-based non-maximum suppression; FPS: farthest point sampling; kNN: k nearest neighbours (k = the cap of points per token)."
 SCORES = {"ari": "ARI", "ari_pooled": "ARI, pooled", "f1": "macro F1", "iou": "mean IoU"}
 SCORES |= {f"{score}_min_size": f"{score}, least size" for score in ("efficiency", "purity")}
+SCORES |= {"particle_accuracy": "accuracy by particle", "particle_f1": "macro F1 by particle"}
 CLASS_SCORES = {"f1": "F1", "iou": "IoU"}
 
 

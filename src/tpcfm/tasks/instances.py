@@ -13,6 +13,7 @@ from torch import nn
 
 from tpcfm.evaluate.event_scores import CALIBRATED, tracking_sums, write_event_scores
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.found_objects import ObjectTally
 from tpcfm.evaluate.found_tracks import NAME as TRACKS
 from tpcfm.evaluate.found_tracks import FoundTracks
 from tpcfm.evaluate.momentum_bins import MomentumTally
@@ -33,7 +34,7 @@ Table = list[dict[str, Any]]
 
 
 class InstanceScores:
-    """Collects a test set: Rand index and double majority (also under a calibrated decision).
+    """Collects a test set: Rand index and double majority (also under a calibrated decision), panoptic quality, signal of objects.
 
     Where a field bends tracks (a cylinder with a field), the efficiency of the tracks that experiments quote, too: by helix fits
     to the true tracks, and by true momenta where the events hold them.
@@ -50,6 +51,7 @@ class InstanceScores:
         self.tally = TrackingTally()
         bend = store.detector.pt_per_radius
         bent = store.detector.cylindrical and bend is not None
+        self.objects = ObjectTally()
         self.tracks = FoundTracks(bend) if bent else None
         self.kinematic = (SelectedTally(bend), MomentumTally(bend), self.tracks) if self.tracks else ()
 
@@ -76,6 +78,9 @@ class InstanceScores:
             if stop > start:
                 event = self.store[row]
                 self.event_ids.append(event["event_id"])
+                signal = self.store.detector.main_signal
+                sums = None if signal is None else np.asarray(event[signal.name], np.float64)
+                self.objects.update(truth[start:stop], prediction[start:stop], sums)
                 particles = event_particles(self.store.detector, self.label, event) if self.kinematic else None
                 for tally in self.kinematic:
                     tally.update(truth[start:stop], prediction[start:stop], batch["xyz"][start:stop], particles)
@@ -83,7 +88,12 @@ class InstanceScores:
     def values(self) -> dict[str, float]:
         """Return the metrics by name, with the numbers of events and true objects."""
         sizes = {"test_events": float(len(self.tally)), "true_tracks": float(self.tally.counts.true)}
-        own = {**self.tally.values(), **_joined(tally.values() for tally in self.kinematic), **sizes}
+        own = {
+            **self.tally.values(),
+            **self.objects.values(),
+            **_joined(tally.values() for tally in self.kinematic),
+            **sizes,
+        }
         return own | _calibrated(self.calibrated.values() if len(self.calibrated) else {})
 
     def write(self, folder: Path) -> None:
@@ -98,7 +108,11 @@ class InstanceScores:
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals where there are any: bootstrap over events, Wilson for the selected tracks."""
-        own = {**self.tally.intervals(), **_joined(tally.intervals() for tally in self.kinematic)}
+        own = {
+            **self.tally.intervals(),
+            **self.objects.intervals(),
+            **_joined(tally.intervals() for tally in self.kinematic),
+        }
         return own | _calibrated(self.calibrated.intervals() if len(self.calibrated) else {})
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tpcfm.evaluate.found_tracks import DUPLICATE, FAKE, NAME, measured, resolution, share
+from tpcfm.evaluate.found_tracks import DUPLICATE, FAKE, NAME, measured, share
+from tpcfm.evaluate.intervals import residual_spread
 from tpcfm.evaluate.momentum_bins import MIN_POINTS, PT_EDGES
 from tpcfm.report.draw.style import Item, colour, legend, log_axes, marker
 from tpcfm.report.sections.label_tables import cell, labels, means
@@ -118,7 +119,10 @@ def _fits(task: TaskView, frames: dict[str, pd.DataFrame]) -> list[Item]:
         for low, high in pairwise(PT_EDGES):
             inside = tracks[(tracks["true_pt"] >= low) & (tracks["true_pt"] < high)]
             if len(inside) >= FEWEST:
-                scores = {**resolution(inside), "charge": share((inside["charge"] == inside["true_charge"]).to_numpy())}
+                scores = {
+                    **residual_spread(inside["residual"].to_numpy(), "pt"),
+                    "charge": share((inside["charge"] == inside["true_charge"]).to_numpy()),
+                }
                 for name, (value, interval) in scores.items():
                     rows[name].append(((low * high) ** 0.5, value, interval))
         for axes, found in zip((left, middle, right), rows.values(), strict=True):
