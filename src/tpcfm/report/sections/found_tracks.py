@@ -8,6 +8,7 @@ import pandas as pd
 
 from tpcfm.evaluate.found_tracks import DUPLICATE, FAKE, NAME, measured, share
 from tpcfm.evaluate.intervals import residual_spread
+from tpcfm.evaluate.kinematics import efficiency_in_bins
 from tpcfm.evaluate.momentum_bins import MIN_POINTS, PT_EDGES
 from tpcfm.report.draw.style import Item, colour, legend, log_axes, marker
 from tpcfm.report.sections.label_tables import cell, labels, means
@@ -80,15 +81,10 @@ def _rates(task: TaskView, frames: dict[str, pd.DataFrame]) -> Item:
         for axes, (quantity, cuts) in zip(grid[line], edges.items(), strict=True):
             for index, (point, frame) in enumerate(frames.items()):
                 tracks, passed = _rate(frame, rate)
-                places, values, errors = [], [], []
-                for low, high in pairwise(cuts):
-                    inside = ((tracks[quantity] >= low) & (tracks[quantity] < high)).to_numpy()
-                    if inside.any():
-                        value, (least, most) = share(passed.to_numpy()[inside])
-                        places.append((low + high) / 2 if quantity != "pt" else (low * high) ** 0.5)
-                        values.append(value)
-                        errors.append((max(0.0, value - least), max(0.0, most - value)))
-                _draw(axes, index, point, places, values, np.array(errors).T)
+                bins = efficiency_in_bins(tracks[quantity].to_numpy(), passed.to_numpy(), cuts).dropna()
+                low, high = bins["left"], bins["right"]
+                places = ((low * high) ** 0.5 if quantity == "pt" else (low + high) / 2).tolist()
+                _draw(axes, index, point, places, bins["efficiency"].tolist(), bins[["low", "high"]].to_numpy())
             axes.set_ylim(0, 1.02 if rate == "efficiency" else None)
         grid[line][0].set_ylabel(title)
     for axes, name in zip(grid[-1], names.values(), strict=True):
@@ -127,8 +123,7 @@ def _fits(task: TaskView, frames: dict[str, pd.DataFrame]) -> list[Item]:
                     rows[name].append(((low * high) ** 0.5, value, interval))
         for axes, found in zip((left, middle, right), rows.values(), strict=True):
             places, values = [place for place, _, _ in found], [value for _, value, _ in found]
-            errors = np.array([(max(0.0, v - a), max(0.0, b - v)) for _, v, (a, b) in found]).T
-            _draw(axes, index, point, places, values, errors)
+            _draw(axes, index, point, places, values, np.array([interval for _, _, interval in found]))
     for axes, name in zip((left, middle, right), ("pT resolution", "pT bias", "right charge"), strict=True):
         axes.set_xlabel("true pT (GeV)")
         axes.set_ylabel(name)
@@ -144,7 +139,10 @@ def _fits(task: TaskView, frames: dict[str, pd.DataFrame]) -> list[Item]:
     return [task.view.sheet.finish(figure, f"track-fits-{task.name}", title, caption, wide=True)]
 
 
-def _draw(axes: Any, index: int, point: str, places: list[float], values: list[float], errors: Any) -> None:
+def _draw(axes: Any, index: int, point: str, places: list[float], values: list[float], intervals: Any) -> None:
+    """Draw values with their intervals, (n, 2)."""
     if places:
+        middle = np.array(values)
+        errors = np.array([middle - intervals[:, 0], intervals[:, 1] - middle]).clip(min=0)  # rounding
         style = {"fmt": marker(index) + "-", "color": colour(index), "capsize": 2, "linewidth": 1.0, "markersize": 4}
-        axes.errorbar(places, values, errors, label=point, **style)
+        axes.errorbar(places, middle, errors, label=point, **style)
