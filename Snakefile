@@ -67,10 +67,13 @@ onstart:
     stop_if_it_cannot_run()
     allow_long_trainings()
     announce(SNAKEMAKE)
+    keep_warm()
+    show_progress()
 
 
 onsuccess:
     leave(SNAKEMAKE)
+    show_summary()
 
 
 onerror:
