@@ -12,7 +12,7 @@ WAYS = (
     "(arXiv 2106.09685); full: all of it"
 )
 
-NAMES: dict[Way, str] = {"frozen": "frozen", "last": "last blocks", "lora": "low rank", "full": "fine-tuned"}
+NAMES: dict[str, str] = {"frozen": "frozen", "last": "last blocks", "lora": "low rank", "full": "fine-tuned"}
 """As people write them."""
 
 
