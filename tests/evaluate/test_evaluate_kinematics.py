@@ -6,17 +6,32 @@ import pytest
 from event_tables import SPHENIX
 from tpcfm.errors import DataError
 from tpcfm.evaluate.kinematics import (
-    circle_fit,
     efficiency_in_bins,
     fitted_kinematics,
-    helix_proxy,
     momentum_to_pt_eta,
     reference_selection,
     track_truth,
 )
+from tpcfm.tracking.helix_fit import fit_helices
 
 LAYER_RADII_CM = np.array(SPHENIX.layers.radii)
 FIELD = {"pt_per_radius": SPHENIX.pt_per_radius}
+
+
+def helix_proxy(x, y, z, pt_per_radius):
+    """pT and eta of one track."""
+    found = fit_helices(np.zeros(len(x), int), np.stack([x, y, z], axis=1), pt_per_radius)
+    return float(found.pt[0]), float(found.eta[0])
+
+
+def slow_radius(x, y):
+    """The circle of Pratt's fit by its definition: the smallest positive eigenvalue of |design a| with a1^2 + a2^2 - 4 a0 a3 = 1."""
+    u, v = x - x.mean(), y - y.mean()
+    design = np.stack([u * u + v * v, u, v, np.ones_like(u)], axis=1)
+    inverse = np.array([[0, 0, 0, -0.5], [0, 1, 0, 0], [0, 0, 1, 0], [-0.5, 0, 0, 0]])
+    values, vectors = np.linalg.eig(inverse @ design.T @ design)
+    a = vectors[:, np.where(values.real > 0, values.real, np.inf).argmin()].real
+    return np.sqrt(a[1] ** 2 + a[2] ** 2 - 4 * a[0] * a[3]) / abs(2 * a[0])
 
 
 def helix(pt, eta, phi, charge=1, smear=0.0, rng=None):
@@ -39,6 +54,32 @@ def test_exact_helices_give_their_momentum(pt, eta, charge):
         assert found == pytest.approx((pt, eta), rel=1e-6, abs=1e-6)
 
 
+def test_direction_and_charge_of_exact_helices():
+    for pt, phi, charge in ((0.3, 2.0, 1), (0.3, -3.0, -1), (5.0, 0.4, -1), (20.0, 3.1, 1)):
+        points = np.stack(helix(pt, 0.5, phi, charge), axis=1)
+        for field in (1.0, -1.0):
+            found = fit_helices(np.zeros(len(points), int), points, field * FIELD["pt_per_radius"])
+            assert found.charge.tolist() == [int(field * charge)]
+            assert found.pt[0] == pytest.approx(pt, rel=1e-6)
+            assert np.cos(found.phi[0] - phi) == pytest.approx(1.0, abs=1e-9)
+    assert fit_helices(np.zeros(len(points), int), points, None).charge.tolist() == [0]
+    line = np.linspace(30, 75, 20)[:, None] * [-1.0, 1.0, 0.0]
+    found = fit_helices(np.zeros(20, int), line, 0.0042)
+    assert (found.charge.tolist(), found.pt.tolist()) == ([0], [np.inf])
+    assert found.phi[0] == pytest.approx(0.75 * np.pi)
+
+
+def test_the_fit_of_many_tracks_is_that_of_each_by_its_definition():
+    rng = np.random.default_rng(3)
+    tracks = [
+        helix(np.exp(rng.uniform(-1, 2)), 0.2, rng.uniform(-3, 3), rng.choice([-1, 1]), 0.05, rng) for _ in range(40)
+    ]
+    labels = np.concatenate([np.full(len(track[0]), i) for i, track in enumerate(tracks)])
+    found = fit_helices(labels, np.concatenate([np.stack(track, axis=1) for track in tracks]), FIELD["pt_per_radius"])
+    slow = [FIELD["pt_per_radius"] * slow_radius(x, y) for x, y, _ in tracks]
+    np.testing.assert_allclose(found.pt, slow, rtol=1e-5)
+
+
 def test_order_of_points_is_irrelevant_and_smeared_tracks_are_unbiased():
     rng = np.random.default_rng(0)
     x, y, z = helix(0.8, 0.4, 1.0)
@@ -51,7 +92,7 @@ def test_order_of_points_is_irrelevant_and_smeared_tracks_are_unbiased():
 
 def test_degenerate_tracks():
     assert np.isnan(helix_proxy(np.ones(2), np.zeros(2), np.zeros(2), **FIELD)).all()
-    assert np.isnan(circle_fit(np.ones(5), np.ones(5))[2])
+    assert np.isnan(helix_proxy(np.ones(5), np.ones(5), np.ones(5), **FIELD)).all()
     line = np.linspace(30, 75, 20)
     pt, eta = helix_proxy(line, line, line * np.sqrt(2), **FIELD)
     assert pt > 1000

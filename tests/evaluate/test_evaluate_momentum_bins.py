@@ -13,7 +13,7 @@ from tpcfm.report.sections.momentum import momentum_items
 
 TRUTH = np.repeat([0, 1, 2], [20, 20, 3])
 XYZ = np.random.default_rng(0).uniform(30, 70, (43, 3))
-PARTICLES = Particles(np.arange(3), np.array([0.25, 0.6, 0.6]), np.zeros(3), np.zeros(3))
+PARTICLES = Particles(np.arange(3), np.array([0.25, 0.6, 0.6]), np.zeros(3), np.zeros(3), np.ones(3, int))
 
 
 def test_tracks_are_counted_in_the_bin_of_their_true_momentum() -> None:

@@ -18,6 +18,7 @@ from tpcfm.inference import jobs
 from tpcfm.inference.answers import Prediction
 from tpcfm.inference.like_input import numbered
 from tpcfm.inference.model import Model
+from tpcfm.tracking.helix_fit import fit_helices
 from tpcfm.workspace import Workspace
 
 
@@ -82,6 +83,14 @@ def test_found_objects_stand_in_a_table_of_their_own(space: Workspace, shard: Pa
         event = points[row["row"]][mine]
         np.testing.assert_allclose([row[axis] for axis in "xyz"], event[:, 1:].mean(0), rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(row["energy"], event[:, 0].sum(), rtol=1e-4)
+        if mine.sum() < 3:
+            assert np.isnan(row["pt"])
+            continue
+        fit = fit_helices(np.zeros(len(event), int), event[:, 1:], load_detector("sphenix").pt_per_radius)
+        np.testing.assert_allclose(
+            [row[n] for n in ("pt", "eta", "phi")], [fit.pt[0], fit.eta[0], fit.phi[0]], rtol=1e-4, atol=1e-4
+        )
+        assert row["charge"] == fit.charge[0]
 
 
 def test_tables_and_raw_files_of_the_same_events_are_answered_alike(space: Workspace, tmp_path: Path) -> None:

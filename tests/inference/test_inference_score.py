@@ -77,6 +77,7 @@ def test_objects_are_scored_as_in_training(space: Workspace, shard: Path) -> Non
     for metric, value in tally.values().items():
         assert found["track", metric, ""] == pytest.approx(value, nan_ok=True)
     assert found["track", "true_tracks", ""] == tally.counts.true
+    assert {metric for _, metric, _ in found} >= {"panoptic_quality", "fake_rate", "duplicate_rate"}
 
 
 def test_only_the_events_of_the_split_count_in_a_table(space: Workspace) -> None:

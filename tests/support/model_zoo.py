@@ -31,9 +31,9 @@ TRACKERS = {
     "kalman": {},
 }  # fmt: skip
 
-OF_GROUPS = {"semantic-head": "semantic", "group-head": "group", "sparse_unet": "semantic"}
+OF_GROUPS = {"semantic-head": "semantic", "group-head": "group", "sparse_unet": "semantic", "semantic-lora": "semantic"}
 OF_SEQUENCES = {
-    "track-pretrained": "track", "track-none": "track", "pid-pretrained": "pid", "noise-none": "noise",
+    "track-pretrained": "track", "track-none": "track", "pid-pretrained": "pid", "noise-none": "noise", "pid-lora": "pid",
     **dict.fromkeys(("sage", "graph_conv", "gcn", "gat", "voxel_unet"), "pid"),
     **dict.fromkeys(("eggnet", "exatrkx", "hept", "kalman"), "track"),
 }  # fmt: skip
@@ -78,6 +78,7 @@ def configs(groups: PreparedStore, sequences: PreparedStore) -> dict[str, dict[s
             "architecture": "polar_mae_head", "model": model, "head_hidden": 16 if names else 0, "label": label,
             "classes": names, "queries": 8, "class_weights": [1.0] * len(names), **voxels,
         }  # fmt: skip
+    found["semantic-lora"] = {**found["semantic-head"], "mode": "lora", "tuning": {"rank": 2}}
     outputs = {"track": {"track": 0}, "pid": {"pid": 5}, "noise": {"noise": 2}, "both": {"pid": 5, "noise": 2}}
     for name, wanted in outputs.items():
         for start in ("pretrained", "none"):
@@ -88,6 +89,8 @@ def configs(groups: PreparedStore, sequences: PreparedStore) -> dict[str, dict[s
                 "architecture": "fm4npp_adapter", "adapter": block.model_dump(mode="json"), "pretrained": "fm4npp",
                 "classes": {label: labels.get(label, []) for label in wanted}, **points,
             }  # fmt: skip
+    lora = {**found["pid-pretrained"]["adapter"], "mode": "lora", "tuning": {"rank": 2}}
+    found["pid-lora"] = {**found["pid-pretrained"], "adapter": lora, "slots": 30}
     for kind in ("sage", "graph_conv", "gcn", "gat", "voxel_unet"):
         sizes = {"voxel": VOXEL} if kind == "voxel_unet" else {"graph": GRAPH}
         point = PointBaselineConfig(model=kind, label="pid", classes=5, n_labels=1, train=TRAIN, **sizes)  # type: ignore[arg-type]

@@ -329,6 +329,10 @@ class Detector(Block):
     field_tesla: float | None = Field(None, description="magnetic field along z; null where there is none")
     signal: list[Signal] = Field(default_factory=list, description="the first is what the networks see")
     labels: dict[Name, Label] = Field(default_factory=dict)
+    particle: Name | None = Field(
+        None,
+        description="instance label whose objects are particles: classes are scored by particle too (default: `constant_in` of the label)",
+    )
     objects: dict[Name, Objects] = Field(default_factory=dict)
     ranges: dict[str, tuple[float, float]] = Field(
         default_factory=dict,
@@ -355,6 +359,8 @@ class Detector(Block):
             within = getattr(label, "constant_in", None)
             if within is not None and not isinstance(self.labels.get(within), InstanceLabel):
                 raise ValueError(f"labels.{name}.constant_in: {within!r} is no instance label of this detector")
+        if self.particle is not None and not isinstance(self.labels.get(self.particle), InstanceLabel):
+            raise ValueError(f"particle: {self.particle!r} is no instance label of this detector")
         return self
 
     @property
@@ -388,6 +394,10 @@ class Detector(Block):
     def classes(self) -> dict[str, ClassLabel]:
         """Label columns with classes."""
         return {name: label for name, label in self.labels.items() if isinstance(label, ClassLabel)}
+
+    def particles_of(self, label: str) -> str | None:
+        """Return the instance label by whose objects a label with classes is scored too; None if there is none."""
+        return self.classes()[label].constant_in or self.particle
 
     def instances(self) -> dict[str, InstanceLabel]:
         """Label columns with instances."""
@@ -489,8 +499,8 @@ class Detector(Block):
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over all that can change a result: not the title, colours, descriptions, aggregates."""
-        plain = self.model_dump(mode="json", exclude_defaults=True, exclude={"title", "published"})
+        """Eight hex digits over all that can change a prediction: not the title, colours, descriptions, aggregates, what is scored by particle."""
+        plain = self.model_dump(mode="json", exclude_defaults=True, exclude={"title", "published", "particle"})
         return short_hash(_without(plain, {"colour", "description", "frame"}))
 
 

@@ -100,6 +100,20 @@ def bootstrap_sums(
     return bounds[0].reshape(shape), bounds[1].reshape(shape)
 
 
+def residual_spread(residual: FloatArray, name: str, draws: int = 500) -> dict[str, tuple[float, tuple[float, float]]]:
+    """Return ``<name>_bias`` (median) and ``<name>_resolution`` (half of the central 68 %) of residuals, with 95 % intervals from a bootstrap."""
+    generator, count = np.random.default_rng(0), len(residual)
+    drawn = np.array([_spread(residual[generator.integers(0, count, count)]) for _ in range(draws)])
+    bounds = np.quantile(drawn, [0.025, 0.975], axis=0).T.tolist()
+    named = zip(("bias", "resolution"), _spread(residual), bounds, strict=True)
+    return {f"{name}_{what}": (value, (low, high)) for what, value, (low, high) in named}
+
+
+def _spread(residual: FloatArray) -> tuple[float, float]:
+    low, middle, high = np.quantile(residual, [0.16, 0.5, 0.84])
+    return float(middle), float((high - low) / 2)
+
+
 def binomial_interval(passed: int, total: int, level: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a share (efficiency in a bin); NaN without trials."""
     if total == 0:

@@ -1,6 +1,6 @@
 """Efficiency of track finding in bins of transverse momentum, from the true momenta or from helix fits to the true tracks.
 
-Truth is used where the event tables hold particles; public files hold none, so the fitted numbers (`helix_proxy`, good above
+Truth is used where the event tables hold particles; public files hold none, so the fitted numbers (`fit_helices`, good above
 0.15 GeV) are always there too.
 """
 

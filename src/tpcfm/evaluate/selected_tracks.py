@@ -25,12 +25,13 @@ GEV = {"GeV/c": 1.0, "GeV": 1.0, "MeV/c": 1e-3, "MeV": 1e-3}
 
 @dataclass(frozen=True)
 class Particles:
-    """Truth particles of one event, (M,) each: track label, pT (GeV), eta, distance of production from the beam line."""
+    """Truth particles of one event, (M,) each: track label, pT (GeV), eta, distance of production from the beam line, charge (0: not known)."""
 
     track: Labels
     pt: npt.NDArray[np.float64]
     eta: npt.NDArray[np.float64]
     distance: npt.NDArray[np.float64]
+    charge: npt.NDArray[np.int64]
 
 
 def event_particles(detector: Detector, label: str, event: Mapping[str, Any]) -> Particles | None:
@@ -54,7 +55,8 @@ def event_particles(detector: Detector, label: str, event: Mapping[str, Any]) ->
                 *(np.asarray(columns[axis], np.float64) for axis in ("vx", "vy"))
             )
         first = np.unique(ids, return_index=True)[1]
-        return Particles(np.asarray(ids)[first], pt[first], eta[first], distance[first])
+        charge = np.asarray(columns.get("charge", np.zeros(len(ids))), np.int64)
+        return Particles(np.asarray(ids)[first], pt[first], eta[first], distance[first], charge[first])
     return None
 
 

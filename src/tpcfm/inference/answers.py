@@ -12,6 +12,7 @@ from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.inference.file_events import FileEvent
 from tpcfm.prepare.packing import Batch
 from tpcfm.tasks.answers import Answer
+from tpcfm.tracking.helix_fit import fit_helices
 
 NONE = -1
 """Stands for a point without an answer, and for a point of no object; `Prediction.answered` tells them apart."""
@@ -30,7 +31,7 @@ class Prediction:
             answer. A method that gives no probabilities has no entry.
         answered: (N,) bool, false where the model's cuts took the point out, or the whole event.
         objects: for each label with objects a table, one row per object that was found: ``object n_points score x y z`` (mean position,
-            detector's unit) and the sum of each signal.
+            detector's unit), the sum of each signal, and in a field ``pt eta phi charge`` of a helix fit (`fit_columns`).
         reason: why the model takes no such event; "" if it does.
         row: number of the event in its file.
     """
@@ -125,7 +126,8 @@ def object_table(
     detector: Detector,
     chances: npt.NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Return the objects of an event: ``object n_points score x y z`` and the sum of each signal, in the order of their numbers.
+    """Return the objects of an event: ``object n_points score x y z`` and the sum of each signal, in the order of their numbers; and
+    where a field bends tracks (`fit_columns`), what a helix fit to the points of each says, NaN below three points.
 
     Args:
         ids: (N,) object of each point, negative for none.
@@ -143,4 +145,23 @@ def object_table(
 
     table |= {axis: (total(axis) / np.maximum(sizes, 1)).astype(np.float32) for axis in "xyz"}
     table |= {signal.name: total(signal.name).astype(np.float32) for signal in detector.signal}
+    if wanted := fit_columns(detector):
+        points = np.stack([np.asarray(columns[axis], np.float64)[taken] for axis in "xyz"], axis=1)
+        fits = fit_helices(ids[taken], points, detector.pt_per_radius)
+        table |= {name: getattr(fits, name).astype(kind) for name, kind in wanted.items()}
     return pd.DataFrame(table)
+
+
+def fit_columns(detector: Detector) -> dict[str, str]:
+    """Return the columns, with their types, that helix fits add to tables of objects: ``pt`` (GeV/c), ``eta``, ``phi`` (rad), ``charge`` (sign).
+
+    None for a detector without a field or an axis of symmetry; a name that a signal has is left out.
+    """
+    if detector.pt_per_radius is None or not detector.cylindrical:
+        return {}
+    taken = {signal.name for signal in detector.signal}
+    return {
+        n: k
+        for n, k in (("pt", "float32"), ("eta", "float32"), ("phi", "float32"), ("charge", "int8"))
+        if n not in taken
+    }

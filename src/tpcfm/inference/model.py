@@ -1,15 +1,18 @@
 """Trained models from Python: `tpcfm.load` and `tpcfm.Model`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from tpcfm.detectors.registry import load_detector
 from tpcfm.inference import jobs
 from tpcfm.inference.answers import Embedding, Prediction
 from tpcfm.inference.engine import Engine
 from tpcfm.inference.file_events import held_events
 from tpcfm.inference.names import model_folder
 from tpcfm.inference.points import Points, as_events
+from tpcfm.models.tuning.settings import Way
+from tpcfm.systems.adaptation import adapt
 
 
 class Model(Engine):
@@ -80,6 +83,49 @@ class Model(Engine):
     def embed_files(self, files: str | Path | Iterable[str | Path], out: str | Path, **options: Any) -> list[Path]:
         """Write the features of the events of files, as `tpcfm embed` does; arguments, result and errors as of `predict_files`."""
         return jobs.embed_files(self, files, out, **options)
+
+    def adapt(
+        self,
+        files: str | Path | Iterable[str | Path],
+        label: str,
+        out: str | Path,
+        *,
+        mode: Way = "frozen",
+        detector: str | Path | None = None,
+        events: int | Literal["all"] = "all",
+        tuning: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        **training: Any,
+    ) -> "Model":
+        """Train a head for a label of one's own files on this pretrained backbone: ``model.adapt("hits/*.npz", "pid", "mine", mode="lora")``.
+
+        Args:
+            files: raw files that hold the label, or globs of them; 15 % of their events validate, 15 % test.
+            label: label column, with classes or instances.
+            out: folder to write to, a results folder of its own; the same call continues what was stopped there.
+            mode: what is trained beside the head: ``frozen`` nothing, ``last`` the last blocks, ``lora`` low-rank changes
+                (arXiv 2106.09685), ``full`` all of the backbone.
+            detector: name or YAML file of the detector that reads the files and holds the label; default: the model's.
+            events: labelled training events.
+            tuning: ``blocks`` (of ``last``), ``rank`` and ``alpha`` (of ``lora``), ``rate`` (of the backbone relative to the head).
+            seed: of label subset, first weights and batches.
+            training: ``steps`` (500), ``batch_size`` (8), ``learning_rate`` (1e-3) and others of `tpcfm.config.training.Training`.
+
+        Returns:
+            The model with its head; its folder holds ``metrics.parquet`` with the scores on the test events. A tuned model holds its backbone.
+
+        Raises:
+            CheckpointError: no pretrained backbone, or one that does not fit the events.
+            ConfigError: no such file, label, mode or setting.
+            DataError: a damaged file, or too few events with the label.
+        """
+        given = [files] if isinstance(files, str | Path) else files
+        reads = self.detector if detector is None else load_detector(str(detector))
+        folder = adapt(
+            self.folder, given, label, Path(out), detector=reads, mode=mode, events=events, tuning=tuning, seed=seed,
+            device=str(self.device), **training,
+        )  # fmt: skip
+        return Model(folder, str(self.device))
 
 
 def load(name: str | Path, *, device: str | None = None, results: str | Path = "results") -> Model:

@@ -10,11 +10,14 @@ import numpy.typing as npt
 from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.errors import DataError
 from tpcfm.evaluate.classification import PER_CLASS, ConfusionTally
+from tpcfm.evaluate.found_objects import ObjectTally, object_classes
+from tpcfm.evaluate.found_tracks import FoundTracks
 from tpcfm.evaluate.selected_tracks import SelectedTally, event_particles
 from tpcfm.evaluate.tracking import TrackingTally
 from tpcfm.inference.answers import Prediction
 from tpcfm.inference.engine import Engine, check_labels
 from tpcfm.inference.file_events import FileEvent, open_events
+from tpcfm.tasks.classes import BY_PARTICLE
 
 Labels = npt.NDArray[np.int64]
 Rows = list[dict[str, Any]]
@@ -33,36 +36,49 @@ class _Tally(Protocol):
 
 
 class _Classes:
-    def __init__(self, label: ClassLabel) -> None:
-        self.label, self.tally = label, ConfusionTally(label.names)
+    def __init__(self, detector: Detector, name: str) -> None:
+        self.detector, self.label = detector, detector.classes()[name]
+        self.tally, self.particles = ConfusionTally(self.label.names), ConfusionTally(self.label.names)
 
     def add(self, event: Mapping[str, Any], truth: Labels, found: Prediction, label: str) -> None:
         use = (truth >= 0) & found.answered
-        self.tally.update(truth[use], self.label.encode(found[label][use]))
+        decided = self.label.encode(found[label][use])
+        self.tally.update(truth[use], decided)
+        owner = self.detector.particles_of(label)
+        if owner is not None and event.get(owner) is not None:
+            ids = self.detector.labels[owner].encode(event[owner])
+            self.particles.update(*object_classes(ids[use], truth[use], decided, len(self.label.values)))
 
     def tables(self) -> Iterator[tuple[str, Values, Intervals]]:
         yield "", self.tally.values(), self.tally.intervals()
         for row in self.tally.per_class().to_dict("records"):
             yield str(row["class"]), {name: float(row[name]) for name in (*PER_CLASS, "share")}, {}
+        if len(self.particles) and self.particles.matrix.sum():
+            values, intervals = self.particles.values(), self.particles.intervals()
+            names = {name: f"particle_{name}" for name in BY_PARTICLE}
+            yield "", {new: values[n] for n, new in names.items()}, {new: intervals[n] for n, new in names.items()}
 
 
 class _Instances:
     def __init__(self, detector: Detector, name: str) -> None:
         self.detector, self.name, self.tally = detector, name, TrackingTally()
         bent = detector.cylindrical and detector.pt_per_radius is not None
-        self.selected = SelectedTally(detector.pt_per_radius) if bent else None
+        self.objects = ObjectTally()
+        self.bent = (SelectedTally(detector.pt_per_radius), FoundTracks(detector.pt_per_radius)) if bent else ()
 
     def add(self, event: Mapping[str, Any], truth: Labels, found: Prediction, label: str) -> None:
         self.tally.update(truth, found[label])
-        if self.selected is not None:
-            xyz = np.stack([np.asarray(event[axis], np.float64) for axis in "xyz"], axis=1)
-            self.selected.update(truth, found[label], xyz, event_particles(self.detector, self.name, event))
+        signal = self.detector.main_signal
+        self.objects.update(truth, found[label], None if signal is None else np.asarray(event[signal.name], np.float64))
+        xyz = np.stack([np.asarray(event[axis], np.float64) for axis in "xyz"], axis=1)
+        for tally in self.bent:
+            tally.update(truth, found[label], xyz, event_particles(self.detector, self.name, event))
 
     def tables(self) -> Iterator[tuple[str, Values, Intervals]]:
         own = {"true_tracks": float(self.tally.counts.true)}
         yield "", {**self.tally.values(), **own}, self.tally.intervals()
-        if self.selected is not None:
-            yield "", self.selected.values(), self.selected.intervals()
+        for tally in (self.objects, *self.bent):
+            yield "", tally.values(), tally.intervals()
 
 
 def score_files(model: Engine, files: Iterable[Path], split: str = "test", **options: Any) -> Rows:
@@ -85,7 +101,7 @@ def score_files(model: Engine, files: Iterable[Path], split: str = "test", **opt
     check_labels(model)
     kinds = {name: model.detector.labels[name] for name in model.labels}
     tallies: dict[str, _Tally] = {
-        name: _Classes(kind) if isinstance(kind, ClassLabel) else _Instances(model.detector, name)
+        name: _Classes(model.detector, name) if isinstance(kind, ClassLabel) else _Instances(model.detector, name)
         for name, kind in kinds.items()
     }
     counts = {name: np.zeros(4, np.int64) for name in kinds}  # events, rejected ones, points, points without an answer

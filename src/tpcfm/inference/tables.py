@@ -3,7 +3,8 @@
 Predictions (``<file>.predictions.parquet``): ``event_id``, ``row`` (number of the event in the file), ``n_points``, ``reason`` (why the
 model takes no such event; null if it does), and for each label a list ``<label>`` with a value per point in the order of the file (null:
 no answer; objects are numbered from 0 on, -1 is a point of none) and ``<label>_score`` (null list where the method gives no
-probabilities). Found objects (``<file>.objects.parquet``): ``event_id row label object n_points score x y z`` and the sum of each signal.
+probabilities). Found objects (``<file>.objects.parquet``): ``event_id row label object n_points score x y z``, the sum of each signal,
+and for a cylinder with a field ``pt`` (GeV/c) ``eta phi charge`` of a helix fit (null: too few points).
 Features (``<file>.features.parquet``): ``event_id row n_points reason``, lists ``x y z`` and ``features`` with a place and a vector per
 row of the network, and ``point``, the point of the file that a row is (null list where rows are tokens). Rejected events also stand
 in ``<file>.rejected.parquet``: ``event_id file row reason``. Metadata of the schema: ``tpcfm.model`` (fingerprint), ``tpcfm.model_name``,
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from tpcfm.detectors.model import ClassLabel, Detector
 from tpcfm.events.read import open_table
-from tpcfm.inference.answers import Embedding, Prediction
+from tpcfm.inference.answers import Embedding, Prediction, fit_columns
 
 VALUES_PER_ROW_GROUP = 1 << 18
 ROW = 64
@@ -53,7 +54,9 @@ def object_schema(detector: Detector, about: Meta) -> pa.Schema:
         pa.field("n_points", pa.int32()),
     ]
     names = ["score", "x", "y", "z", *(signal.name for signal in detector.signal)]
-    return pa.schema([*fields, *(pa.field(name, pa.float32()) for name in names)], metadata=_encoded(about))
+    fields += [pa.field(name, pa.float32()) for name in names]
+    fields += [pa.field(name, pa.type_for_alias(kind)) for name, kind in fit_columns(detector).items()]
+    return pa.schema(fields, metadata=_encoded(about))
 
 
 def feature_schema(about: Meta) -> pa.Schema:
@@ -168,8 +171,8 @@ def object_rows(found: Prediction, detector: Detector) -> Iterable[dict[str, Any
         columns = {str(name): table[name].tolist() for name in table}
         for values in zip(*columns.values(), strict=True):
             one = dict(zip(columns, values, strict=True))
-            score = None if np.isnan(one["score"]) else one["score"]
-            yield {"event_id": found.event_id, "row": found.row, "label": label, **one, "score": score}
+            known = {name: None if value != value else value for name, value in one.items()}  # NaN: not known
+            yield {"event_id": found.event_id, "row": found.row, "label": label, **known}
 
 
 def feature_row(found: Embedding) -> dict[str, Any]:

@@ -25,11 +25,13 @@ from tpcfm.models.classical.trees import TreeEnsemble
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp, slots_of
 from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
+from tpcfm.models.fm4npp.tuned import TunedAdapter
 from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.autoencoder import make_masked_autoencoder
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
+from tpcfm.models.tuning.settings import Tuning
 from tpcfm.prepare.sequences.settings import TargetConfig
 
 Config = Mapping[str, Any]
@@ -47,7 +49,10 @@ def _polar_mae_head(config: Config) -> nn.Module:
     if found := config.get("edge_head"):
         head = EdgeHead.model_validate(found["settings"])
         more = {"edge_head": head, "geometry": found["geometry"], "tokens": found["tokens"]}
-    return SegmentationModel(model, len(config["classes"]), head_hidden=hidden, queries=queries, **more)
+    network = SegmentationModel(model, len(config["classes"]), head_hidden=hidden, queries=queries, **more)
+    if mode := config.get("mode"):
+        network.tune(mode, Tuning.model_validate(config["tuning"]))
+    return network
 
 
 def _sparse_unet(config: Config) -> nn.Module:
@@ -58,6 +63,13 @@ def _sparse_unet(config: Config) -> nn.Module:
 def _fm4npp(config: Config) -> nn.Module:
     targets = TargetConfig.model_validate(config["targets"])
     return Fm4npp(Fm4nppModel.model_validate(config["model"]), slots_of(targets))
+
+
+def _adapter(config: Config) -> nn.Module:
+    block, geometry = AdapterConfig.model_validate(config["adapter"]), config.get("geometry", (0, 0))
+    if block.mode == "frozen":
+        return make_adapter(block, geometry)
+    return TunedAdapter(block, Fm4npp(block.model, int(config["slots"])), geometry)
 
 
 def _trees(config: Config) -> nn.Module:
@@ -82,9 +94,7 @@ ARCHITECTURES: dict[str, Callable[[Config], nn.Module]] = {
     "polar_mae_head": _polar_mae_head,
     "sparse_unet": _sparse_unet,
     "fm4npp": _fm4npp,
-    "fm4npp_adapter": lambda config: make_adapter(
-        AdapterConfig.model_validate(config["adapter"]), config.get("geometry", (0, 0))
-    ),
+    "fm4npp_adapter": _adapter,
     **dict.fromkeys(("baseline_sage", "baseline_graph_conv", "baseline_gcn", "baseline_gat"), _graph_net),
     "baseline_voxel_unet": _voxel_unet,
     "baseline_eggnet": lambda config: EggNet(EggNetConfig.model_validate(config["baseline"]["eggnet"])),
@@ -95,7 +105,7 @@ ARCHITECTURES: dict[str, Callable[[Config], nn.Module]] = {
     "classical_edges": lambda config: EdgePerceptron(len(config["features"]), config["finder"]["edges"]["hidden"]),
     "classical_dbscan": lambda config: Positions(),
 }
-"""Architecture and what builds its network, with weights drawn at random. Of an adapter this is the head without its backbone."""
+"""Architecture and what builds its network, with weights drawn at random. Of an adapter on a frozen backbone this is the head alone."""
 
 
 def build(config: Config) -> nn.Module:

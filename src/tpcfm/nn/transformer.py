@@ -86,7 +86,8 @@ class Transformer(nn.Module):
         kept = []
         per_token = None if factors is None else factors[:, :, packing.event, None]
         for number, block in enumerate(self.blocks):
-            scale = None if per_token is None else per_token[number]
+            # Blocks that do not learn are in evaluation mode, and whole.
+            scale = per_token[number] if per_token is not None and (block.training or not self.training) else None
             if self.activation_checkpointing and self.training and torch.is_grad_enabled():
                 x = checkpoint(block, x + position, packing, scale, use_reentrant=False)
             else:

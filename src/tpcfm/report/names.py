@@ -3,6 +3,7 @@
 from collections.abc import Container
 
 from tpcfm.detectors.model import InstanceLabel, Label
+from tpcfm.models.tuning.settings import NAMES
 from tpcfm.report.published.lookup import OBJECTIVES
 
 ALONE = "adapter only"
@@ -24,7 +25,7 @@ BASELINES = {
 }
 STARTS = {"random": "random weights", "none": "local geometry alone", **OBJECTIVES}
 """What a network starts from, the controls first."""
-MODES = {"peft": "frozen", "full": "fine-tuned", "edges": "edge head"}
+MODES: dict[str, str] = {"peft": "frozen", "edges": "edge head", **NAMES}
 TASKS = {
     "track": "Track finding",
     "pid": "Particle identification",
@@ -40,6 +41,7 @@ TOKENIZERS = {
 ABBREVIATIONS = "C-NMS: centrality-based non-maximum suppression; FPS: farthest point sampling; kNN: k nearest neighbours (k = the cap of points per token)."
 SCORES = {"ari": "ARI", "ari_pooled": "ARI, pooled", "f1": "macro F1", "iou": "mean IoU"}
 SCORES |= {f"{score}_min_size": f"{score}, least size" for score in ("efficiency", "purity")}
+SCORES |= {"particle_accuracy": "accuracy by particle", "particle_f1": "macro F1 by particle"}
 CLASS_SCORES = {"f1": "F1", "iou": "IoU"}
 
 

@@ -22,6 +22,7 @@ LABELLED = ("heads_", "baselines_")
 INSTANCE_SCORES = ("ari", "efficiency", "purity")
 COUNTED_OTHERWISE = ("ari_pooled", "efficiency_min_size", "purity_min_size")
 """The same over all points together, and of tracks of a least size alone."""
+BY_PARTICLE = ("particle_accuracy", "particle_f1")
 CLASS_SCORES = ("accuracy", "f1", "recall", "precision", "iou")
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from tpcfm.config.base import Block, LabelCount
+from tpcfm.config.training import TrainConfig
 from tpcfm.errors import CheckpointError
+from tpcfm.models.tuning.settings import Tuning, Way
 
 MASK_RATIO = 0.6
 _POLAR_MAE, _FM4NPP, _BASELINES, _CLASSICAL = (
@@ -35,7 +38,8 @@ class Architecture:
 
     Attributes:
         path: module with what it takes. ``prediction``: ``predictor(folder, store, device)``, a `tpcfm.tasks.answers.Predictor`;
-            ``features``: ``embedder(folder, store, device, random=False)``, a `tpcfm.tasks.answers.Embedder`. The store says how the
+            ``features``: ``embedder(folder, store, device, random=False)``, a `tpcfm.tasks.answers.Embedder`, and
+            ``head_settings(config, request)``, recipe and settings of a head on it. The store says how the
             events will be prepared and may be empty. Where there is a predictor, also ``traceable(folder, store)``, a
             `tpcfm.tasks.traceable.Traceable` or why there is none. Other pictures: a function of their name, ``(folder, store, row, choice)`` to what
             the picture shows.
@@ -49,6 +53,26 @@ class Architecture:
     def module(self) -> Any:
         """The module of `path`, imported when needed: it brings torch."""
         return import_module(self.path)
+
+
+class HeadRequest(Block):
+    """What a family needs to know to make a run of a head on one of its backbones (`tpcfm.systems.adaptation`).
+
+    Attributes:
+        label, classes: label column and its number of classes, 0 for instances.
+        mode, tuning: how much of the backbone is trained.
+        n_labels: labelled training events.
+        train: of the training.
+        seed: of the label subset, the first weights and the batches.
+    """
+
+    label: str
+    classes: int
+    mode: Way = "frozen"
+    tuning: Tuning = Tuning()
+    n_labels: LabelCount = "all"
+    train: TrainConfig
+    seed: int = 0
 
 
 _PRETRAINED = Architecture(_POLAR_MAE, ("attention", "reconstruction", "features"))

@@ -7,6 +7,7 @@ play no part in them. Points without a class (-1: an ignored value) are left out
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 from tpcfm.evaluate.classification import PER_CLASS, ConfusionTally
 from tpcfm.evaluate.event_scores import CALIBRATED, Sums, write_event_scores
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.found_objects import object_classes
 from tpcfm.evaluate.segmentation import tune_decision_weights
 from tpcfm.prepare.packing import Batch
 from tpcfm.tasks.labelled import SHOWN_EVENTS, LabelledTask, shown_events
 
 TUNING_POINTS = 200_000
+BY_PARTICLE = ("accuracy", "f1")
 Rows = list[dict[str, Any]]
 RowMaker = Callable[[dict[str, float], dict[str, tuple[float, float]], str], Rows]
 
@@ -34,6 +37,7 @@ class ClassScores:
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = list(classes)
+        self.particles = ConfusionTally(classes)
         self.offset = np.zeros(len(self.classes))
         self.tallies = {"": ConfusionTally(classes), CALIBRATED: ConfusionTally(classes)}
 
@@ -57,7 +61,11 @@ class ClassScores:
             self.offset = tune_decision_weights(log_p[truth >= 0], truth[truth >= 0])
 
     def update(
-        self, truth: npt.NDArray[Any], log_p: npt.NDArray[np.float32], offsets: npt.NDArray[Any]
+        self,
+        truth: npt.NDArray[Any],
+        log_p: npt.NDArray[np.float32],
+        offsets: npt.NDArray[Any],
+        owner: npt.NDArray[Any] | None = None,
     ) -> npt.NDArray[np.int64]:
         """Add the events of a packed batch; return the plain decision, (N,), also where the truth is unknown.
 
@@ -65,12 +73,17 @@ class ClassScores:
             truth: (N,) classes, negative for none.
             log_p: (N, C) log-probabilities.
             offsets: (B+1,) first point of each event.
+            owner: (N,) true particle of each point, negative for none, where it is known.
         """
         plain = log_p.argmax(1)
         known = truth >= 0
         bounds = np.concatenate([[0], np.cumsum(known)])[offsets]
         self.tallies[""].update(truth[known], plain[known], bounds)
         self.tallies[CALIBRATED].update(truth[known], (log_p[known] + self.offset).argmax(1), bounds)
+        if owner is not None:
+            for start, stop in pairwise(offsets.tolist()):
+                event = owner[start:stop], truth[start:stop], plain[start:stop]
+                self.particles.update(*object_classes(*event, len(self.classes)))
         return plain
 
     def sums(self) -> Sums:
@@ -101,7 +114,27 @@ class ClassScores:
                 rows += make(found, {}, str(scores["class"]))
         for name, value in zip(self.classes, self.offset, strict=True):
             rows += make({"decision_offset": float(value)}, {}, name)
+        return rows + self.particle_rows(make)
+
+    def particle_rows(self, make: RowMaker) -> Rows:
+        """Return what classes are worth by particle, by the majority of its points: accuracy and macro F1 with intervals, and the confusion
+        (class ``truth>prediction``, particles); nothing where no particles are known."""
+        if not len(self.particles) or not self.particles.matrix.sum():
+            return []
+        values, intervals = self.particles.values(), self.particles.intervals()
+        rows = make(
+            {f"particle_{name}": values[name] for name in BY_PARTICLE},
+            {f"particle_{name}": intervals[name] for name in BY_PARTICLE},
+            "",
+        )
+        for (truth, decided), count in np.ndenumerate(self.particles.matrix):
+            rows += make({"particle_confusion": float(count)}, {}, f"{self.classes[truth]}>{self.classes[decided]}")
         return rows
+
+
+def owner_of(task: LabelledTask, label: str, batch: Batch) -> npt.NDArray[Any] | None:
+    """Return the true particle of each point (N,), by which a label is scored too; None where a batch or the detector has none."""
+    return batch.get(task.store.detector.particles_of(label) or "")
 
 
 def score_classes(
@@ -128,7 +161,10 @@ def score_classes(
     shown: Rows = []
     first = task.labels[0]
     for rows, batch, found in task.answers(model, log_p):
-        decided = {label: score.update(batch[label], found[label], batch["offsets"]) for label, score in scores.items()}
+        decided = {
+            label: score.update(batch[label], found[label], batch["offsets"], owner_of(task, label, batch))
+            for label, score in scores.items()
+        }
         shown += shown_events(task.store, rows, batch, batch[first], decided[first], SHOWN_EVENTS - len(shown))
     parts = [(label, 0, score.sums()) for label, score in scores.items()]
     write_event_scores(task.folder / EVENT_SCORES, task.store.event_ids(task.test), parts)

@@ -13,9 +13,13 @@ from torch import nn
 
 from tpcfm.evaluate.event_scores import CALIBRATED, tracking_sums, write_event_scores
 from tpcfm.evaluate.event_scores import NAME as EVENT_SCORES
+from tpcfm.evaluate.found_objects import ObjectTally
+from tpcfm.evaluate.found_tracks import NAME as TRACKS
+from tpcfm.evaluate.found_tracks import FoundTracks
 from tpcfm.evaluate.momentum_bins import MomentumTally
 from tpcfm.evaluate.selected_tracks import SelectedTally, event_particles
 from tpcfm.evaluate.tracking import TrackingTally
+from tpcfm.files import atomic
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.set_decision import assign_points, query_chances
 from tpcfm.prepare.packing import Batch
@@ -30,7 +34,7 @@ Table = list[dict[str, Any]]
 
 
 class InstanceScores:
-    """Collects a test set: Rand index and double majority (also under a calibrated decision).
+    """Collects a test set: Rand index and double majority (also under a calibrated decision), panoptic quality, signal of objects.
 
     Where a field bends tracks (a cylinder with a field), the efficiency of the tracks that experiments quote, too: by helix fits
     to the true tracks, and by true momenta where the events hold them.
@@ -47,7 +51,9 @@ class InstanceScores:
         self.tally = TrackingTally()
         bend = store.detector.pt_per_radius
         bent = store.detector.cylindrical and bend is not None
-        self.kinematic = (SelectedTally(bend), MomentumTally(bend)) if bent else ()
+        self.objects = ObjectTally()
+        self.tracks = FoundTracks(bend) if bent else None
+        self.kinematic = (SelectedTally(bend), MomentumTally(bend), self.tracks) if self.tracks else ()
 
     def update(
         self,
@@ -72,6 +78,9 @@ class InstanceScores:
             if stop > start:
                 event = self.store[row]
                 self.event_ids.append(event["event_id"])
+                signal = self.store.detector.main_signal
+                sums = None if signal is None else np.asarray(event[signal.name], np.float64)
+                self.objects.update(truth[start:stop], prediction[start:stop], sums)
                 particles = event_particles(self.store.detector, self.label, event) if self.kinematic else None
                 for tally in self.kinematic:
                     tally.update(truth[start:stop], prediction[start:stop], batch["xyz"][start:stop], particles)
@@ -79,19 +88,31 @@ class InstanceScores:
     def values(self) -> dict[str, float]:
         """Return the metrics by name, with the numbers of events and true objects."""
         sizes = {"test_events": float(len(self.tally)), "true_tracks": float(self.tally.counts.true)}
-        own = {**self.tally.values(), **_joined(tally.values() for tally in self.kinematic), **sizes}
+        own = {
+            **self.tally.values(),
+            **self.objects.values(),
+            **_joined(tally.values() for tally in self.kinematic),
+            **sizes,
+        }
         return own | _calibrated(self.calibrated.values() if len(self.calibrated) else {})
 
     def write(self, folder: Path) -> None:
-        """Write the scores of every event (``event_scores.parquet``)."""
+        """Write the scores of every event (``event_scores.parquet``), and true and found tracks if a field bends them (``tracks.parquet``)."""
         sums = tracking_sums(self.tally.table)
         if len(self.calibrated):
             sums |= tracking_sums(self.calibrated.table, suffix=CALIBRATED)
         write_event_scores(folder / EVENT_SCORES, self.event_ids, [(self.label, 0, sums)])
+        if self.tracks is not None:
+            with atomic(folder / TRACKS) as temporary:
+                self.tracks.frame.to_parquet(temporary, index=False)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals where there are any: bootstrap over events, Wilson for the selected tracks."""
-        own = {**self.tally.intervals(), **_joined(tally.intervals() for tally in self.kinematic)}
+        own = {
+            **self.tally.intervals(),
+            **self.objects.intervals(),
+            **_joined(tally.intervals() for tally in self.kinematic),
+        }
         return own | _calibrated(self.calibrated.intervals() if len(self.calibrated) else {})
 
 

@@ -35,6 +35,7 @@ from tpcfm.tasks.support import (
     spread,
 )
 from tpcfm.train import FitResult, Objective, StepInfo, evaluate_objective, fit, save_model
+from tpcfm.train.memory import step_memory
 from tpcfm.workspace import Workspace
 
 SHOWN_EVENTS = 8
@@ -94,6 +95,7 @@ class LabelledTask:
         self.test = with_labels(self.store, "test", self.labels)
         self.folder = workspace.run(run.id)
         self.inference_seconds = 0.0
+        self.megabytes = 0.0  # of a training step
 
     def make_batch(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
         """Join events into a batch that the model reads."""
@@ -127,9 +129,10 @@ class LabelledTask:
             batches = self.batches(self.validation)
             return evaluate_objective(network, objective, batches, self.device, precision=settings.precision)
 
+        groups = getattr(model, "parameter_groups", None)
         state = self.workspace.state(self.run.id)
         named = identity(self.run, self.store, self.workspace)
-        return fit(
+        result = fit(
             model,
             objective,
             packed_source(self.store, self.training, self.make_batch, settings, self.seed),
@@ -140,9 +143,20 @@ class LabelledTask:
             validate=validate or loss,
             monitor=monitor,
             keep="best",
+            parameter_groups=groups(settings.weight_decay) if callable(groups) else None,
             max_seconds=max_seconds,
             device=self.device,
         )
+        self.megabytes = max(self.megabytes, self._megabytes(model, objective, settings))
+        return result
+
+    def _megabytes(self, model: nn.Module, objective: Objective, settings: TrainConfig) -> float:
+        """Return the megabytes that a training step holds, by count, for the first batch (no more points than a micro-batch may have)."""
+        rows = self.training[: settings.batch_size]
+        rows = rows[: max(1, int((np.cumsum(self.store.lengths[rows]) <= settings.max_points).sum()))]
+        info = StepInfo(step=0, epoch=0, seed=self.seed, training=True)
+        batch = self.make_batch(self.store, rows, info)
+        return step_memory(model, objective, batch, info, self.device, settings.precision) / 1e6
 
     @torch.no_grad()
     def answers(
@@ -172,16 +186,23 @@ class LabelledTask:
             yield rows, batch, found
 
     def costs(self, model: nn.Module, result: FitResult, *, stopped_early: bool) -> dict[str, float]:
-        """Return size, training time, how the training ended (0: its budget), and speed once the test split was seen."""
+        """Return size, training time and memory, how the training ended (0: its budget), and speed once the test split was seen."""
         values = {
             "parameters": float(sum(p.numel() for p in model.parameters() if p.requires_grad)),
             "training_seconds": result.seconds,
             "training_steps": float(result.steps),
             "stopped_early": float(stopped_early),
         }
+        if self.megabytes:
+            values["training_megabytes"] = self.megabytes
         if self.inference_seconds:
             values["events_per_second"] = len(self.test) / self.inference_seconds
         return values
+
+    def cost_rows(self, model: nn.Module, result: FitResult) -> list[dict[str, Any]]:
+        """Return `costs` as rows of the metrics table."""
+        values = self.costs(model, result, stopped_early=result.steps < self.settings.steps)
+        return self.metric_rows(self.labels[0], values, split="")
 
     def metric_rows(
         self,

@@ -166,7 +166,9 @@ def test_selected_tracks_count_what_experiments_quote():
     radii = np.linspace(31.5, 75, 40)
     truth = np.repeat([3, 5], 40)
     xyz = np.concatenate([np.stack([radii * np.cos(a), radii * np.sin(a), 0.2 * radii], 1) for a in (0.0, 2.0)])
-    particles = Particles(np.array([3, 5]), np.array([2.0, 2.0]), np.array([0.2, 0.2]), np.array([0.0, 60.0]))
+    particles = Particles(
+        np.array([3, 5]), np.array([2.0, 2.0]), np.array([0.2, 0.2]), np.array([0.0, 60.0]), np.array([1, -1])
+    )
     tally = SelectedTally(0.0042)
     tally.update(truth, np.where(truth == 3, 0, -1), xyz, particles)
     values = tally.values()

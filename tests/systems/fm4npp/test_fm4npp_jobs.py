@@ -223,7 +223,13 @@ def test_point_classes_write_overall_and_per_class_scores(workspace, pretrained,
     for name in task.split("+"):
         rows = frame[(frame["task"] == name) & (frame["split"] == "test")]
         assert {"accuracy", "recall", "precision", "majority"} <= set(rows.loc[rows["class"] == "", "metric"])
-        assert len(set(rows["class"]) - {""}) == (5 if name == "pid" else 2)
+        classes = 5 if name == "pid" else 2
+        by_particle = rows[rows["metric"] == "particle_confusion"]
+        assert len(set(rows["class"]) - {"", *by_particle["class"]}) == classes
+        assert len(by_particle) == classes**2
+        store = PreparedStore(workspace.cache("toy"))
+        tracks = [len(set(store.value(row, "track").tolist())) for row in store.rows("test").tolist()]
+        assert by_particle["value"].sum() == sum(tracks)
 
 
 def test_a_joint_head_has_one_trunk(workspace):

@@ -101,6 +101,10 @@ class Fm4npp(nn.Module):
         layers += [branch for branch, _ in self._run(x, where)]
         return torch.stack([layer[: where.n_rows] for layer in layers])
 
+    def read(self, features: Tensor, offsets: Tensor, embedding: bool, final: bool) -> Tensor:
+        """Return what an adapter reads, (layers, N, D): `branches`, or with ``final`` the end of the residual stream as the only layer."""
+        return self.final(features, offsets)[None] if final else self.branches(features, offsets, embedding)
+
     def _start(self, features: Tensor, offsets: Tensor) -> tuple[Tensor, Segments]:
         n = features.shape[0]
         where = segments(offsets, n, CHUNK)

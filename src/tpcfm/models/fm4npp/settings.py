@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from tpcfm.config.base import Block, LabelCount, Positive, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.heads.settings import EdgeHead
+from tpcfm.models.tuning.settings import WAYS, Tuning, Way
 
 WIDTHS = {"m1": 64, "m2": 128, "m3": 256, "m4": 512, "m5": 1024, "m6": 1536}
 """Backbone width of each named size (Table 1)."""
@@ -54,7 +55,7 @@ class Fm4nppModel(Block):
 
 
 class AdapterConfig(Block):
-    """One downstream run on a frozen backbone, or on raw points (`start: none`, adapter only)."""
+    """One downstream run on a backbone, frozen unless `mode` says otherwise, or on raw points (`start: none`, adapter only)."""
 
     outputs: dict[str, Annotated[int, Field(ge=0)]] = Field(
         min_length=1, description="label columns and their number of classes, 0 for instances; several share one trunk"
@@ -62,6 +63,8 @@ class AdapterConfig(Block):
     start: Literal["pretrained", "imported", "random", "none"] = Field(
         "pretrained", description="imported: the backbone is what its model directory says, whatever `model` is"
     )
+    mode: Way = Field("frozen", description=WAYS)
+    tuning: Tuning = Tuning()
     raw_embedding: Literal["nerf", "linear"] = Field(
         "nerf", description="points to features for `start: none`: frozen, or trained"
     )
@@ -111,6 +114,8 @@ class AdapterConfig(Block):
             raise ValueError(f"outputs ({self.outputs}): instances are found one label at a time")
         if self.reads == "final" and self.mix_embedding:
             raise ValueError("mix_embedding: reads: final takes the final output alone; there is nothing to mix")
+        if self.mode != "frozen" and self.start == "none":
+            raise ValueError(f"mode: {self.mode} trains a backbone; start: none has none (allowed: frozen)")
         if unknown := set(self.weights) - set(self.outputs):
             raise ValueError(f"weights: {sorted(unknown)} are not among the outputs ({', '.join(self.outputs)})")
         if self.width % self.heads:

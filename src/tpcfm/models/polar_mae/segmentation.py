@@ -1,6 +1,7 @@
 """Classes of points (arXiv 2502.02558, Sec. 4) or objects of an event on top of the token encoder."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ from tpcfm.models.polar_mae.pointwise import PointHead, PointUpsampler
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
+from tpcfm.models.tuning.settings import Tuning, Way
+from tpcfm.models.tuning.trained_part import choose_trained, still_blocks
 from tpcfm.nn.norms import batch_scalar
 from tpcfm.nn.padded import lengths_of
 from tpcfm.nn.queries import TrackSet
@@ -51,6 +54,7 @@ class SegmentationModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config, self.frozen, self.tokens = config, frozen, tokens
+        self.tuning: Tuning | None = None
         self.encoder = TokenEncoder(config)
         self.upsampler: nn.Module = nn.Identity() if edge_head else PointUpsampler(config.width)
         self.head_hidden = (head_hidden or 4 * config.width // 3) if classes else 0
@@ -77,7 +81,26 @@ class SegmentationModel(nn.Module):
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
+        elif self.tuning is not None:
+            still_blocks(self.encoder.transformer.blocks)
         return self
+
+    def tune(self, way: Way, tuning: Tuning) -> None:
+        """Train a part of the encoder, in place; its pretrained weights are loaded before (`tpcfm.models.tuning.trained_part`)."""
+        self.tuning = tuning
+        choose_trained(self.encoder, self.encoder.transformer.blocks, way, tuning)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]] | None:
+        """Return the optimiser's groups where the encoder has a rate of its own; None: all weights alike."""
+        if self.tuning is None or self.tuning.rate == 1:
+            return None
+        rate, named = self.tuning.rate, list(self.named_parameters())
+        head = [p for name, p in named if not name.startswith("encoder.")]
+        encoder = [p for name, p in named if name.startswith("encoder.")]
+        return [
+            {"name": "head", "params": head, "weight_decay": weight_decay},
+            {"name": "encoder", "params": encoder, "lr_scale": rate, "weight_decay": weight_decay / rate},
+        ]
 
     def token_features(self, tokens: Tokens, factors: Tensor | None = None) -> Tensor:
         """Return ``(T, D)``: hidden states of the chosen blocks, each normalised without gain and shift, averaged."""

@@ -1,13 +1,21 @@
 """What only tasks of instances have: scores of points, published clusterings, the tracks that experiments quote, momenta."""
 
+from tpcfm.evaluate.found_objects import QUALITIES
 from tpcfm.report.draw.style import Item
 from tpcfm.report.names import score_name
+from tpcfm.report.sections.found_tracks import track_items
 from tpcfm.report.sections.label_tables import cell, labels, means, paper, scores
 from tpcfm.report.sections.momentum import momentum_items
 from tpcfm.report.tables import table
 from tpcfm.report.view import INSTANCE_SCORES, TaskView
 
 POINTS = ["spacepoint_efficiency", "spacepoint_purity"]
+OBJECTS = [*QUALITIES, "signal_resolution", "signal_bias"]
+OBJECTS_CAPTION = (
+    "A found and a true object match where they share more than half of their union (arXiv 1801.00868). Recognition: matched over the mean of true and "
+    "found; segmentation: mean shared part of matched ones; panoptic: their product. Signal: (found - true) / true sum of the signal of matched "
+    "objects, half of its central 68 % and its median."
+)
 SELECTED = {"": "helix fit", "_truth": "truth", "_primary": "from the beam line"}
 
 
@@ -16,8 +24,10 @@ def instance_items(task: TaskView) -> list[Item]:
     if task.classes:
         return []
     name, title = f"table-{task.name}-points", f"{task.title}, points"
+    objects = [m for m in OBJECTS if len(task.of(m))]
+    found = scores(task, f"table-{task.name}-objects", f"{task.title}, objects", objects, OBJECTS_CAPTION)
     points = scores(task, name, title, [m for m in POINTS if len(task.of(m))], paper(task).strip())
-    return [*points, *given_clusterings(task), *selected_table(task), *momentum_items(task)]
+    return [*points, *found, *given_clusterings(task), *selected_table(task), *momentum_items(task), *track_items(task)]
 
 
 def given_clusterings(task: TaskView) -> list[Item]:

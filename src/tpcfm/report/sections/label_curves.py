@@ -126,8 +126,13 @@ def _gain(task: TaskView) -> list[Item]:
 
 
 def confusion_items(task: TaskView) -> list[Item]:
-    """Return confusion matrices, normalised over predictions, of the runs with most labels (arXiv 2502.02558, Fig. 18)."""
-    frame = task.rows[task.rows["metric"] == "confusion"]
+    """Return confusion matrices of points and of particles, normalised over predictions, of the runs with most labels (arXiv 2502.02558, Fig. 18)."""
+    kinds = {"confusion": "points", "particle_confusion": "particles"}
+    return [item for metric, counted in kinds.items() for item in _confusion(task, metric, counted)]
+
+
+def _confusion(task: TaskView, metric: str, counted: str) -> list[Item]:
+    frame = task.rows[task.rows["metric"] == metric]
     if frame.empty:
         return []
     frame = frame[frame["n_labels"] == frame["n_labels"].max()]
@@ -140,12 +145,15 @@ def confusion_items(task: TaskView) -> list[Item]:
         _matrix(axes, frame[frame["point"] == point], with_names=index % columns == 0)
         axes.set_title(point, fontsize=8.5)
     caption = (
-        "Share of the points predicted as a class that belong to each true class: columns sum to 1 (normalised over predictions), the diagonal is "
-        f"precision; a column of zeros was never predicted. {int(frame['n_labels'].max())} labelled events, decisions as trained, points of all seeds "
+        f"Share of the {counted} predicted as a class that belong to each true class: columns sum to 1 (normalised over predictions), the diagonal is "
+        f"precision; a column of zeros was never predicted. {int(frame['n_labels'].max())} labelled events, decisions as trained, {counted} of all seeds "
         "together."
     )
-    title = f"{task.title}: confusion"
-    return [task.view.sheet.finish(figure, f"confusion-{task.name}", title, caption, wide=True)]
+    if counted != "points":
+        caption += f" A particle ({task.view.detector.particles_of(task.name)}) has the true class, and the answer, of most of its points."
+    title = f"{task.title}: confusion of {counted}"
+    name = f"confusion-{task.name}" + ("" if counted == "points" else f"-{counted}")
+    return [task.view.sheet.finish(figure, name, title, caption, wide=True)]
 
 
 def _matrix(axes: Axes, rows: pd.DataFrame, *, with_names: bool) -> None:

@@ -9,7 +9,7 @@ from tpcfm.evaluate.tracking import MIN_PREDICTED, MIN_TRUE
 from tpcfm.report.draw.style import Item
 from tpcfm.report.names import class_score, score_name
 from tpcfm.report.tables import Markup, share_with_interval, table
-from tpcfm.report.view import CLASS_SCORES, COUNTED_OTHERWISE, TaskView
+from tpcfm.report.view import BY_PARTICLE, CLASS_SCORES, COUNTED_OTHERWISE, TaskView
 
 Key = tuple[str, int]
 OURS = (
@@ -54,12 +54,15 @@ def score_table(task: TaskView) -> list[Item]:
             "columns follow the plain rule, the most probable class or a probability above one half."
         )
     otherwise = [m for m in COUNTED_OTHERWISE if len(task.of(m))]
+    by_particle = [m for m in BY_PARTICLE if len(task.of(m))]
+    if by_particle:
+        caption += f" By particle ({task.view.detector.particles_of(task.name)}): true class and answer are those of most of its points."
     if otherwise:
         caption += (
             f" ARI: mean over events; pooled: of the points of all events together. Least size: of true tracks with {MIN_TRUE} points and more and "
             f"predicted ones with {MIN_PREDICTED} and more alone."
         )
-    return scores(task, f"table-{task.name}", task.title, task.scores, caption, [*otherwise, *further])
+    return scores(task, f"table-{task.name}", task.title, task.scores, caption, [*otherwise, *by_particle, *further])
 
 
 def scores(

@@ -1,4 +1,4 @@
-"""A trained adapter with its frozen backbone: loaded from model directories, and its answer to one event."""
+"""A trained adapter with its backbone: loaded from model directories, and its answer to one event."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +12,14 @@ from tpcfm.errors import CheckpointError
 from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import AdapterConfig
+from tpcfm.models.fm4npp.tuned import TunedAdapter
+from tpcfm.nn.low_rank import merge_low_rank
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.fm4npp.feature_cache import layers_read
 from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
+from tpcfm.systems.trained import load_model
 from tpcfm.tasks.answers import Answer, Tensors, class_answer, set_answer
 from tpcfm.tasks.clustering_choice import Choice
 from tpcfm.tasks.clusterings import join, split_edges
@@ -34,7 +36,7 @@ ADAPTER = "fm4npp_adapter"
 
 @dataclass(frozen=True)
 class Adapter:
-    """A trained task head and the frozen backbone it reads; None if it reads raw points."""
+    """A trained task head and the backbone it reads; None if it reads raw points."""
 
     config: AdapterConfig
     head: nn.Module
@@ -43,11 +45,12 @@ class Adapter:
 
     @torch.no_grad()
     def inputs(self, features: Tensor, offsets: Tensor) -> Tensor:
-        """Return what the head reads: (layers, N, D) of the backbone, in half precision as in training, or the points."""
+        """Return what the head reads: (layers, N, D) of the backbone, of a frozen one in half precision as in training, or the points."""
         if self.backbone is None:
             return features
         config = self.config
-        return layers_read(self.backbone, features, offsets, config.mix_embedding, config.reads == "final")
+        found = self.backbone.read(features, offsets, config.mix_embedding, config.reads == "final")
+        return found.half() if config.mode == "frozen" else found
 
     def to(self, device: torch.device) -> "Adapter":
         """Return it on a device."""
@@ -73,6 +76,11 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         raise CheckpointError(f"{folder}: a model of architecture {config.get('architecture')!r}, not an adapter")
     check_sequences(folder, config, store)
     block = AdapterConfig.model_validate(config["adapter"])
+    if block.mode != "frozen":
+        tuned = load_model(folder)
+        assert isinstance(tuned, TunedAdapter)
+        merge_low_rank(tuned)
+        return Adapter(block, tuned.head, tuned.backbone, config.get("clustering"))
     head = make_adapter(block, config.get("geometry", (0, 0)))
     load_weights(head, folder)
     backbone = None

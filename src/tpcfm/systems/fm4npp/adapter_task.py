@@ -1,14 +1,17 @@
-"""What the adapter recipes share: inputs from a frozen backbone or raw points, and the outputs of a run."""
+"""What the adapter recipes share: inputs from a backbone, frozen or trained with the head, or raw points, and the outputs of a run."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from tpcfm.errors import ConfigError
 from tpcfm.models.fm4npp.adapters import make_adapter
+from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import AdapterConfig
+from tpcfm.models.fm4npp.tuned import TunedAdapter
 from tpcfm.plan.run import Run
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
@@ -22,6 +25,14 @@ from tpcfm.tasks.labelled import LabelledTask, check_outputs
 from tpcfm.tasks.support import Rows
 from tpcfm.train import FitResult, Objective, StepInfo, to_device
 from tpcfm.workspace import Workspace
+
+TRAINED = {
+    "frozen": "Frozen backbone",
+    "last": "Backbone whose last blocks were trained with the head",
+    "lora": "Backbone with trained changes of low rank (arXiv 2106.09685)",
+    "full": "Backbone trained with the head",
+}
+"""What a model card says of the backbone, by mode."""
 
 
 class AdapterTask(LabelledTask):
@@ -37,17 +48,27 @@ class AdapterTask(LabelledTask):
         self.block = block = run.block(AdapterConfig)
         super().__init__(run, workspace, device, block, block.tasks, block.validation_events)
         check_outputs(self.store, block.outputs)
-        self.features = self._features()
-        self.inputs = "features" if self.features is None else "branches"
-        head = self.block.edge_head
-        self.geometry = geometry_of(head, self.block.instances) if head else None
-        torch.manual_seed(self.block.seed)
-        self.model = make_adapter(self.block, geometry_sizes(self.store.detector))
+        backbone = self._backbone()
+        block, sizes, head = self.block, geometry_sizes(self.store.detector), self.block.edge_head
+        self.geometry = geometry_of(head, block.instances) if head else None
+        self.tuned, self.features, self.inputs = block.mode != "frozen", None, "features"
+        if backbone is not None and not self.tuned:
+            self.features, self.inputs = self._features(backbone), "branches"
+        torch.manual_seed(block.seed)
+        if backbone is not None and self.tuned:
+            self.model: nn.Module = TunedAdapter(block, backbone, sizes)
+        else:
+            self.model = make_adapter(block, sizes)
         if head:
-            standardise(self, self.model.head)  # type: ignore[arg-type]
+            standardise(self, (self.model.head if self.tuned else self.model).head)  # type: ignore[arg-type, union-attr]
 
-    def _features(self) -> FeatureCache | None:
-        """Return the frozen backbone's features of the training and validation events; None for raw points."""
+    @property
+    def batch_key(self) -> str | None:
+        """What of a batch the head reads besides the offsets; None if it takes whole batches."""
+        return None if self.tuned or self.block.edge_head else self.inputs
+
+    def _backbone(self) -> Fm4npp | None:
+        """Return the backbone that a run starts from; None for raw points."""
         block = self.block
         if block.start == "none":
             return None
@@ -65,7 +86,11 @@ class AdapterTask(LabelledTask):
                     f"model: width {block.model.width}, depth {block.model.depth}, but the pretrained {folder} has "
                     f"width {backbone.config.width}, depth {backbone.config.depth}"
                 )
-        state = self.workspace.state(self.run.id)
+        return backbone
+
+    def _features(self, backbone: Fm4npp) -> FeatureCache:
+        """Return the frozen backbone's features of the training and validation events."""
+        block, state = self.block, self.workspace.state(self.run.id)
         reads = {"embedding": block.mix_embedding, "final": block.reads == "final"}
         cache = FeatureCache(backbone, self.store, state, block.train.max_points, self.device, **reads)
         cache.fill(np.concatenate([self.training, self.validation]))
@@ -84,7 +109,7 @@ class AdapterTask(LabelledTask):
 
     def output(self, batch: Batch) -> Any:
         """Return what the head says about a batch."""
-        if self.geometry is not None:
+        if self.batch_key is None:
             return self.model(to_device(batch, self.device))
         tensors = to_device({name: batch[name] for name in (self.inputs, "offsets")}, self.device)
         return self.model(tensors[self.inputs], tensors["offsets"])
@@ -97,16 +122,16 @@ class AdapterTask(LabelledTask):
         clustering: Mapping[str, float] | None = None,
     ) -> None:
         """Write the model directory, metrics and predictions; give back the space of the features."""
-        costs = self.costs(self.model, result, stopped_early=result.steps < self.settings.steps)
         best = {} if result.best_value is None else {"validation_loss": result.best_value}
         rows = rows + self.metric_rows(self.labels[0], best, split="validation")
-        rows += self.metric_rows(self.labels[0], costs, split="")
+        rows += self.cost_rows(self.model, result)
         for label, value in label_losses(result, self.labels).items():
             rows += self.metric_rows(label, {"cross_entropy": value}, split="validation")
+        kind = TRAINED[self.block.mode]
         source = {
-            "pretrained": f"Frozen backbone: run `{self.run.pretrained}`.",
-            "imported": f"Frozen backbone: imported weights `{self.run.pretrained}`.",
-            "random": "Frozen backbone with random weights (control).",
+            "pretrained": f"{kind}: run `{self.run.pretrained}`.",
+            "imported": f"{kind}: imported weights `{self.run.pretrained}`.",
+            "random": f"{kind} with random weights (control).",
             "none": "No backbone: the head reads raw points (control).",
         }[self.block.start]
         classes = self.store.detector.classes()
@@ -123,6 +148,7 @@ class AdapterTask(LabelledTask):
                 "classes": {label: classes[label].names if label in classes else [] for label in self.labels},
                 "pretrained": self.run.pretrained,
                 **({"geometry": geometry_sizes(self.store.detector)} if self.geometry else {}),
+                **({"slots": self.model.backbone.slots} if isinstance(self.model, TunedAdapter) else {}),
                 **({} if clustering is None else {"clustering": clustering}),
                 **made_with(self.store),
             },

@@ -80,7 +80,9 @@ def _instances(plan: Plan, system: str, task: str) -> bool:
 
 
 def _ordered(plan: Plan, system: str, task: str) -> list[Run]:
-    """Runs of a task: most labels first, then the widest backbone, then the smallest seed."""
+    """Runs of a task: most labels first, frozen before trained backbones, then the widest backbone, then the smallest seed."""
     study = plan.study(system, f"heads_{task}")
     runs = [plan.runs[name] for name in (study.runs if study else [])]
-    return sorted(runs, key=lambda run: (-run.labels, -run.config["model"]["width"], run.seed))
+    return sorted(
+        runs, key=lambda run: (-run.labels, run.config["mode"] != "frozen", -run.config["model"]["width"], run.seed)
+    )

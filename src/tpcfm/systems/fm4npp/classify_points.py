@@ -1,4 +1,4 @@
-"""Labels with classes on frozen FM4NPP features or raw points: species, noise, semantics (arXiv 2508.14087, Sec. 4.2 and 5)."""
+"""Labels with classes on FM4NPP features or raw points: species, noise, semantics (arXiv 2508.14087, Sec. 4.2 and 5)."""
 
 from tpcfm.losses.point_classes import PointClasses
 from tpcfm.plan.run import Run
@@ -22,6 +22,6 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         balance = {label: class_weights(task, label, head.weight_power) for label in task.labels}
         objective = PointClasses(None, weights, balance)
     else:
-        objective = PointClasses(task.inputs, weights)
+        objective = PointClasses(task.batch_key, weights)
     result = task.train(objective, max_seconds)
     task.leave(result, *score_classes(task, task.model, task.output))

@@ -97,7 +97,8 @@ def _adapter(run: Run, held: Held) -> Estimate:
         per_point, moved = block.edge_head.flops(block.instances), block.edge_head.moved
         made = GEOMETRY * ((labels + block.validation_events) * held.per_event + tested)
     features = FEATURE_BYTES * layers * block.model.width
-    frozen = block.start != "none"
+    backbone = block.start != "none"
+    frozen = backbone and block.mode == "frozen"
     head = Work(
         per_point * (3 * seen + checked + tested),
         "dense",
@@ -108,6 +109,13 @@ def _adapter(run: Run, held: Held) -> Estimate:
     )
     trained = count.adapter(block, layers)
     waiting = KEPT_BYTES * block.width * blocks
+    if (
+        backbone and not frozen
+    ):  # the backbone runs and is trained (in part) with the head; low rank and last blocks as all of it
+        weights = OPTIMISER_BYTES * (trained + count.backbone(block.model))
+        memory = Memory(weights, waiting + kept(block.model, train.precision))
+        ours = _trained(block.model, seen, 1, train.precision)
+        return Estimate((head, ours, _passed(block.model, checked + tested, train.precision)), memory=memory)
     if not frozen:
         return Estimate((head,), memory=Memory(OPTIMISER_BYTES * trained, waiting))
     points = (labels + block.validation_events) * held.per_event

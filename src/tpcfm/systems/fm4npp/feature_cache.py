@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from tpcfm.errors import ConfigError, MachineError
 from tpcfm.models.fm4npp.backbone import Fm4npp
@@ -24,12 +23,6 @@ LIMIT = (
     "TPCFM_SCRATCH_GB"  # environment variable: most gigabytes the file may take; `tpcfm finetune --scratch-gb` sets it
 )
 LOG = logging.getLogger(__name__)
-
-
-def layers_read(backbone: Fm4npp, features: Tensor, offsets: Tensor, embedding: bool, final: bool) -> Tensor:
-    """Return what an adapter reads of a batch, (layers, N, D) in half precision; see :class:`FeatureCache`."""
-    found = backbone.final(features, offsets)[None] if final else backbone.branches(features, offsets, embedding)
-    return found.half()
 
 
 class FeatureCache:
@@ -123,7 +116,7 @@ class FeatureCache:
         with self._one_at_a_time:
             features = torch.from_numpy(batch["features"]).to(self.device)
             offsets = torch.from_numpy(batch["offsets"]).to(self.device)
-            return layers_read(self.backbone, features, offsets, self.embedding, self.final).cpu().numpy()
+            return self.backbone.read(features, offsets, self.embedding, self.final).half().cpu().numpy()
 
     def record(self) -> dict[str, Any]:
         """Return what ``run.json`` says: events kept, events computed anew at every reading, bytes."""

@@ -1,4 +1,4 @@
-"""Labels with instances on frozen FM4NPP features or raw points: tracks, particles (arXiv 2508.14087, Sec. 4.2 and 5)."""
+"""Labels with instances on FM4NPP features or raw points: tracks, particles (arXiv 2508.14087, Sec. 4.2 and 5)."""
 
 from functools import partial
 
@@ -28,5 +28,5 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         found = score_clusterings(task, task.model, task.output, split_edges, how, values, KINDS, head.tuning_events)
         task.leave(result, *found)
         return
-    result = task.train(SetMatching(task.inputs, task.labels[0]), max_seconds)
+    result = task.train(SetMatching(task.batch_key, task.labels[0]), max_seconds)
     task.leave(result, *score_sets(task, task.model, task.output))

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tpcfm.models.fm4npp.settings import Fm4nppModel
+from tpcfm.models.fm4npp.settings import AdapterConfig, Fm4nppModel
 from tpcfm.nn.padded import Padded
 from tpcfm.nn.queries import TrackSet
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
+from tpcfm.systems.architectures import HeadRequest
 from tpcfm.systems.fm4npp.adapter import adapter_answer, load_adapter
 from tpcfm.systems.fm4npp.support import load_backbone, new_backbone
 from tpcfm.tasks.answers import Answer, Embedder, Predictor, Rows, Tensors
@@ -84,6 +86,20 @@ def embedder(folder: Path, store: PreparedStore, device: torch.device, random: b
         return model.branches(tensors["features"], tensors["offsets"]).float()
 
     return Embedder(_collate, layers, _summary, xyz="xyz", offsets="offsets", points=True)
+
+
+def head_settings(config: Mapping[str, Any], request: HeadRequest) -> tuple[str, AdapterConfig]:
+    """Return recipe and settings of a head on a pretrained backbone, whose ``config.json`` is given."""
+    block = AdapterConfig(
+        outputs={request.label: request.classes},
+        mode=request.mode,
+        tuning=request.tuning,
+        n_labels=request.n_labels,
+        model=Fm4nppModel.model_validate(config["model"]),
+        train=request.train,
+        seed=request.seed,
+    )
+    return "fm4npp.find_tracks" if block.instances else "fm4npp.classify_points", block
 
 
 def _collate(store: PreparedStore, rows: Rows) -> Batch:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tpcfm.models.tuning.settings import NAMES, Way
 from tpcfm.plan.planner import Planner
 from tpcfm.systems.baselines.plan import plan_baselines
 from tpcfm.systems.fm4npp.plan_studies import plan_adapter_studies, plan_mup_study
@@ -54,10 +55,16 @@ def _adapters(room: Room, backbones: dict[str, str]) -> None:
                         if start == "none":  # as wide as the backbone it is compared with
                             one = len(system.adapters.sizes) == 1
                             label, slug = ("adapter only", "none") if one else (f"{size} adapter only", f"{size}-none")
-                        if "published" in system.adapters.heads:
-                            run = room.adapter([task], size, training, n_labels, seed, start, pretrained, name=slug)
-                            room.study(f"heads_{task}", "finetune", run, "start", label)
-                            if start != "random":
+                        modes: list[Way] = ["frozen"] if start == "none" else system.adapters.modes
+                        for mode in modes if "published" in system.adapters.heads else []:
+                            name = slug if mode == "frozen" else f"{size}-{start}-{mode}"
+                            how = room.tuned(mode)
+                            run = room.adapter(
+                                [task], size, training, n_labels, seed, start, pretrained, name=name, **how
+                            )
+                            point = label if mode == "frozen" else f"{label}, {NAMES[mode]}"
+                            room.study(f"heads_{task}", "finetune", run, "start", point)
+                            if start != "random" and mode == "frozen":
                                 room.study("scaling_downstream", "scaling", run, task, label)
                         if "edges" in system.adapters.heads and (start != "none" or size == system.adapters.sizes[0]):
                             name = "edges-geometry" if start == "none" else f"edges-{size}-{start}"
@@ -68,18 +75,21 @@ def _adapters(room: Room, backbones: dict[str, str]) -> None:
                             )
                             room.study(f"heads_{task}", "finetune", run, "start", label)
                 for imported in system.imported:
-                    run = room.adapter(
-                        [task],
-                        "",
-                        training,
-                        n_labels,
-                        seed,
-                        "imported",
-                        imported,
-                        name=imported.lower(),
-                        events=room.imported_events(imported),
-                    )
-                    room.study(f"heads_{task}", "finetune", run, "start", f"{imported} pretrained")
+                    for mode in system.adapters.modes:
+                        run = room.adapter(
+                            [task],
+                            "",
+                            training,
+                            n_labels,
+                            seed,
+                            "imported",
+                            imported,
+                            name=imported.lower() + ("" if mode == "frozen" else f"-{mode}"),
+                            events=room.imported_events(imported),
+                            **room.tuned(mode),
+                        )
+                        point = f"{imported} pretrained" + ("" if mode == "frozen" else f", {NAMES[mode]}")
+                        room.study(f"heads_{task}", "finetune", run, "start", point)
 
 
 def _ablations(room: Room, backbones: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from tpcfm.config.base import Block, LabelCount
 from tpcfm.config.training import LabelledTraining
 from tpcfm.models.fm4npp.settings import WIDTHS, AdapterConfig, Fm4nppModel
+from tpcfm.models.tuning.settings import Way
 from tpcfm.plan.planner import Planner
 from tpcfm.prepare.sequences.settings import RELEASED_SERIALIZATION
 from tpcfm.systems.fm4npp.settings import NeighbourPretraining
@@ -54,6 +55,10 @@ class Room:
         changed = {"width": WIDTHS[size], "mixer": mixer or self.system.model.mixer}
         changed["parameterization"] = parameterization or self.system.model.parameterization
         return Fm4nppModel.model_validate({**self.system.model.model_dump(), **changed})
+
+    def tuned(self, mode: Way) -> dict[str, Any]:
+        """Return the settings of a head that trains its backbone in a mode; none of one that leaves it as it is."""
+        return {} if mode == "frozen" else {"mode": mode, "tuning": self.system.adapters.tuning}
 
     def pretrain(
         self,

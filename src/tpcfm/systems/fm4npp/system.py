@@ -10,6 +10,7 @@ from tpcfm.config.text import merge
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.fm4npp.settings import READS, WIDTHS, Fm4nppModel, Mixer, Reads, Size
 from tpcfm.models.heads.settings import EdgeHead
+from tpcfm.models.tuning.settings import WAYS, Tuning, Way
 from tpcfm.prepare.sequences.settings import Rescaling, SerializationConfig, TargetConfig
 from tpcfm.systems.baselines.settings import BaselinesStudy
 from tpcfm.systems.fm4npp.study_settings import DepthStudy, JointStudy, MupStudy
@@ -52,6 +53,8 @@ class AdapterStudy(Block):
     mix_embedding: bool = Field(
         False, description="adapters on a backbone mix its point embedding with its layers (paper: the layers)"
     )
+    modes: list[Way] = Field(default=["frozen"], min_length=1, description=WAYS)
+    tuning: Tuning = Tuning()
     heads: list[Literal["published", "edges"]] = Field(
         default=["published"],
         min_length=1,

@@ -21,7 +21,7 @@ from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.polar_mae.settings import SegmentationConfig, SparseUNetConfig
 from tpcfm.systems.polar_mae.support import METHOD
-from tpcfm.tasks.classes import ClassScores
+from tpcfm.tasks.classes import ClassScores, owner_of
 from tpcfm.tasks.labelled import SHOWN_EVENTS, LabelledTask, shown_events
 from tpcfm.tasks.support import Collate, Rows, run_columns
 from tpcfm.train import StepInfo, to_device
@@ -163,6 +163,7 @@ class HeadTask(LabelledTask):
 
         result = self.fit(model, objective, self.settings, max_seconds, validate=validate, monitor="-f1")
         rows, shown = self.score(model, self.folder)
+        rows += self.cost_rows(model, result)
         config = {**config, "label": self.label, "classes": self.classes, "tokenizer": self.store.settings}
         self.finish(model, result, rows, shown, title=title, what=METHOD, config=config)
 
@@ -176,7 +177,7 @@ class HeadTask(LabelledTask):
         shown: list[dict[str, Any]] = []
         for rows, batch, log_p in self.answers(model, lambda batch: self.log_p(model, batch)):
             truth = batch[self.label]
-            chosen = scores.update(truth, log_p, batch["offsets"])
+            chosen = scores.update(truth, log_p, batch["offsets"], owner_of(self, self.label, batch))
             shown += shown_events(self.store, rows, batch, truth, chosen, SHOWN_EVENTS - len(shown))
         table: list[dict[str, Any]] = []
         sums: Sums = {}
@@ -189,7 +190,17 @@ class HeadTask(LabelledTask):
         if calibrated:
             offsets = zip(self.classes, scores.offset.tolist(), strict=True)
             table += [{"metric": "decision_offset", "class": name, "value": value} for name, value in offsets]
+        table += scores.particle_rows(_row)
         write_event_scores(folder / EVENT_SCORES, self.store.event_ids(self.test), [(self.label, 0, sums)])
         common = {**run_columns(self.run), "task": self.label, "split": "test"}
         common |= {"n_labels": self.n_labels, "seed": self.run.seed}
         return [{**common, **row} for row in table], shown
+
+
+def _row(values: dict[str, float], intervals: dict[str, tuple[float, float]], name: str) -> list[dict[str, Any]]:
+    nothing = (float("nan"), float("nan"))
+    return [
+        {"metric": metric, "class": name, "value": value, "low": low, "high": high}
+        for metric, value in values.items()
+        for low, high in [intervals.get(metric, nothing)]
+    ]

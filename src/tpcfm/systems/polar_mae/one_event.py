@@ -12,17 +12,20 @@ from torch import Tensor
 from tpcfm.errors import CheckpointError, ConfigError
 from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
+from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
+from tpcfm.nn.low_rank import merge_low_rank
 from tpcfm.nn.padded import Padded
 from tpcfm.nn.queries import TrackSet
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
-from tpcfm.systems.architectures import Choice
+from tpcfm.systems.architectures import Choice, HeadRequest
 from tpcfm.systems.polar_mae.attention_map import attention_maps, typical_queries
 from tpcfm.systems.polar_mae.batches import GroupBatches
 from tpcfm.systems.polar_mae.edge_batches import EdgeBatches
 from tpcfm.systems.polar_mae.reconstruction import load_autoencoder, reconstruct_event
+from tpcfm.systems.polar_mae.settings import SegmentationConfig
 from tpcfm.systems.polar_mae.support import load_encoder, pretrained_model_config
 from tpcfm.systems.trained import load_model
 from tpcfm.tasks.answers import Answer, Embedder, Predictor, Tensors, class_answer, set_answer
@@ -54,6 +57,7 @@ def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predi
     if trained != given:
         raise CheckpointError(f"{folder}: trained on groups of radius {trained} pitches, {store.folder} has {given}")
     model, label = load_model(folder).to(device), config["label"]
+    merge_low_rank(model)
     batches: Collate = GroupBatches(points=True)
     edge_head = None
     if held_head := config.get("edge_head"):
@@ -125,6 +129,21 @@ def embedder(folder: Path, store: PreparedStore, device: torch.device, random: b
         xyz="centre",
         offsets="token_offsets",
     )
+
+
+def head_settings(config: Mapping[str, Any], request: HeadRequest) -> tuple[str, SegmentationConfig]:
+    """Return recipe and settings of a head on a pretrained encoder, whose ``config.json`` is given."""
+    block = SegmentationConfig(
+        label=request.label,
+        classes=request.classes,
+        mode="peft" if request.mode == "frozen" else request.mode,
+        tuning=request.tuning,
+        n_labels=request.n_labels,
+        model=PolarMaeModel.model_validate(config["model"]),
+        train=request.train,
+        seed=request.seed,
+    )
+    return "polar_mae.segment", block
 
 
 def attention(folder: Path, store: PreparedStore, row: int, choice: Choice) -> dict[str, pd.DataFrame]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from tpcfm.config.base import Block
 from tpcfm.config.training import LabelledTraining
+from tpcfm.models.tuning.settings import Tuning
 from tpcfm.plan.planner import Planner
 from tpcfm.prepare.groups.settings import Method, TokenizerConfig
 from tpcfm.systems.baselines.plan import plan_sparse_unet
@@ -175,6 +176,7 @@ class Room:
                             classes=classes,
                             queries=study.queries,
                             mode="peft" if mode == "edges" else mode,
+                            tuning=study.tuning if mode in ("last", "lora") else Tuning(),
                             start=start if start in ("random", "none") else "pretrained",
                             edge_head=study.edge_head if mode == "edges" else None,
                             n_labels=n_labels,

@@ -1,4 +1,4 @@
-"""Heads on the token encoder, frozen (PEFT) or fully fine-tuned: classes of points (arXiv 2502.02558, Sec. 4), and instances.
+"""Heads on the token encoder, frozen (PEFT), trained in part or fully fine-tuned: classes of points (arXiv 2502.02558, Sec. 4), and instances.
 
 Objects of an event (tracks, particles, interactions) are found by the set decoder of arXiv 2508.14087, Sec. 4.2, on the features
 that the encoder gives to the points.
@@ -70,12 +70,15 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     )
     if run.pretrained is not None:
         load_encoder(model.encoder, workspace.run(run.pretrained))
+    if block.mode in ("last", "lora"):
+        model.tune(block.mode, block.tuning)
     weights = class_weights(task.store, block.label, task.training, block.class_weights) if block.classes else []
     config = {
         "architecture": "polar_mae_head",
         "model": architecture.model_dump(mode="json"),
         "head_hidden": model.head_hidden,
         "queries": block.queries,
+        **({"mode": block.mode, "tuning": block.tuning.model_dump()} if block.mode in ("last", "lora") else {}),
         "class_weights": weights,
     }
     title = f"{block.label}, {block.mode}, {task.n_labels} labelled events"
@@ -104,5 +107,6 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     else:
         result = task.fit(model, SetMatching(None, block.label), task.settings, max_seconds)
         rows, shown = score_sets(task, model, answer)
+    rows += task.cost_rows(model, result)
     config |= {"label": block.label, "classes": [], "tokenizer": task.store.settings}
     task.finish(model, result, rows, shown, title=title, what=METHOD, config=config)

@@ -8,6 +8,7 @@ from tpcfm.config.base import Block, LabelCount, Seed
 from tpcfm.config.training import TrainConfig
 from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.models.tuning.settings import Tuning
 
 Chamfer = Literal["full", "position"]
 
@@ -49,9 +50,12 @@ class SegmentationConfig(Block):
     label: str = "semantic"
     classes: int = Field(4, ge=0, description="of the label; 0: instances")
     queries: int = Field(60, gt=0, description="objects that an instance head can find in an event")
-    mode: Literal["peft", "full"] = Field(
-        "peft", description="encoder frozen in evaluation mode, or everything trained"
+    mode: Literal["peft", "last", "lora", "full"] = Field(
+        "peft",
+        description="encoder frozen in evaluation mode; its last blocks, or low-rank changes of its attention (arXiv 2106.09685), trained with "
+        "the head; or everything trained",
     )
+    tuning: Tuning = Tuning()
     start: Literal["pretrained", "random", "none"] = Field(
         "pretrained", description="none: an edge head on local geometry alone"
     )

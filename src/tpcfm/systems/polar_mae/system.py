@@ -9,6 +9,7 @@ from tpcfm.config.system import SystemBlock
 from tpcfm.config.training import Tasks, Training
 from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.settings import PolarMaeModel
+from tpcfm.models.tuning.settings import Tuning
 from tpcfm.prepare.groups.settings import Method, Overlap, TokenizerConfig, TokenizerStudy
 from tpcfm.systems.classical.settings import ClassicalStudy
 from tpcfm.systems.polar_mae.settings import Chamfer, ProbeConfig
@@ -20,16 +21,18 @@ TRAINED = ("polar_mae", "point_mae", "random")
 class HeadStudy(Block):
     """Which starts and modes are trained for every task, label count and seed."""
 
-    modes: list[Literal["peft", "full", "edges"]] = Field(
+    modes: list[Literal["peft", "last", "lora", "full", "edges"]] = Field(
         default=["peft", "full"],
         min_length=1,
-        description="edges: edge convolutions over features of the frozen encoder and local geometry",
+        description="what is trained beside the head: peft: nothing; last: the last blocks; lora: low-rank changes; full: all. edges: edge "
+        "convolutions over features of the frozen encoder and local geometry",
     )
     starts: list[Literal["polar_mae", "point_mae", "random", "none"]] = Field(
         default=["polar_mae", "random"],
         description="pretrained model to start from; `random` is frozen random (peft, edges) or from scratch (full); `none` (edges): local "
         "geometry alone",
     )
+    tuning: Tuning = Tuning()
     edge_head: EdgeHead = EdgeHead()
     class_weights: Literal["published", "subset", "none"] = "subset"
     queries: int = Field(60, gt=0, description="objects that an instance head can find in an event")
