@@ -37,6 +37,7 @@ def run_job(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
     from tpcfm.errors import ConfigError, TpcfmError
+    from tpcfm.evaluate.sources import write_run_sources
     from tpcfm.plan.table import Plan
     from tpcfm.workspace import Workspace
 
@@ -75,4 +76,5 @@ def run_job(
         report_exit(error.exit_code)
         raise
     if is_main():
+        write_run_sources(entry, workspace)
         print(f"{run}: finished, see {workspace.run(run)}")

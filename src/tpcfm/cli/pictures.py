@@ -16,6 +16,7 @@ def command(
 
     from tpcfm.config.workflow import PicturesConfig
     from tpcfm.errors import ConfigError
+    from tpcfm.evaluate.sources import check_results, write_sources
     from tpcfm.files import write_json
     from tpcfm.plan.table import Plan
     from tpcfm.systems.registry import pictures
@@ -32,7 +33,10 @@ def command(
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0) or 1))
     maker = importlib.import_module(f"tpcfm.systems.{table.family(system)}.pictures")
     config = PicturesConfig.model_validate(table.config["pictures"] or {})
-    maker.write_pictures(found, config, Workspace(Path(table.config["results"])), out)
+    workspace = Workspace(Path(table.config["results"]))
+    check_results(table, found.runs)
+    maker.write_pictures(found, config, workspace, out)
     written = sorted(path.name for path in out.glob("*.parquet"))
     write_json(out / "manifest.json", {"system": system, "tables": written})
+    write_sources(out, [workspace.cache_manifest(found.cache), *map(workspace.weights, found.runs)])
     print(f"{out}: {', '.join(written)}")

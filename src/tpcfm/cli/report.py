@@ -14,7 +14,11 @@ def command(
     from tpcfm.plan.table import Plan
 
     table = Plan.read(plan)
+    from tpcfm.evaluate.sources import check_results
     from tpcfm.report.page import write_report
+    from tpcfm.workspace import Workspace
+
+    check_results(table, folders=Workspace(Path(table.config["results"])).shown(table.systems()))
 
     parts = write_report(table, out, paper_plan())
     for section in parts:
