@@ -11,7 +11,7 @@ RUN := PATH="$(abspath $(BIN)):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' envs/cpu.txt)
 
-.PHONY: image demo test test-cluster walk bench report dashboard lint types schema lock clean
+.PHONY: audit image demo test test-cluster walk bench report dashboard lint types schema lock clean
 
 demo: $(VENV)/.demo
 	$(RUN) snakemake --cores $(CORES) all
@@ -42,6 +42,10 @@ lint: $(VENV)/.test
 	$(RUN) ruff check .
 	$(RUN) snakefmt --check Snakefile workflow
 	$(RUN) snakemake --lint
+
+# Known holes in the locked dependencies (needs a network); pip-audit comes from an index, for this call alone.
+audit: $(VENV)/.test
+	$(BIN)/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps --progress-spinner off $(foreach name,cpu workflow image test,-r envs/$(name).txt)
 
 types: $(VENV)/.test
 	$(RUN) mypy

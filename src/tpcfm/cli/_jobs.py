@@ -37,7 +37,6 @@ def run_job(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
     from tpcfm.errors import ConfigError, TpcfmError
-    from tpcfm.evaluate.sources import write_run_sources
     from tpcfm.plan.table import Plan
     from tpcfm.workspace import Workspace
 
@@ -64,6 +63,7 @@ def run_job(
         max_seconds = 60 * (max_minutes - min(10.0, max_minutes / 10))
     import torch
 
+    from tpcfm.evaluate.sources import write_run_sources
     from tpcfm.train.distributed import is_main
 
     threads = int(os.environ.get("OMP_NUM_THREADS", 0) or 0)

@@ -16,7 +16,6 @@ def command(
 
     from tpcfm.config.workflow import PicturesConfig
     from tpcfm.errors import ConfigError
-    from tpcfm.evaluate.sources import check_results, write_sources
     from tpcfm.files import write_json
     from tpcfm.plan.table import Plan
     from tpcfm.systems.registry import pictures
@@ -29,6 +28,8 @@ def command(
     if found is None:
         raise ConfigError(f"--system {system}: it pretrains nothing in this plan, so there are no pictures to make")
     import torch
+
+    from tpcfm.evaluate.sources import check_results, write_sources
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0) or 1))
     maker = importlib.import_module(f"tpcfm.systems.{table.family(system)}.pictures")

@@ -11,8 +11,11 @@ def command(
 ) -> None:
     """Write the report: one HTML file that opens without a network."""
     from tpcfm.cli.ledger import paper_plan
+    from tpcfm.errors import ConfigError
     from tpcfm.plan.table import Plan
 
+    if out.suffix != ".html":
+        raise ConfigError(f"--out {out}: allowed is a page, .html; its figures are written beside it as PNG and SVG")
     table = Plan.read(plan)
     from tpcfm.evaluate.sources import check_results
     from tpcfm.report.page import write_report

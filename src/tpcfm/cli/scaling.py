@@ -60,6 +60,10 @@ def draw(
     out: Path = typer.Option(..., help="Page to write (HTML); the figures lie beside it as PNG and SVG."),
 ) -> None:
     """Draw the scaling studies: laws, downstream metrics, coordinate check and learning-rate transfer."""
+    from tpcfm.errors import ConfigError
+
+    if out.suffix != ".html":
+        raise ConfigError(f"--out {out}: allowed is a page, .html; its figures are written beside it as PNG and SVG")
     from tpcfm.plan.table import Plan
 
     runs = Plan.read(plan)
