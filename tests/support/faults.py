@@ -42,7 +42,7 @@ FEW = {
     }
 }
 """Laid over the tiny scale: every kind of stage, each once or twice."""
-TIMES = re.compile(r"seconds|per_s|time|version|hardware|joules|memory")
+TIMES = re.compile(r"seconds|per_s|time|version|hardware|joules|memory|revision")
 TIMED = {
     "run.json",
     "sources.json",
