@@ -385,7 +385,8 @@ def main(kind: str, seed: int, begin: int, count: int, folder: Path) -> None:
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
     counts = {"read": 0, "refused": 0}
-    warnings.simplefilter("error", UserWarning)
+    for kind_of in (UserWarning, RuntimeWarning):  # words of the libraries that nobody understands
+        warnings.simplefilter("error", kind_of)
     for number in range(begin, count):
         (folder / "progress").write_text(str(number))
         path, mutant = made.spoil(np.random.default_rng([seed, number]))
