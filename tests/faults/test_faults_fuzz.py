@@ -57,6 +57,7 @@ def tried(kind: str, begin: int, count: int, folder: Path) -> tuple[dict[str, in
     return counts, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS if TOTAL else IN_CI)
 def test_a_spoilt_file_is_read_rejected_or_refused(kind: str, tmp_path: Path) -> None:
     count = TOTAL // len(KINDS) if TOTAL else 40
