@@ -11,7 +11,7 @@ RUN := PATH="$(abspath $(BIN)):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^torch==/torch==/p' envs/cpu.txt)
 
-.PHONY: image demo test test-cluster walk bench report dashboard lint types schema lock clean
+.PHONY: audit faults fuzz image demo test test-cluster walk bench report dashboard lint types schema lock clean
 
 demo: $(VENV)/.demo
 	$(RUN) snakemake --cores $(CORES) --quiet rules progress reason host -- all
@@ -27,6 +27,13 @@ test-cluster: $(VENV)/.test
 walk: $(VENV)/.test
 	$(RUN) TPCFM_WALK=1 python -m pytest -v tests/workflow/test_workflow_walk.py
 
+# Every stage broken off FAULTS times; FUZZ spoilt files of every kind. Seeds are printed: TPCFM_FAULTS_SEED=N does the same again.
+faults: $(VENV)/.test
+	$(RUN) TPCFM_FAULTS=$(or $(FAULTS),10) python -m pytest -s -v tests/faults/test_faults_campaign.py tests/faults/test_faults_checkpoints.py
+
+fuzz: $(VENV)/.test
+	$(RUN) TPCFM_FUZZ=$(or $(FUZZ),20000) python -m pytest -s -v tests/faults/test_faults_fuzz.py
+
 bench: $(VENV)/.test
 	$(RUN) python benchmarks/run.py
 
@@ -38,6 +45,10 @@ lint: $(VENV)/.test
 	$(RUN) ruff check .
 	$(RUN) snakefmt --check Snakefile workflow
 	$(RUN) snakemake --lint
+
+# Known holes in the locked dependencies (needs a network); pip-audit comes from an index, for this call alone.
+audit: $(VENV)/.test
+	$(BIN)/uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps --progress-spinner off $(foreach name,cpu workflow image test,-r envs/$(name).txt)
 
 types: $(VENV)/.test
 	$(RUN) mypy

@@ -3,6 +3,7 @@
 The Snakefile asks it too, with a wildcard such as ``{run}`` in the place of a name.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,12 @@ class Workspace:
     def study_table(self, study: str, table: str, system: str = "") -> Path:
         """One of these tables: ``metrics`` and what the study adds."""
         return self.study(study, system) / f"{table}.parquet"
+
+    def shown(self, systems: Iterable[str]) -> list[Path]:
+        """Folders of collected tables and pictures that the report shows beside the runs."""
+        names = ("tokenizer", "serialization")
+        own = [path for key in systems for path in (self.pictures(key), *(self.study(name, key) for name in names))]
+        return [self.study("scaling"), *own]
 
     def predictions(self, model: str, file: str) -> Path:
         """Predictions of a file by a model (`snakemake predict`)."""

@@ -28,6 +28,8 @@ REFUSED = {
     "compare --out a.txt": "the name must end in .parquet, .csv or .md",
     "compare nowhere.parquet --first a=1 --second a=2": "no such table: nowhere.parquet",
     "report --plan nowhere": "nowhere: no such file",
+    "report --plan nowhere --out x.png": "--out x.png: allowed is a page, .html",
+    "scaling draw --plan nowhere --folder o --out x.png": "--out x.png: allowed is a page, .html",
     "pictures --plan nowhere --system fm4npp --out o": "nowhere: no such file",
     "scaling fit --plan nowhere --out o": "nowhere: no such file",
     "study collect --plan nowhere --experiment finetune --out o": "nowhere: no such file; needed is a plan file",

@@ -3,8 +3,12 @@
 A real step over two nodes is in test_cluster_nodes.py.
 """
 
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tpcfm.cli import _launch
@@ -53,6 +57,38 @@ def test_exit_code_of_an_interrupted_training_survives_torchrun(monkeypatch: pyt
     assert _launch.relaunch(2) == 1
     child(monkeypatch, "sys.exit(0)")
     assert _launch.relaunch(2) == 0
+
+
+STUBBORN = """
+import os, subprocess, sys, time
+worker = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGINT)]; print(1, flush=True); time.sleep(60)"
+if len(sys.argv) > 1:
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    started = subprocess.Popen([sys.executable, "-c", worker], stdout=subprocess.PIPE)
+    started.stdout.readline()
+    print(started.pid, flush=True)
+    sys.exit(started.wait())
+from tpcfm.cli import _launch
+_launch.torchrun_command = lambda processes, arguments, place: [sys.executable, __file__, "as torchrun"]
+sys.exit(_launch.relaunch(2))
+"""
+
+
+def test_a_second_interrupt_ends_all_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOCAL_RANK", "MASTER_ADDR", "SLURM_STEP_NUM_NODES"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "launch.py").write_text(STUBBORN)
+    command = [sys.executable, str(tmp_path / "launch.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as launcher:
+        assert launcher.stdout
+        worker = int(launcher.stdout.readline())
+        launcher.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            launcher.wait(1)  # asked once, they may take their time to save
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(20) == 130
+    assert not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE
 
 
 def test_torchrun_takes_our_options_as_ours() -> None:

@@ -246,3 +246,10 @@ def test_equal_work_of_two_systems_is_one_run(system: str) -> None:
             again = both.study("again", study.name)
             assert again is not None
             assert again.points == study.points
+
+
+def test_without_scaling_the_studies_of_data_and_compute_are_left_out() -> None:
+    plan = planned(setting("systems.fm4npp.scaling", None), "tiny")
+    names = {study.name for study in plan.studies.values()}
+    assert not names & {"scaling_data", "scaling_compute"}
+    assert "scaling_size" in names

@@ -154,6 +154,18 @@ def test_damaged_tables_are_named_and_bad_events_put_aside(tmp_path):
     assert (row["row"], row["event_id"], row["reason"]) == (1, "toy/file0/1", "values of x that are not finite")
 
 
+def test_the_second_event_of_a_name_is_put_aside(tmp_path):
+    events = make_events(3)
+    events[2]["event_id"] = events[0]["event_id"]
+    write_table(tmp_path / "twice.parquet", events)
+    fit_edges([tmp_path / "twice.parquet"], tmp_path / "edges.json", SerializationConfig())
+    out = tmp_path / "twice.arrow"
+    counts = write_part(tmp_path / "twice.parquet", tmp_path / "edges.json", out, SerializationConfig(), TargetConfig())
+    assert (counts["events"], counts["rejected"]) == (2, 1)
+    (row,) = pq.read_table(rejected_path(out)).to_pylist()
+    assert (row["row"], row["reason"]) == (2, "event_id 'toy/file0/0' occurs twice in this table")
+
+
 def test_batch_is_the_events_one_after_another(tmp_path):
     events = make_events(8)
     store = build(tmp_path / "cache", events, SerializationConfig(), TargetConfig(k=6))

@@ -97,6 +97,39 @@ def test_without_its_index_a_store_gives_the_same_rows_and_lengths(tmp_path):
     np.testing.assert_array_equal(again.rows("train"), expected[1])
 
 
+@pytest.mark.parametrize("damage", [b"no array", b"\x93NUMPY\x01\x00v\x00{'descr': '<i8', 'shape': (9,", None])
+def test_a_damaged_index_is_passed_over(tmp_path, damage):
+    write_cache(tmp_path)
+    expected = {name: PreparedStore(tmp_path).scan(name).tolist() for name in ("n_points", "train")}
+    (folder,) = tmp_path.glob("index-*")
+    for name in expected:
+        path = folder / f"{name}.npy"
+        if damage is None:  # of other events
+            np.save(path, np.arange(1000))
+        else:
+            path.write_bytes(damage)
+    store = PreparedStore(tmp_path)
+    assert store.lengths.tolist() == expected["n_points"]
+    assert store.rows("train").tolist() == expected["train"]
+
+
+def test_the_manifest_appears_once_and_whole(tmp_path):
+    """Whoever ends the job before leaves no manifest, and so no cache that lacks its statistics or its scaling."""
+    seen = []
+
+    def statistics(store):
+        seen.append((tmp_path / "manifest.json").exists())
+        return {"events": len(store)}
+
+    write_cache(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    kind = cache.write_manifest(tmp_path, name="again")["kind"]
+    (tmp_path / "manifest.json").unlink()
+    made = cache.write_manifest(tmp_path, name="again", statistics={kind: statistics})
+    assert seen == [False]
+    assert PreparedStore(tmp_path).manifest == made
+
+
 def test_fingerprint_follows_content_and_old_indices_are_removed(tmp_path):
     write_cache(tmp_path)
     first = PreparedStore(tmp_path).fingerprint

@@ -325,6 +325,16 @@ def test_python_objects_in_npz_are_never_loaded(tmp_path):
         ingest(tmp_path / "a.npz", detector_for("rows.npz"), tmp_path)
 
 
+def test_a_changed_name_in_the_directory_of_an_npz_is_found(tmp_path):
+    """No checksum covers it, and a label of another name would be read as no label."""
+    path = write_hits(tmp_path, "rows.npz", hits())
+    content = path.read_bytes()
+    at = content.rindex(b"particle_id.npy")
+    path.write_bytes(content[:at] + b"particle_ie.npy" + content[at + 15 :])
+    with pytest.raises(DataError, match=r"rows\.npz: not a readable npz .*particle_i"):
+        ingest(path, detector_for("rows.npz"), tmp_path)
+
+
 def test_reading_streams_where_events_lie_together(tmp_path, monkeypatch):
     """The sorted reading is not touched, and blocks are bounded."""
     monkeypatch.setattr("tpcfm.readers.columns.reader.in_order", None)

@@ -66,7 +66,7 @@ def scaling_folder(folder, sizes, seen):
             "run": size,
             "seed": 0,
             "class": "",
-            "split": "",
+            "split": "validation",
         }
         found = {"parameters": 1e5 * 4.0**n, "validation_loss": 0.03 * 0.9**n, "floor_own_position": 0.0311}
         found |= {"points_seen": seen[n], "flops": 1e10}
@@ -114,15 +114,16 @@ def test_sizes_with_other_budgets_are_named(view, tmp_path):
 
 
 def test_floors_are_drawn_where_they_are_known_and_one(tmp_path):
-    def lines(draw, values, metric):
+    def lines(draw, values, metric, split):
         _, axes = Sheet(tmp_path, "demo").axes()
-        draw(axes, pd.DataFrame({"metric": metric, "value": values}))
+        draw(axes, pd.DataFrame({"metric": metric, "value": values, "split": split}))
         return [line.get_ydata()[0] for line in axes.lines]
 
-    assert lines(draw_floor, [0.2, 0.2], "floor_own_position") == [0.2]
-    assert lines(draw_floor, [0.2, 0.3], "floor_own_position") == []  # two objectives: no common floor
-    assert lines(draw_floor, [0.2], "validation_loss") == []
-    assert lines(draw_majority, [0.8, 0.9], "majority") == [pytest.approx(0.85)]
+    assert lines(draw_floor, [0.2, 0.2], "floor_own_position", "validation") == [0.2]
+    assert lines(draw_floor, [0.2, 0.3], "floor_own_position", "validation") == []  # two objectives: no common floor
+    assert lines(draw_floor, [0.2], "validation_loss", "validation") == []
+    assert lines(draw_floor, [0.2], "floor_own_position", "test") == []
+    assert lines(draw_majority, [0.8, 0.9], "majority", "test") == [pytest.approx(0.85)]
 
 
 def test_the_event_shown_for_species_has_most_of_them():

@@ -15,7 +15,7 @@ def items(tmp_path, mixers):
     plan = demo_plan(tmp_path, "fm4npp", change=change)
     for run in plan.of_experiment("ablations"):
         found = {"parameters": 313_450.0, "flops": 1e12, "targets_in_view": 0.4321, "validation_loss": 0.0815}
-        rows = [{"run": run, "metric": name, "value": value} for name, value in found.items()]
+        rows = [{"run": run, "metric": name, "split": "validation", "value": value} for name, value in found.items()]
         write_metrics(Workspace(tmp_path).metrics(run), rows)
     view = view_of(plan, tmp_path)
     return mixer_items(view, view.metrics("ablations"))

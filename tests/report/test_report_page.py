@@ -98,7 +98,8 @@ def _scores(run: Run, detector: Detector, task: str) -> Iterator[dict[str, Any]]
 
 def _run(plan: Plan, run: Run) -> None:
     workspace, detector = Workspace(Path(plan.config["results"])), plan.datasets[run.dataset].load_detector()
-    common = {"run": run.id, "task": run.task, "seed": run.seed, "n_labels": run.n_labels or -1}
+    split = {"pretrain": "validation", "probe": "test"}.get(run.stage, "")
+    common = {"run": run.id, "task": run.task, "seed": run.seed, "n_labels": run.n_labels or -1, "split": split}
     rows = [{"metric": "parameters", "value": 1e6}, {"metric": "flops", "value": 1e12}]
     if run.stage == "pretrain":
         rows += [{"metric": "validation_loss", "value": 0.1}, {"metric": "floor_own_position", "value": 0.2}]

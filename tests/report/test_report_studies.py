@@ -45,7 +45,8 @@ def write(plan):
     held = {study.name: {p.run: p for p in study.points} for study in plan.studies.values()}
     for run, entry in plan.runs.items():
         common = {"run": run, "family": "fm4npp", "task": entry.task, "n_labels": entry.n_labels or -1}
-        rows = [{**common, "metric": "parameters", "value": float(1e5 * (1 + len(run)))}]
+        split = "validation" if entry.stage == "pretrain" else ""
+        rows = [{**common, "metric": "parameters", "split": split, "value": float(1e5 * (1 + len(run)))}]
         if entry.stage == "pretrain":
             rows += pretraining(common, run, entry, held)
         elif entry.recipe == "fm4npp.coordinate_check":
@@ -73,7 +74,7 @@ def pretraining(common, run, entry, held):
         loss = 0.02 if rate == pytest.approx(BEST[kind][size]) else 0.03
     rows = [
         {**common, "metric": "validation_loss", "split": "validation", "value": loss},
-        {**common, "metric": "flops", "value": 1e9},
+        {**common, "metric": "flops", "split": "validation", "value": 1e9},
     ]
     factor = {"none": 1.0, "difficulty": 0.9, "inverse_difficulty": 1.2}[weighted]
     easy = {"class": "1", "value": 0.01 / factor}, {"class": "4", "value": 0.04 * factor}

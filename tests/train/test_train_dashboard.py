@@ -1,5 +1,6 @@
 """``tpcfm mlflow ui`` in a real browser: the page that compares the sizes of a scaling study shows them and their losses."""
 
+import http.client
 import json
 import os
 import re
@@ -80,6 +81,15 @@ def address(store: Path) -> Iterator[str]:
     finally:
         os.killpg(server.pid, 15)
         server.wait(30)
+
+
+@pytest.mark.parametrize(("name", "code"), [("127.0.0.1", 200), ("localhost", 200), ("elsewhere.example", 403)])
+def test_it_answers_to_its_own_names_alone(address: str, name: str, code: int) -> None:
+    place = urllib.parse.urlsplit(address)
+    assert place.hostname == "127.0.0.1"
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+    connection.request("GET", "/", headers={"Host": f"{name}:{place.port}"})
+    assert connection.getresponse().status == code
 
 
 def look(url: str, folder: Path, *options: str) -> str:

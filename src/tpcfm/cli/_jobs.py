@@ -63,6 +63,7 @@ def run_job(
         max_seconds = 60 * (max_minutes - min(10.0, max_minutes / 10))
     import torch
 
+    from tpcfm.evaluate.sources import write_run_sources
     from tpcfm.train.distributed import is_main
 
     threads = int(os.environ.get("OMP_NUM_THREADS", 0) or 0)
@@ -75,4 +76,5 @@ def run_job(
         report_exit(error.exit_code)
         raise
     if is_main():
+        write_run_sources(entry, workspace)
         print(f"{run}: finished, see {workspace.run(run)}")

@@ -1,5 +1,6 @@
 """Several processes for one training: the command starts itself again under torchrun, one process per GPU, on one node or several."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -67,7 +68,8 @@ def place() -> Place | None:
 def relaunch(processes: int) -> int | None:
     """Run the present command in several processes and return its exit code; None if this process is to do the work itself.
 
-    The cores of the job (``OMP_NUM_THREADS``) are shared among the processes. SIGTERM reaches them all: torchrun passes it on.
+    The cores of the job (``OMP_NUM_THREADS``) are shared among the processes. SIGTERM reaches them all: torchrun passes it on. A second
+    SIGINT (Ctrl-C) ends them at once, without saving, with code 130.
     75 comes back if any of them saved and stopped early: torchrun itself reports every failure as 1.
 
     Raises:
@@ -86,10 +88,32 @@ def relaunch(processes: int) -> int | None:
         said = Path(folder) / "exit"
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TPCFM_EXIT_FILE": str(said)}
         child = subprocess.Popen(torchrun_command(processes, sys.argv[1:], here), env=environment)
+        asked: list[int] = []
+
+        def stop(number: int, _frame: object) -> None:
+            asked.append(number)
+            if asked.count(signal.SIGINT) > 1:
+                _kill(child.pid)
+            else:
+                child.send_signal(signal.SIGTERM)
+
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: child.send_signal(signal.SIGTERM))
+            signal.signal(number, stop)
         code = child.wait()
+        if asked.count(signal.SIGINT) > 1:
+            return 130
         return int(said.read_text()) if code and said.is_file() else code
+
+
+def _kill(process: int) -> None:
+    """End a process and all that it has started, at once."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process)
+        for one in (*parent.children(recursive=True), parent):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def report_exit(code: int) -> None:

@@ -43,7 +43,9 @@ def command(
 
         table = Plan.read(plan)
         from tpcfm.evaluate.comparisons import compare_plan
+        from tpcfm.evaluate.sources import check_results
 
+        check_results(table)
         frame = compare_plan(table)
     else:
         frame = _groups(tables or [], first, second, runs, test_events, common_seeds)

@@ -26,6 +26,7 @@ def command(
     from rich.table import Table
 
     from tpcfm.errors import ConfigError
+    from tpcfm.evaluate.sources import check_results
     from tpcfm.files import atomic
     from tpcfm.plan.table import Plan
     from tpcfm.report.published.ledger import NOT_RUN, STATES, make_ledger, summary
@@ -41,6 +42,8 @@ def command(
     found = Plan.read(path) if path else None
     if found is not None and plan is not None:
         workspace = Workspace(Path(found.config["results"]))
+    if found is not None:
+        check_results(found)
     frame = make_ledger(Results(found, read_scored(workspace)), paper_plan())
     shown = frame if status is None else frame[frame["status"] == status]
     if out is not None:

@@ -95,4 +95,5 @@ def ui(results: Path = RESULTS, host: str = HOST, port: int = PORT) -> None:
     command = ui_command(results, host, port)
     print(shlex.join(command), f"\nthen open http://{host}:{port}", flush=True)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.execv(sys.executable, [sys.executable, "-m", *command])
+    os.environ.pop("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", None)
+    os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 - no shell is wanted

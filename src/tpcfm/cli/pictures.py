@@ -29,10 +29,15 @@ def command(
         raise ConfigError(f"--system {system}: it pretrains nothing in this plan, so there are no pictures to make")
     import torch
 
+    from tpcfm.evaluate.sources import check_results, write_sources
+
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0) or 1))
     maker = importlib.import_module(f"tpcfm.systems.{table.family(system)}.pictures")
     config = PicturesConfig.model_validate(table.config["pictures"] or {})
-    maker.write_pictures(found, config, Workspace(Path(table.config["results"])), out)
+    workspace = Workspace(Path(table.config["results"]))
+    check_results(table, found.runs)
+    maker.write_pictures(found, config, workspace, out)
     written = sorted(path.name for path in out.glob("*.parquet"))
     write_json(out / "manifest.json", {"system": system, "tables": written})
+    write_sources(out, [workspace.cache_manifest(found.cache), *map(workspace.weights, found.runs)])
     print(f"{out}: {', '.join(written)}")

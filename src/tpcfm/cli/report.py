@@ -11,10 +11,17 @@ def command(
 ) -> None:
     """Write the report: one HTML file that opens without a network."""
     from tpcfm.cli.ledger import paper_plan
+    from tpcfm.errors import ConfigError
     from tpcfm.plan.table import Plan
 
+    if out.suffix != ".html":
+        raise ConfigError(f"--out {out}: allowed is a page, .html; its figures are written beside it as PNG and SVG")
     table = Plan.read(plan)
+    from tpcfm.evaluate.sources import check_results
     from tpcfm.report.page import write_report
+    from tpcfm.workspace import Workspace
+
+    check_results(table, folders=Workspace(Path(table.config["results"])).shown(table.systems()))
 
     parts = write_report(table, out, paper_plan())
     for section in parts:

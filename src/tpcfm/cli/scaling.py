@@ -24,9 +24,14 @@ def fit(
     from tpcfm.plan.table import Plan
 
     runs = Plan.read(plan)
+    from tpcfm.evaluate.sources import check_results, write_sources
     from tpcfm.scaling.study import write_scaling
+    from tpcfm.workspace import Workspace
 
+    scaling, workspace = runs.of_experiment("scaling"), Workspace(Path(runs.config["results"]))
+    check_results(runs, scaling)
     fits = write_scaling(runs, out)
+    write_sources(out, map(workspace.metrics, scaling))
     table = Table(
         "system", "study", "group", "against", "exponent b", "95 %", "saturation c", "sizes", "note", box=None
     )
@@ -55,10 +60,16 @@ def draw(
     out: Path = typer.Option(..., help="Page to write (HTML); the figures lie beside it as PNG and SVG."),
 ) -> None:
     """Draw the scaling studies: laws, downstream metrics, coordinate check and learning-rate transfer."""
+    from tpcfm.errors import ConfigError
+
+    if out.suffix != ".html":
+        raise ConfigError(f"--out {out}: allowed is a page, .html; its figures are written beside it as PNG and SVG")
     from tpcfm.plan.table import Plan
 
     runs = Plan.read(plan)
+    from tpcfm.evaluate.sources import check_results
     from tpcfm.report.scaling_page import write_scaling_page
 
+    check_results(runs, runs.of_experiment("scaling"), [folder])
     items = write_scaling_page(runs, folder, out)
     print(f"{out}: {', '.join(item.name for item in items)}")

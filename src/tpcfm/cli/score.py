@@ -45,6 +45,7 @@ def command(
     if labels != "all" and not labels.isdigit():
         raise ConfigError(f"--labels {labels!r}: allowed are whole numbers, and all")
     from tpcfm.config.sources import expand
+    from tpcfm.evaluate.sources import write_sources
     from tpcfm.evaluate.table import metrics_frame, write_metrics
     from tpcfm.files import write_json
     from tpcfm.inference.model import load
@@ -74,6 +75,7 @@ def command(
         }
         write_metrics(folder / "metrics.parquet", rows)
         write_json(folder / "score.json", {**place, "files": [str(p) for p in found], "weights": opened.fingerprint})
+        write_sources(folder, [])
         print(f"{folder}: the scores stand in `tpcfm ledger --results {results}`")
     elif out is not None:
         write_metrics(out, rows)

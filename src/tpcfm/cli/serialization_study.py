@@ -23,6 +23,8 @@ def command(
     _tables(*events)
     require_file(edges, "the file of box edges that `tpcfm prepare fit-edges` writes")
     from tpcfm.evaluate.serialization_study import run_study
+    from tpcfm.evaluate.sources import write_sources
 
     table = run_study(events, edges, out, events=max_events, split=split, label=label)
+    write_sources(out, [*events, edges])
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

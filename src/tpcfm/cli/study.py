@@ -22,9 +22,14 @@ def collect(
     from tpcfm.files import atomic, require_file
 
     require_file(plan, "a plan file (results/plan/<hash>.json)")
+    from tpcfm.plan.table import Plan
+
+    table = Plan.read(plan)
+    from tpcfm.evaluate.sources import check_results
     from tpcfm.evaluate.study import collect_studies
 
-    frame = collect_studies(plan, experiment)
+    check_results(table, {run for name in experiment for run in table.of_experiment(name)})
+    frame = collect_studies(table, experiment)
     with atomic(out) as temporary:
         frame.to_parquet(temporary, index=False)
     print(f"{out}: {len(frame)} values of {frame['run'].nunique()} runs in {frame['study'].nunique()} studies")

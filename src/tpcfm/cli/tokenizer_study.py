@@ -17,11 +17,13 @@ def command(
 
     grid = _block(TokenizerStudy, config)
     _tables(*events)
+    from tpcfm.evaluate.sources import write_sources
     from tpcfm.evaluate.table import write_metrics
     from tpcfm.prepare.groups.tokenizer_study import metric_rows, run_study
 
     study = run_study(events, out, events=grid.events, radii=grid.radii, overlaps=grid.overlaps)
     write_metrics(out / "metrics.parquet", metric_rows(study))
+    write_sources(out, events)
     shown = [
         "tokenizer",
         "tokens_per_event",

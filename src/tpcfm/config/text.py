@@ -43,7 +43,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         ConfigError: cannot be read, not text in UTF-8, not YAML, a key twice, or not a mapping.
     """
     try:
-        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
@@ -54,7 +54,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # dates and numbers that are none; thousands of brackets
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected a mapping of keys, found {type(value).__name__}")

@@ -209,17 +209,14 @@ def write_manifest(
     sums = [part["sha256"] for part in parts]
     detector = made_of if detector is None else detector
     manifest |= {"detector": _plain(detector), "fingerprint": short_hash({**expected, "parts": sums}, 64)}
-    target = folder / "manifest.json"
-    write_json(target, manifest)
     if detector.signal_scaling() == "auto":
-        detector = detector.with_scaling(fit_scaling(_signals(PreparedStore(folder), detector)))
+        detector = detector.with_scaling(fit_scaling(_signals(PreparedStore(folder, manifest), detector)))
         manifest["detector"] = _plain(detector)
-        write_json(target, manifest)
-    store = PreparedStore(folder)
+    store = PreparedStore(folder, manifest)
     _write_index(store)
     if statistics is not None and manifest["kind"] in statistics:
         manifest["statistics"] = statistics[manifest["kind"]](store)
-        write_json(target, manifest)
+    write_json(folder / "manifest.json", manifest)  # once, and last: a cache with a manifest is whole
     return manifest
 
 

@@ -73,6 +73,14 @@ def problem(event: Event, detector: Detector) -> str:
     return ""
 
 
+def _again(event: Event, seen: set[str]) -> str:
+    """Say that an event of this name has been before (tables made by hand); masks, subsets and scores go by the name."""
+    if event["event_id"] in seen:
+        return f"event_id {event['event_id']!r} occurs twice in this table"
+    seen.add(event["event_id"])
+    return ""
+
+
 def kept_rows(event: Event, detector: Detector, threshold: float | None = None) -> Rows:
     """Return the rows of the points that networks see.
 
@@ -122,10 +130,10 @@ def write_points(
     Raises:
         DataError: the table cannot be read.
     """
-    rejected, points = [], 0
+    rejected, points, seen = [], 0, set()
     with part_writer(out, pa.schema(fields), kind=kind, settings=settings, detector=detector) as part:
         for row, event in enumerate(read_events(events, read_columns(detector))):
-            made = problem(event, detector) or make(event)
+            made = problem(event, detector) or _again(event, seen) or make(event)
             if isinstance(made, str):
                 name = Path(events).name
                 rejected.append({"event_id": event["event_id"], "file": name, "row": row, "reason": made})

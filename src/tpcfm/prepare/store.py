@@ -98,17 +98,18 @@ class PreparedStore:
 
     Args:
         folder: the folder that holds ``manifest.json``.
+        manifest: what is to stand there, while it is being made.
 
     Raises:
         DataError: no manifest, a part is missing or does not fit the manifest.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, manifest: dict[str, Any] | None = None) -> None:
         self.folder = Path(folder)
         path = self.folder / "manifest.json"
-        if not path.is_file():
+        if manifest is None and not path.is_file():
             raise DataError(f"{path}: no such file: not a prepared cache; `tpcfm prepare manifest` writes it")
-        self.manifest: dict[str, Any] = read_json(path)
+        self.manifest: dict[str, Any] = read_json(path) if manifest is None else manifest
         try:
             self._names = [part["file"] for part in self.manifest["parts"]]
             self._events = [int(part["events"]) for part in self.manifest["parts"]]
@@ -206,13 +207,23 @@ class PreparedStore:
     def _indexed(self, name: str) -> npt.NDArray[Any]:
         found = self._index.get(name)
         if found is None:
-            path = index_folder(self.folder, self.fingerprint) / f"{name}.npy"
-            if path.is_file() and path.stat().st_size > 0:
-                found = np.load(path, mmap_mode="r")
-            else:  # the index is derived data: without it, the same numbers are read from the parts
+            found = self._stored_index(name)
+            if found is None:  # the index is derived data: without it, the same numbers are read from the parts
                 found = self.scan(name)
             self._index[name] = found
         return found
+
+    def _stored_index(self, name: str) -> npt.NDArray[Any] | None:
+        """Return the index as it was written; None without it, or where it is not one of these events."""
+        path = index_folder(self.folder, self.fingerprint) / f"{name}.npy"
+        if not path.is_file() or path.stat().st_size == 0:
+            return None
+        try:
+            found = np.load(path, mmap_mode="r")
+        except Exception:  # a damaged header can fail in any way, down to the tokenizer of Python
+            return None
+        wanted = len(self) if name == "n_points" else self.manifest["splits"][name]
+        return found if found.shape == (wanted,) and found.dtype.kind in "iu" else None
 
     def scan(self, name: str) -> npt.NDArray[Any]:
         """Compute ``n_points`` or the rows of a split from the parts themselves (what the index holds)."""

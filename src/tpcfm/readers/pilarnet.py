@@ -300,7 +300,8 @@ class _Rules:
         repeated = np.zeros(len(xyz), bool)
         if len(doubled):
             events = np.where(flags & DUPLICATE > 0, point.lengths, 0)
-            safe = [np.nan_to_num(xyz[doubled, axis], posinf=-1, neginf=-1).astype(np.int64) for axis in range(3)]
+            # What lies beyond the lattice is flagged already; whole numbers of 64 bits could not hold it.
+            safe = [np.clip(np.nan_to_num(xyz[doubled, axis]), -(2**53), 2**53).astype(np.int64) for axis in range(3)]
             repeated[doubled] = repeated_voxels([Ragged(offsets_of(events), values) for values in safe])
         block.flag_values(positions, repeated, "point.xyz", "voxels that occur before in the event")
 

@@ -13,6 +13,7 @@ from tpcfm.files import atomic, write_text
 from tpcfm.plan.table import Plan
 from tpcfm.report.contents import SECTIONS
 from tpcfm.report.draw.embed import MARK, SCRIPT
+from tpcfm.report.draw.policy import policy
 from tpcfm.report.draw.style import Item, Sheet
 from tpcfm.report.published.scope import not_included
 from tpcfm.report.view import View
@@ -85,6 +86,7 @@ def write_page(
     scale = plan.config["scale"]
     environment = Environment(loader=PackageLoader("tpcfm.report"), autoescape=select_autoescape(["html"]))
     has_displays = any(MARK in item.html for section in parts for item in section.items)
+    scripts = (plotly.offline.get_plotlyjs(), SCRIPT) if has_displays else ("", "")
     page = environment.get_template("page.html").render(
         sections=parts,
         scale=scale,
@@ -93,7 +95,8 @@ def write_page(
         version=__version__,
         plan=plan.hash,
         runs=runs,
-        plotly=plotly.offline.get_plotlyjs() if has_displays else "",
-        displays=SCRIPT if has_displays else "",
+        policy=policy(filter(None, scripts)),
+        plotly=scripts[0],
+        displays=scripts[1],
     )
     write_text(out, page)

@@ -29,7 +29,8 @@ def scaling_points(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run of the scaling studies: ``system study group point run seed x y`` (y: validation error)."""
     rows = []
     keys = ["system", "study", "axis", "point", "run"]
-    for (system, study, axis, point, run), values in metrics.groupby(keys, sort=False):
+    fixed = metrics[metrics["split"] == "validation"]
+    for (system, study, axis, point, run), values in fixed.groupby(keys, sort=False):
         if study not in AXES:
             continue
         by_name = values.drop_duplicates("metric").set_index("metric")["value"]

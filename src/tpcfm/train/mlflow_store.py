@@ -134,6 +134,13 @@ def _initialise(results: Path) -> bool:
 
 
 def ui_command(results: Path, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
-    """Return the exact command that shows the store in a browser."""
+    """Return the exact command that shows the store in a browser.
+
+    On this machine's own address it answers to its own names alone: a page from elsewhere that the same browser shows cannot read
+    the store under a name of its own (DNS rebinding).
+    """
+    own = ("localhost", "127.0.0.1", "[[]::1]")
     where = ["--backend-store-uri", store_uri(results), "--host", host, "--port", str(port)]
+    if host in ("localhost", "127.0.0.1", "::1"):
+        where += ["--allowed-hosts", ",".join(f"{name}:*" for name in own)]
     return ["mlflow", "ui", *where, "--workers", "1"]

@@ -139,7 +139,11 @@ def open_file(path: Path, table: str | None) -> Iterator[Source]:
     try:
         with open(path, "rb") as stream:
             parquet = stream.read(4) == b"PAR1"
-        opened = pq.ParquetFile(path) if parquet else pa.ipc.open_file(pa.memory_map(str(path)))
+        opened = (
+            pq.ParquetFile(path, page_checksum_verification=True)
+            if parquet
+            else pa.ipc.open_file(pa.memory_map(str(path)))
+        )
         schema = opened.schema_arrow if parquet else opened.schema
         names = schema.names
     except DAMAGE as error:

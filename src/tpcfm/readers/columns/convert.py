@@ -149,7 +149,8 @@ def scaled(values: Array, factor: Factor) -> Array:
     above, below = factor
     if above == below:
         return values if values.dtype.kind in "iuf" else values.astype(np.float64)
-    return values.astype(np.float64) * above / below
+    with np.errstate(over="ignore", invalid="ignore"):  # not finite then, which is checked for
+        return values.astype(np.float64) * above / below
 
 
 def whole_numbers(values: Array) -> tuple[Array, Mask]:

@@ -90,8 +90,8 @@ def show_picture(sheet: Sheet, picture: Picture, name: str, title: str, caption:
     sheet.keep(fixed, name)
     plt.close(fixed)
     poster = base64.b64encode(stream.getvalue()).decode()
-    # "</" would end the script element early.
-    spec = str(figure.to_json()).replace("</", "<\\/")
+    # "</" would end the script element early, "<!--" would hide its end.
+    spec = str(figure.to_json()).replace("<", "\\u003c")
     scenes = 1 if picture.alternatives else len(picture.panels)
     label, own = html.escape(title), sheet.name(name)
     markup = (

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from tpcfm.files import atomic, write_text
 from tpcfm.report.draw.panels import Array, Cloud, Panel, Picture
+from tpcfm.report.draw.policy import with_policy
 from tpcfm.report.draw.rotatable import CONFIG, LINK_CAMERAS, rotatable
 from tpcfm.report.draw.style import INK, MUTED
 
@@ -130,7 +131,7 @@ def save_picture(picture: Picture, path: Path) -> None:
     if path.suffix == ".html":
         link = LINK_CAMERAS + "linkCameras(document.getElementById('{plot_id}'));"
         figure = rotatable(picture, 720 if picture.alternatives else 520)
-        write_text(path, figure.to_html(include_plotlyjs=True, config=CONFIG, post_script=link))
+        write_text(path, with_policy(figure.to_html(include_plotlyjs=True, config=CONFIG, post_script=link)))
         return
     figure = still(picture)
     with atomic(path) as temporary:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tpcfm.errors import DataError
 from tpcfm.evaluate.intervals import mean_and_error
+from tpcfm.evaluate.sources import changes
 from tpcfm.evaluate.table import COLUMNS, metrics_frame, read_metrics
 from tpcfm.files import read_json
 from tpcfm.plan.run import Run
@@ -136,6 +138,8 @@ def read_scored(workspace: Workspace) -> pd.DataFrame:
     """Return the scores of published weights in a results folder, with the columns of `SCORED`."""
     parts = []
     for path in sorted(workspace.scored("*").parent.glob("*/metrics.parquet")):
+        if said := changes(path.parent):
+            raise DataError("\n".join([*said, "score the weights again (`tpcfm score --released`)"]))
         place = read_json(path.parent / "score.json")
         own = {name: place[name] for name in ("detector", "point", "scale")}
         parts.append(read_metrics([path]).assign(**own, labels=place["n_labels"]))

@@ -27,7 +27,7 @@ def ablation_items(view: View) -> list[Item]:
 
 
 def _mask_ratio(frame: pd.DataFrame, sheet: Sheet) -> list[Item]:
-    rows = frame[(frame["study"] == "mask_ratio_probe") & (frame["metric"] == "f1")]
+    rows = frame[(frame["study"] == "mask_ratio_probe") & (frame["metric"] == "f1") & (frame["split"] == "test")]
     if rows.empty:
         return []
     figure, axes = sheet.axes(width=5.4)
@@ -119,9 +119,8 @@ def _signed(estimate: Estimate, digits: int, unit: str) -> str:
 
 def _rescaling(sheet: Sheet, frame: pd.DataFrame) -> list[Item]:
     """Return what weighting the training loss by difficulty does to the unweighted error of easy and hard events."""
-    rows = frame[
-        (frame["study"] == "ablation_pretrain") & frame["point"].str.contains(r"^(?:base|rescale)", regex=True)
-    ]
+    rows = frame[(frame["study"] == "ablation_pretrain") & (frame["split"] == "validation")]
+    rows = rows[rows["point"].str.contains(r"^(?:base|rescale)", regex=True)]
     if not rows["point"].str.startswith("rescale").any():
         return []
     whole = rows[rows["metric"] == "validation_loss"].groupby("point", sort=False)["value"].mean()

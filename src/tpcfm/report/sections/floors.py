@@ -13,7 +13,8 @@ def draw_floor(axes: Axes, metrics: pd.DataFrame) -> None:
         axes: of a validation error.
         metrics: metrics table of pretraining runs with one objective; others have another floor.
     """
-    floor = metrics.loc[metrics["metric"] == "floor_own_position", "value"]
+    chosen = (metrics["metric"] == "floor_own_position") & (metrics["split"] == "validation")
+    floor = metrics.loc[chosen, "value"]
     if len(floor) and floor.max() - floor.min() <= 1e-6 * floor.max():
         _line(axes, float(floor.iloc[0]), "floor: own position")
 
@@ -25,7 +26,7 @@ def draw_majority(axes: Axes, metrics: pd.DataFrame) -> None:
         axes: of an accuracy.
         metrics: metrics table of runs of one task on the same test events.
     """
-    floor = metrics.loc[metrics["metric"] == "majority", "value"]
+    floor = metrics.loc[(metrics["metric"] == "majority") & (metrics["split"] == "test"), "value"]
     if len(floor):
         _line(axes, float(floor.mean()))  # named in the caption: legends there are full
 

@@ -16,7 +16,8 @@ def mixer_items(view: View, frame: pd.DataFrame) -> list[Item]:
         view: the system.
         frame: metrics of the studies "ablations".
     """
-    rows = frame[(frame["study"] == "ablation_pretrain") & (frame["class"] == "")]
+    own = (frame["study"] == "ablation_pretrain") & (frame["split"] == "validation")
+    rows = frame[own & (frame["class"] == "")]
     if rows.empty:
         return []
     values = rows.pivot_table(index="point", columns="metric", values="value", sort=False)

@@ -84,8 +84,7 @@ def _source(view: View, study: str) -> str:
 
 def _starts(view: View) -> list[Item]:
     frame = view.metrics("pretrain")
-    frame = frame[frame["study"] == "probe"]
-    f1 = frame[frame["metric"] == "f1"]
+    f1 = frame[(frame["study"] == "probe") & (frame["metric"] == "f1") & (frame["split"] == "test")]
     if f1.empty:
         return []
     classes = _classes(view)
@@ -125,7 +124,7 @@ def _token_shares(view: View, probe: str) -> list[object]:
 def probe_study_items(view: View) -> list[Item]:
     """Return the tables of pretrainings with other tokenizers, and of variants of the pretraining, as far as they were run."""
     frame = view.metrics("ablations")
-    frame = frame[(frame["task"] == "probe") & (frame["metric"] == "f1")]
+    frame = frame[(frame["task"] == "probe") & (frame["metric"] == "f1") & (frame["split"] == "test")]
     grouping = (
         "Each tokenizer with its own pretraining of the same steps and its own probe; a token counts for a class if any of its points has it, so "
         "tokenizers with other tokens are asked other questions. Missed: share of the points in no token; duplicated: in several; after the "

@@ -98,7 +98,8 @@ def _law_label(group: str, law: pd.DataFrame) -> str:
 
 def _budget(metrics: pd.DataFrame) -> str:
     """Say what every size was trained on."""
-    rows = metrics[(metrics["study"] == "scaling_size") & (metrics["metric"] == "points_seen")]
+    own = (metrics["study"] == "scaling_size") & (metrics["split"] == "validation")
+    rows = metrics[own & (metrics["metric"] == "points_seen")]
     seen = rows.groupby("point", sort=False)["value"].mean()
     if seen.empty:
         return ""
@@ -114,7 +115,8 @@ def _downstream(view: View, metrics: pd.DataFrame) -> list[Item]:
     if not tasks:
         return []
     figure, grid = view.sheet.axes(len(tasks), width=3.7, height=3.0, squeeze=False)
-    sizes = metrics[(metrics["study"] == "scaling_size") & (metrics["metric"] == "parameters")]
+    own = (metrics["study"] == "scaling_size") & (metrics["split"] == "validation")
+    sizes = metrics[own & (metrics["metric"] == "parameters")]
     parameters = dict(zip(sizes["point"], sizes["value"], strict=True))
     for axes, task in zip(grid[0], tasks, strict=True):
         metric = view.main_score(task)
@@ -161,7 +163,7 @@ def _backbone_curve(axes: object, means: pd.DataFrame, parameters: dict[str, flo
 
 
 def _floors(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
-    frame = metrics[metrics["study"] == "scaling_size"]
+    frame = metrics[(metrics["study"] == "scaling_size") & (metrics["split"] == "validation")]
     wanted = ["parameters", "validation_loss", "floor_own_position", "floor_mean", "points_seen", "flops"]
     rows = []
     for (size, seed), values in frame.groupby(["point", "seed"], sort=False):

@@ -29,15 +29,17 @@ def plan_fm4npp(planner: Planner, key: str, system: Fm4nppSystem) -> None:
 
 
 def _scaling(room: Room) -> None:
-    system = room.system
+    system, study = room.system, room.system.scaling
+    if study is None:
+        return
     for seed in system.seeds:
-        if system.scaling.data_fractions:
-            for fraction in sorted({1.0, *system.scaling.data_fractions}):
-                run = room.pretrain(system.scaling.data_size, seed=seed, fraction=fraction)
+        if study.data_fractions:
+            for fraction in sorted({1.0, *study.data_fractions}):
+                run = room.pretrain(study.data_size, seed=seed, fraction=fraction)
                 room.study("scaling_data", "scaling", run, "data_fraction", fraction)
-        for size in system.sizes if system.scaling.compute_fractions else []:
+        for size in system.sizes if study.compute_fractions else []:
             # Every size at full compute stands on the figure (Fig. 4c), those named also at less.
-            less = system.scaling.compute_fractions if size in system.scaling.compute_sizes else []
+            less = study.compute_fractions if size in study.compute_sizes else []
             for fraction in sorted({1.0, *less}):
                 run = room.pretrain(size, seed=seed, compute=fraction)
                 room.study("scaling_compute", "scaling", run, f"compute_fraction/{size}", fraction)

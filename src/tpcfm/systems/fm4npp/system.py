@@ -77,7 +77,7 @@ class Fm4nppSystem(SystemBlock):
     steps_by_size: dict[Size, Count] = Field(default_factory=dict)
     validation_events: int = Field(1000, gt=0, description="events of every fixed validation set")
     seeds: list[Seed] = Field(default=[0], min_length=1)
-    scaling: ScalingStudy = ScalingStudy()
+    scaling: ScalingStudy | None = Field(ScalingStudy(), description="null: no studies of data and compute")
     mup_study: MupStudy | None = None
     ablations: AblationStudy = AblationStudy()
     adapters: AdapterStudy = AdapterStudy()
@@ -105,10 +105,12 @@ class Fm4nppSystem(SystemBlock):
 
     @model_validator(mode="after")
     def _studies_name_what_is_trained(self) -> "Fm4nppSystem":
-        named: dict[str, list[Size]] = {
-            "scaling.compute_sizes": self.scaling.compute_sizes,
-            "scaling.data_size": [self.scaling.data_size],
-        }
+        named: dict[str, list[Size]] = {}
+        if self.scaling:
+            named |= {
+                "scaling.compute_sizes": self.scaling.compute_sizes,
+                "scaling.data_size": [self.scaling.data_size],
+            }
         named |= {"ablations.size": [self.ablations.size]}
         if self.tasks:
             named |= {"adapters.sizes": self.adapters.sizes}
