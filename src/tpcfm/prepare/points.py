@@ -130,7 +130,8 @@ def write_points(
     Raises:
         DataError: the table cannot be read.
     """
-    rejected, points, seen = [], 0, set()
+    rejected, points = [], 0
+    seen: set[str] = set()
     with part_writer(out, pa.schema(fields), kind=kind, settings=settings, detector=detector) as part:
         for row, event in enumerate(read_events(events, read_columns(detector))):
             made = problem(event, detector) or _again(event, seen) or make(event)
