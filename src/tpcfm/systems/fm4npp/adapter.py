@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import CheckpointError
-from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import AdapterConfig
 from tpcfm.prepare.packing import Batch
@@ -18,12 +18,14 @@ from tpcfm.prepare.sequences.settings import TargetConfig
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.feature_cache import layers_read
 from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_backbone
+from tpcfm.systems.trained import load_model
 from tpcfm.tasks.answers import Answer, Tensors, class_answer, set_answer
 from tpcfm.tasks.clustering_choice import Choice
-from tpcfm.tasks.clusterings import join, split_edges
+from tpcfm.tasks.clusterings import Join, split_edges
 from tpcfm.tasks.edge_head import geometry_of
+from tpcfm.tasks.joining import trees_of
 from tpcfm.tasks.support import Rows
-from tpcfm.train import StepInfo, load_config, load_weights, to_device
+from tpcfm.train import StepInfo, load_config, to_device
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
 
@@ -38,6 +40,7 @@ class Adapter:
     config: AdapterConfig
     head: nn.Module
     backbone: Fm4npp | None
+    detector: Detector
     clustering: Choice | None = None
 
     @torch.no_grad()
@@ -72,8 +75,7 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         raise CheckpointError(f"{folder}: a model of architecture {config.get('architecture')!r}, not an adapter")
     check_sequences(folder, config, store)
     block = AdapterConfig.model_validate(config["adapter"])
-    head = make_adapter(block, config.get("geometry", (0, 0)))
-    load_weights(head, folder)
+    head = load_model(folder)
     backbone = None
     if block.start in ("pretrained", "imported"):
         beside = folder.parent / str(config["pretrained"])
@@ -82,7 +84,8 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         backbone = load_backbone(beside, store)
     elif block.start == "random":
         backbone = new_backbone(block.model, TargetConfig(), block.seed)
-    return Adapter(block, head.eval(), None if backbone is None else backbone.eval(), config.get("clustering"))
+    frozen = None if backbone is None else backbone.eval()
+    return Adapter(block, head, frozen, store.detector, config.get("clustering"))
 
 
 @torch.no_grad()
@@ -92,7 +95,8 @@ def adapter_answer(adapter: Adapter, batch: Batch, tensors: Tensors) -> dict[str
     if head := adapter.config.edge_head:
         found = adapter.head({**tensors, "branches": inputs})
         if adapter.clustering is not None:
-            events = [join(event, adapter.clustering, head.joining) for event in split_edges(batch, found)]
+            joins = Join(head.joining, adapter.detector, trees_of(adapter.head))
+            events = [joins(event, adapter.clustering) for event in split_edges(batch, found)]
             return {adapter.config.tasks[0]: Answer(np.concatenate(events))}
         return {label: class_answer(logits) for label, logits in found.items()}
     found = adapter.head(inputs, tensors["offsets"])
