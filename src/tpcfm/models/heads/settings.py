@@ -27,6 +27,16 @@ class Join(Block):
     leaves: int = Field(31, gt=1, description="leaves of a tree at most")
     l2: float = Field(1.0, ge=0, description="regularisation of the leaves")
 
+    def seconds(self, labels: float, tuning: float, test: float, per_event: float) -> float:
+        """Return the seconds of a core that it takes by estimate: points in pieces, and trees grown.
+
+        Args:
+            labels, tuning, test: numbers of events.
+            per_event: points of one.
+        """
+        passed = len(self.pieces) * (min(labels, self.events) + tuning) + test
+        return 1e-4 * passed * per_event + 2.5e-6 * self.pairs * self.rounds
+
 
 class EdgeHead(Block):
     """Edge convolutions over [frozen features + local geometry] of near points, then classes, or pairs joined into objects.
