@@ -14,11 +14,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' envs/cpu.txt)
 .PHONY: image demo test test-cluster walk bench report dashboard lint types schema lock clean
 
 demo: $(VENV)/.demo
-	$(RUN) snakemake --cores $(CORES) all
-	@echo
-	@echo "Report:      results/report/index.html"
-	@echo "Dashboards:  $$($(RUN) tpcfm mlflow path)"
-	@echo "             then http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
+	$(RUN) snakemake --cores $(CORES) --quiet rules progress reason host -- all
 
 test: $(VENV)/.test
 	$(RUN) python -m pytest -n 2 --dist loadfile tests

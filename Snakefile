@@ -67,10 +67,14 @@ onstart:
     stop_if_it_cannot_run()
     allow_long_trainings()
     announce(SNAKEMAKE)
+    limit_nothing_here()
+    keep_warm()
+    show_progress()
 
 
 onsuccess:
     leave(SNAKEMAKE)
+    show_summary()
 
 
 onerror:

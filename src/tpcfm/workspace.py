@@ -150,9 +150,3 @@ class Workspace:
             if names
             else self.root / "logs" / f"{stage}.log"
         )
-
-    def benchmark(self, stage: str, *names: str) -> Path:
-        """What a job took, as Snakemake measures it."""
-        if not names:
-            return self.root / "benchmarks" / f"{stage}.tsv"
-        return (self.root / "benchmarks").joinpath(stage, *names[:-1], f"{names[-1]}.tsv")

@@ -1,6 +1,7 @@
 """The paper's path is walked: the walk plans the same kinds of runs as the paper, and runs from the first download to the report."""
 
 import os
+import re
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ from workflow_checkout import ROOT, Checkout, copy_checkout, tpcfm
 
 WALK = read_yaml(ROOT / "workflow/scales/walk.yaml")
 COUNTS = {
-    *("steps", "batch_size", "warmup_steps", "evaluate_every", "steps_by_size", "labels", "seeds", "learning_rates", "events"),
+    *("steps", "short_steps", "batch_size", "warmup_steps", "evaluate_every", "steps_by_size", "labels", "seeds", "learning_rates", "events"),
     *("train_events", "test_events", "tuning_events", "validation_events", "serialization_events", "points"),
     *("log_every", "workers"),
 }  # fmt: skip
@@ -31,6 +32,7 @@ def kinds(plan: Plan) -> set[tuple[str, ...]]:
         for point in study.points:
             run = plan.runs[point.run]
             value = "" if point.axis.startswith("learning_rate/") else point.value  # points of a grid are a count
+            value = re.sub(r", \d+ steps$", ", short", value)
             found.add((name, study.experiment, run.stage, run.recipe, run.task, point.axis, value))
     inside = {run for study in plan.studies.values() for run in study.runs}
     return found | {(run.stage, run.recipe, run.task) for name, run in plan.runs.items() if name not in inside}
@@ -43,6 +45,18 @@ def test_the_walk_plans_the_kinds_of_runs_of_the_paper() -> None:
     assert len(walk.runs) < 250
     assert [c.kind for c in walk.caches.values()] == [c.kind for c in paper.caches.values()]
     assert {d.name for d in walk.datasets.values()} == {d.name for d in paper.datasets.values()}
+
+
+def test_no_training_of_the_walk_is_long() -> None:
+    def steps(block: object) -> list[int]:
+        if not isinstance(block, dict):
+            return []
+        here = [block["steps"]] if isinstance(block.get("steps"), int) else []
+        return here + [n for inner in block.values() for n in steps(inner)]
+
+    found = {name: max(steps(vars(run)), default=0) for name, run in planned(WALK, "paper").runs.items()}
+    assert max(found.values()) > 0
+    assert {name: n for name, n in found.items() if n > 5} == {}
 
 
 def test_the_walk_cuts_counts_and_sizes_only() -> None:

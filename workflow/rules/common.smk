@@ -7,7 +7,9 @@ import shutil
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from tpcfm.cli._progress import Progress, leave_out_chatter, summary
 from tpcfm.cli._slurm import preflight
+from tpcfm.cli._warm import start as start_warm
 from tpcfm.cli._workflow_lock import announce, leave, release
 from tpcfm.config.text import read_yaml
 from tpcfm.detectors.simulations import SIMULATIONS
@@ -273,3 +275,39 @@ def stop_if_it_cannot_run():
         said += preflight()
     if said:
         raise WorkflowError("Nothing was submitted:", *said)
+
+
+def jobs_to_do():
+    """How many jobs this run has."""
+    return sum(1 for job in workflow.dag.needrun_jobs() if not job.is_norun)
+
+
+def limit_nothing_here():
+    """Start as many jobs a second as there are, on this machine: with a limit, Snakemake 9 asks once more a second for each job that has ended."""
+    if workflow.executor_plugin.name == "local":
+        workflow.scheduler.job_rate_limiter = None
+
+
+def keep_warm():
+    """Have the libraries loaded once for many jobs on this machine; not for jobs in containers or on a cluster."""
+    if workflow.executor_plugin.name == "local" and not workflow.deployment_settings.deployment_method:
+        if jobs_to_do() > 5:
+            start_warm(W.log("warm"))
+
+
+def in_our_words():
+    """Whether Snakemake is to leave out its rules and its progress (--quiet rules progress)."""
+    return {"rules", "progress"} <= {str(kind.name).lower() for kind in workflow.output_settings.quiet or ()}
+
+
+def show_progress():
+    """Say where the run is."""
+    if in_our_words():
+        leave_out_chatter(logger)
+        Progress(workflow, len(list(workflow.dag.needrun_jobs()))).start()
+
+
+def show_summary():
+    """Say what the run has brought, if it was to make everything."""
+    if in_our_words() and W.report.is_file():
+        print(*summary(PLAN, W), sep="\n")

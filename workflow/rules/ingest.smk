@@ -8,8 +8,6 @@ rule ingest:
         statistics=str(W.event_statistics("{dataset}", "{part}")),
     log:
         str(W.log("ingest", "{dataset}", "{part}")),
-    benchmark:
-        str(W.benchmark("ingest", "{dataset}", "{part}"))
     threads: 1
     resources:
         mem_mb=1500,

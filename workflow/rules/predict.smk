@@ -12,8 +12,6 @@ rule predict_file:
         some(W.predictions(PREDICTED.name if PREDICTED else "none", "{file}")),
     log:
         str(W.log("predict", PREDICTED.name if PREDICTED else "none", "{file}")),
-    benchmark:
-        str(W.benchmark("predict", PREDICTED.name if PREDICTED else "none", "{file}"))
     wildcard_constraints:
         file=one_of(PREDICTED.files if PREDICTED else []),
     threads: 1

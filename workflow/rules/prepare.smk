@@ -8,8 +8,6 @@ rule prepare_groups:
         some(W.cache_part("{cache}", "{part}")),
     log:
         str(W.log("prepare", "{cache}", "{part}")),
-    benchmark:
-        str(W.benchmark("prepare", "{cache}", "{part}"))
     wildcard_constraints:
         cache=caches("groups"),
     threads: 1
@@ -76,8 +74,6 @@ rule prepare_sequences:
         some(W.cache_part("{cache}", "{part}")),
     log:
         str(W.log("prepare", "{cache}", "{part}")),
-    benchmark:
-        str(W.benchmark("prepare", "{cache}", "{part}"))
     wildcard_constraints:
         cache=caches("sequences"),
     threads: 1

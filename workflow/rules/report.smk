@@ -6,8 +6,6 @@ rule pictures:
         some(W.picture_manifest("{system}")),
     log:
         str(W.log("pictures", "{system}")),
-    benchmark:
-        str(W.benchmark("pictures", "{system}"))
     wildcard_constraints:
         system=one_of(PICTURED),
     threads: 1
@@ -37,8 +35,6 @@ rule report:
         ),
     log:
         str(W.log("report")),
-    benchmark:
-        str(W.benchmark("report"))
     threads: 1
     resources:
         plan=PLAN_FILE,

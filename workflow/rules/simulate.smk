@@ -6,8 +6,6 @@ rule simulate:
         some(W.raw("{dataset}") / "{file}"),
     log:
         str(W.log("simulate", "{dataset}", "{file}")),
-    benchmark:
-        str(W.benchmark("simulate", "{dataset}", "{file}"))
     wildcard_constraints:
         dataset=one_of(SIMULATED),
         file=r"[^/]+",

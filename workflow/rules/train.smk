@@ -9,8 +9,6 @@ rule pretrain:
         record=some(W.record("{run}")),
     log:
         str(W.log("pretrain", "{run}")),
-    benchmark:
-        str(W.benchmark("pretrain", "{run}"))
     wildcard_constraints:
         run=one_of(PLAN.of_stage("pretrain")),
     container:
@@ -53,8 +51,6 @@ for stage, name, minutes in (
             record=some(W.record("{run}")),
         log:
             str(W.log(stage, "{run}")),
-        benchmark:
-            str(W.benchmark(stage, "{run}"))
         wildcard_constraints:
             run=one_of(PLAN.of_stage(stage)),
         threads: 1

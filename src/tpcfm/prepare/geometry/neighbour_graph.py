@@ -14,6 +14,7 @@ from tpcfm.errors import DataError
 from tpcfm.kernels import njit
 
 _LEAF = 48  # points per leaf at most (benchmarks/neighbours.py)
+_ABOVE = 1.0 + 1e-12  # gaps and distances are rounded differently
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,44 @@ def neighbour_graph(
 
 
 @njit(cache=True, nogil=True)
+def _smallest_first(values, rows, n, k):  # type: ignore[no-untyped-def]
+    """Bring the k smallest of the first n values to the front, ties by row; return the largest of them.
+
+    Quickselect; the partition has no branch, since none could be foreseen.
+    """
+    low, high = 0, n - 1
+    while low < high:
+        a, b, c = values[low], values[(low + high) // 2], values[high]
+        middle = (
+            low if (b <= a <= c) or (c <= a <= b) else (high if (a <= c <= b) or (b <= c <= a) else (low + high) // 2)
+        )
+        value, row = values[middle], rows[middle]
+        values[middle], rows[middle] = values[high], rows[high]
+        place = low
+        for i in range(low, high):
+            here, whose = values[i], rows[i]
+            values[i], rows[i] = values[place], rows[place]
+            values[place], rows[place] = here, whose
+            place += (here < value) | ((here == value) & (whose < row))
+        values[high], rows[high] = values[place], rows[place]
+        values[place], rows[place] = value, row
+        if place == k - 1:
+            break
+        if place < k - 1:
+            low = place + 1
+        else:
+            high = place - 1
+    return values[k - 1]
+
+
+@njit(cache=True, nogil=True)
 def _leaves(points: npt.NDArray[np.float64], leaf: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows in the order of a balanced k-d tree, and the (L+1,) boundaries of its leaves."""
+    """Return the rows in the order of a balanced k-d tree, and the (L+1,) boundaries of its leaves; L is a power of two."""
     n, dims = points.shape
     order = np.arange(n)
-    depth = 0
-    while (n >> depth) > leaf:
-        depth += 1
+    values = np.empty(n)
     bounds = np.array([0, n])
-    for _ in range(depth):
+    while n > leaf * (len(bounds) - 1):
         finer = np.empty(2 * len(bounds) - 1, dtype=np.int64)
         for node in range(len(bounds) - 1):
             start, stop = bounds[node], bounds[node + 1]
@@ -88,11 +118,12 @@ def _leaves(points: npt.NDArray[np.float64], leaf: int) -> tuple[npt.NDArray[np.
                     low, high = min(low, value), max(high, value)
                 if high - low > spread:
                     widest, spread = d, high - low
-            values = np.empty(stop - start)
             for position in range(start, stop):
-                values[position - start] = points[order[position], widest]
-            order[start:stop] = order[start:stop][np.argsort(values)]
-            finer[2 * node], finer[2 * node + 1] = start, (start + stop) // 2
+                values[position] = points[order[position], widest]
+            half = (start + stop) // 2
+            if half > start:
+                _smallest_first(values[start:stop], order[start:stop], stop - start, half - start)
+            finer[2 * node], finer[2 * node + 1] = start, half
         finer[-1] = n
         bounds = finer
     return order, bounds
@@ -115,46 +146,72 @@ def _nearest(
     for position in range(n):
         for d in range(dims):
             across[d, position] = points[order[position], d]
-    low, high = np.empty((n_leaves, dims)), np.empty((n_leaves, dims))
-    widest_leaf = 0
+    # Boxes of all nodes: node i holds the nodes 2 i and 2 i + 1, leaf l is node n_leaves + l.
+    low, high = np.empty((2 * n_leaves, dims)), np.empty((2 * n_leaves, dims))
+    widest = 0
     for leaf in range(n_leaves):
-        widest_leaf = max(widest_leaf, bounds[leaf + 1] - bounds[leaf])
+        widest = max(widest, bounds[leaf + 1] - bounds[leaf])
         for d in range(dims):
-            low[leaf, d] = across[d, bounds[leaf] : bounds[leaf + 1]].min()
-            high[leaf, d] = across[d, bounds[leaf] : bounds[leaf + 1]].max()
+            inside = across[d, bounds[leaf] : bounds[leaf + 1]]
+            low[n_leaves + leaf, d], high[n_leaves + leaf, d] = inside.min(), inside.max()
+    for node in range(n_leaves - 1, 0, -1):
+        for d in range(dims):
+            low[node, d] = min(low[2 * node, d], low[2 * node + 1, d])
+            high[node, d] = max(high[2 * node, d], high[2 * node + 1, d])
 
-    gaps = np.empty(n_leaves)
-    distance = np.empty(widest_leaf)
-    best, rows = np.empty(k), np.empty(k, dtype=np.int32)
+    # Around each leaf, the smallest node with more than k points tells how far the k nearest can be.
+    around = 1
+    while around < n_leaves and n // n_leaves * around < k + 1:
+        around *= 2
+    best, rows, distance = np.empty(k), np.empty(k, dtype=np.int64), np.empty(widest)
+    stack = np.empty(64, dtype=np.int64)
+    near, gaps = np.empty(n_leaves, dtype=np.int64), np.empty(n_leaves)
     for home in range(n_leaves):
-        for leaf in range(n_leaves):
+        here, block = n_leaves + home, (n_leaves + home) // around
+        reach = 0.0
+        for d in range(dims):
+            across_block = max(high[block, d] - low[here, d], high[here, d] - low[block, d])
+            reach += across_block * across_block
+        reach = limit if n <= k else min(limit, reach * _ABOVE)
+
+        found, top = 0, 1
+        stack[0] = 1
+        while top > 0:
+            top -= 1
+            node = stack[top]
             gap = 0.0
             for d in range(dims):
-                beside = max(low[leaf, d] - high[home, d], low[home, d] - high[leaf, d], 0.0)
+                beside = max(low[node, d] - high[here, d], low[here, d] - high[node, d], 0.0)
                 gap += beside * beside
-            gaps[leaf] = gap
-        by_gap = np.argsort(gaps)
+            if gap > reach * _ABOVE:
+                continue
+            if node < n_leaves:
+                stack[top], stack[top + 1] = 2 * node, 2 * node + 1
+                top += 2
+            elif node != here:
+                near[found], gaps[found] = node, gap
+                found += 1
+        by_gap = np.argsort(gaps[:found])
+
         for position in range(bounds[home], bounds[home + 1]):
             count, worst = 0, limit
             # The own leaf first, since at gap zero it may share its place with others.
-            for turn in range(-1, n_leaves):
-                leaf = home if turn < 0 else by_gap[turn]
+            for turn in range(-1, found):
+                node = here if turn < 0 else near[by_gap[turn]]
                 if turn >= 0:
-                    # A part in 1e12 off: gaps and distances are rounded differently.
-                    if gaps[leaf] * (1.0 - 1e-12) > worst:
+                    if gaps[by_gap[turn]] > worst * _ABOVE:
                         break
-                    if leaf == home:
-                        continue
                     gap = 0.0
                     for d in range(dims):
                         value = across[d, position]
-                        beside = max(low[leaf, d] - value, value - high[leaf, d], 0.0)
+                        beside = max(low[node, d] - value, value - high[node, d], 0.0)
                         gap += beside * beside
-                        if gap * (1.0 - 1e-12) > worst:
+                        if gap > worst * _ABOVE:
                             break
-                    if gap * (1.0 - 1e-12) > worst:
+                    if gap > worst * _ABOVE:
                         continue
-                start, size = bounds[leaf], bounds[leaf + 1] - bounds[leaf]
+                start = bounds[node - n_leaves]
+                size = bounds[node - n_leaves + 1] - start
                 for j in range(size):
                     distance[j] = 0.0
                 for d in range(dims):
@@ -163,24 +220,24 @@ def _nearest(
                         step = across[d, start + j] - value
                         distance[j] += step * step
                 for j in range(size):
-                    found = distance[j]
-                    if found > worst or found >= limit or start + j == position:
+                    other = distance[j]
+                    if other > worst or other >= limit or start + j == position:
                         continue
-                    row = np.int32(order[start + j] + shift)
-                    if count == k and found == worst and row > rows[k - 1]:
+                    row = order[start + j]
+                    if count == k and other == worst and row > rows[k - 1]:
                         continue
                     place = count if count < k else k - 1
                     while place > 0 and (
-                        found < best[place - 1] or (found == best[place - 1] and row < rows[place - 1])
+                        other < best[place - 1] or (other == best[place - 1] and row < rows[place - 1])
                     ):
                         best[place] = best[place - 1]
                         rows[place] = rows[place - 1]
                         place -= 1
-                    best[place], rows[place] = found, row
+                    best[place], rows[place] = other, row
                     if count < k:
                         count += 1
                     if count == k:
                         worst = best[k - 1]
             row = order[position]
             for m in range(count):
-                index[row, m], squared[row, m] = rows[m], best[m]
+                index[row, m], squared[row, m] = rows[m] + shift, best[m]
