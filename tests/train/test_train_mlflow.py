@@ -110,6 +110,10 @@ def test_sync_imports_everything_and_twice_is_once(results):
     assert sync(results, plan) == {"created": 4, "updated": 0, "unchanged": 0, "missing": 1}
     client, parents, kids = children(results, "scaling")
     before = {key: run.info.run_id for key, run in kids.items()}
+    parent = client.get_run(next(iter(parents)))
+    assert parent.info.end_time - parent.info.start_time >= 75_000, "as long as its runs took"
+    assert "4 runs, 3 begun. It varies size" in parent.data.tags["mlflow.note.content"]
+    assert kids[keys[0]].data.tags["mlflow.note.content"] == f"# {keys[0]}"
     assert set(kids) == set(keys)
     run = kids[keys[1]]
     assert run.info.status == "FINISHED"

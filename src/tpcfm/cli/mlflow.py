@@ -1,6 +1,7 @@
 """``tpcfm mlflow``: the store that the MLflow dashboards show."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -36,6 +37,7 @@ def sync(
     """Import new and changed runs; may be repeated at any time, also while jobs run."""
     from tpcfm.errors import ConfigError
     from tpcfm.files import read_json, write_json
+    from tpcfm.inference.registry.champions import register
     from tpcfm.train.mlflow_sync import sync as bring
 
     if plan is None:
@@ -47,8 +49,12 @@ def sync(
         plan = plans[-1]
     table = read_json(plan)
     results = results or Path(table.get("config", {}).get("results", "results"))
-    done = bring(results, table, uri=uri, max_artifact_mib=max_artifact_mib)
+    done: dict[str, Any] = {**bring(results, table, uri=uri, max_artifact_mib=max_artifact_mib)}
+    moved = register(results, table, uri=uri)
+    done["champions"] = len(moved)
     print(f"{results}: " + ", ".join(f"{number} {what}" for what, number in done.items()))
+    for name in moved:
+        print(f"models:/{name}@champion is a new one")
     if stamp:
         write_json(stamp, done)
 

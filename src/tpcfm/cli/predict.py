@@ -6,8 +6,8 @@ import typer
 
 MODEL = typer.Argument(
     ...,
-    help="Model directory, id of a run or of imported weights in results/runs (or its beginning), or an entry of the MLflow registry "
-    "(models:/NAME@ALIAS).",
+    help="Model directory, id of a run or of imported weights in results/runs (or its beginning), an entry of the MLflow registry "
+    "(models:/NAME@ALIAS), or a model on Hugging Face (hf:OWNER/NAME).",
 )
 FILES = typer.Argument(
     ..., help="Raw files or event tables of the model's detector; globs and {000..099} are expanded."

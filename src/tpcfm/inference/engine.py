@@ -19,6 +19,7 @@ from tpcfm.inference.stream import BATCH_POINTS, Prepared, by_points, prepared_b
 from tpcfm.systems.architectures import architecture_of
 from tpcfm.tasks.answers import Embedder, Predictor
 from tpcfm.train import load_config, to_device
+from tpcfm.train.model_files import backbone_folder
 
 
 class Engine:
@@ -59,9 +60,8 @@ class Engine:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits over its weights and its description, and those of a backbone beside it."""
-        folders = [self.folder]
-        if self.config.get("pretrained"):
-            folders.append(self.folder.parent / str(self.config["pretrained"]))
+        backbone = backbone_folder(self.folder, self.config)
+        folders = [self.folder, *([backbone] if backbone else [])]
         names = [folder / name for folder in folders for name in ("config.json", "model.safetensors")]
         sums = [sha256(path) for path in names if path.is_file()]
         return hashlib.sha256("".join(sums).encode()).hexdigest()[:16]

@@ -87,7 +87,7 @@ def load(name: str | Path, *, device: str | None = None, results: str | Path = "
 
     Args:
         name: model directory; id of a run or of imported weights in ``<results>/runs``, or its beginning; or an entry of the MLflow
-            registry (``models:/<name>@<alias>``).
+            registry (``models:/<name>@<alias>``), or a model on Hugging Face (``hf:<owner>/<name>``).
         device: ``cpu``, ``cuda`` or ``cuda:N``; default: CUDA if there is one.
         results: results folder that names are looked up in.
 

@@ -1,4 +1,4 @@
-"""Finding a trained model by what a person calls it: its folder, its name among the runs, or an entry of the MLflow registry."""
+"""Finding a trained model by what a person calls it: its folder, its name among the runs, in the MLflow registry or on Hugging Face."""
 
 import os
 from pathlib import Path
@@ -14,13 +14,18 @@ def model_folder(name: str | Path, results: str | Path = "results") -> Path:
 
     Args:
         name: a folder with ``config.json``; the id of a run or of imported weights in ``<results>/runs``, or the beginning of one; or
-            an entry of the MLflow registry, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
+            an entry of the MLflow registry, ``models:/<name>@<alias>`` or ``models:/<name>/<version>``; or a model on Hugging Face,
+            ``hf:<owner>/<name>`` or ``hf:<owner>/<name>@<revision>``.
         results: results folder that names and, unless ``MLFLOW_TRACKING_URI`` is set, registry entries are looked up in.
 
     Raises:
         DataError: there is none, or several (the message lists what is there).
-        MachineError: a registry entry, and mlflow is not installed.
+        MachineError: a registry entry, and mlflow is not installed; a model on Hugging Face, and no connection.
     """
+    if str(name).startswith("hf:"):
+        from tpcfm.release.hub import fetch_model
+
+        return fetch_model(str(name))
     if str(name).startswith("models:"):
         return _registered(str(name), Path(results))
     path = Path(name)
@@ -43,15 +48,15 @@ def model_folder(name: str | Path, results: str | Path = "results") -> Path:
 
 
 def _registered(name: str, results: Path) -> Path:
-    from tpcfm.train.mlflow_store import database, load_mlflow, store_uri
+    from tpcfm.train.mlflow_store import database, load_mlflow, store_uri, tracking
 
     mlflow = load_mlflow()
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        if not database(results).is_file():
-            raise DataError(f"model {name!r}: no MLflow store in {results}; set MLFLOW_TRACKING_URI, or --results")
-        mlflow.set_tracking_uri(store_uri(results))
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if not given and not database(results).is_file():
+        raise DataError(f"model {name!r}: no MLflow store in {results}; set MLFLOW_TRACKING_URI, or --results")
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=name))
+        with tracking(mlflow, given or store_uri(results)):
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=name))
     except Exception as error:  # every store has errors of its own
         raise DataError(f"model {name!r}: not in the MLflow registry: {error}") from error
     found = [folder, *sorted(path.parent for path in folder.rglob("config.json"))]

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tpcfm.nn.packed import Packing
+from tpcfm.nn.padded import Padded
 
 
 class PackedAttention(nn.Module):
@@ -20,7 +21,7 @@ class PackedAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, packing: Packing, *, bucketed: bool | None = None) -> Tensor:
+    def forward(self, x: Tensor, packing: Packing | Padded, *, bucketed: bool | None = None) -> Tensor:
         """Attend.
 
         Args:
@@ -32,11 +33,17 @@ class PackedAttention(nn.Module):
             ``(T, D)``.
         """
         qkv = self.qkv(x)
+        if isinstance(packing, Padded):
+            return self.proj(self._padded(qkv, packing))
         dropout = self.dropout if self.training else 0.0
         if bucketed is None:
             bucketed = x.device.type != "cpu"
         mixed = self._by_bucket(qkv, packing, dropout) if bucketed else self._by_event(qkv, packing, dropout)
         return self.proj(mixed)
+
+    def _padded(self, qkv: Tensor, packing: Padded) -> Tensor:
+        query, key, value = packing.spread(qkv).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return packing.join(packing.attend(query, key, value).transpose(1, 2).flatten(2))
 
     def _by_event(self, qkv: Tensor, packing: Packing, dropout: float) -> Tensor:
         mixed = []

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from tpcfm.nn.norms import PackedBatchNorm
 from tpcfm.nn.packed import segment_max
+from tpcfm.nn.padded import exporting
 from tpcfm.nn.positional import sinusoid
 
 
@@ -48,7 +49,7 @@ class MiniPointNet(nn.Module):
             ``(T, width)`` float32.
         """
         with torch.autocast(points.device.type, enabled=False):
-            return self._embed(points.float(), valid)
+            return (self._embed_slots if exporting() else self._embed)(points.float(), valid)
 
     def _embed(self, points: Tensor, valid: Tensor) -> Tensor:
         group, slot = valid.nonzero(as_tuple=True)
@@ -67,6 +68,24 @@ class MiniPointNet(nn.Module):
         left, right = self.conv3.weight.split(2 * self.hidden, dim=1)
         mixed = F.linear(local, right) + F.linear(pooled, left)[group]
         out = segment_max(self.conv4(F.relu(self.norm2(mixed))), counts)
+        if padded is not None:
+            out = torch.where(padded, torch.maximum(out, self.conv4(F.relu(self.norm2.bias))), out)
+        return out
+
+    def _embed_slots(self, points: Tensor, valid: Tensor) -> Tensor:
+        """Do the same over all slots, empty ones masked out of the maxima: more arithmetic, shapes that depend on no value."""
+        empty = ~valid[..., None]
+        padded = empty.any(1) if self.padded_max else None
+        local = self.conv2(F.relu(self.norm1(self.conv1(points))))
+        if self.order is not None:
+            slots = torch.arange(valid.shape[1], device=valid.device)
+            local = local + F.relu(self.order(sinusoid(slots, 2 * self.hidden)))
+        pooled = local.masked_fill(empty, -torch.inf).amax(1)
+        if padded is not None:
+            pooled = torch.where(padded, torch.maximum(pooled, self._empty_slot(points, valid)), pooled)
+        left, right = self.conv3.weight.split(2 * self.hidden, dim=1)
+        mixed = F.linear(local, right) + F.linear(pooled, left)[:, None]
+        out = self.conv4(F.relu(self.norm2(mixed))).masked_fill(empty, -torch.inf).amax(1)
         if padded is not None:
             out = torch.where(padded, torch.maximum(out, self.conv4(F.relu(self.norm2.bias))), out)
         return out

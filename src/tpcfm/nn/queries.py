@@ -9,7 +9,7 @@ TRACK = 1  # class of a query that stands for an object: a track, a particle, an
 
 @dataclass(frozen=True)
 class TrackSet:
-    """One set of predictions: ``classes`` (B, Q, 2) logits, ``masks`` per event (Q, n) logits."""
+    """One set of predictions: ``classes`` (B, Q, 2) logits, ``masks`` per event (Q, n) logits, of padded events (B, Q, L)."""
 
     classes: Tensor
-    masks: list[Tensor]
+    masks: list[Tensor] | Tensor

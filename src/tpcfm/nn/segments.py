@@ -6,6 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from tpcfm.nn.padded import event_of, exporting
+
 REACH = 3  # rows before its own that a short convolution of length 4 sees
 
 
@@ -21,7 +23,7 @@ class Segments:
         chunk: rows per chunk, Q.
         index: (K Q,) event number of each row, filling rows included.
         starts: first row of each event that has rows, and of the filling.
-        leading: leading[l] are the rows with fewer than l rows of their event before them, l = 0 ... ``REACH``.
+        leading: leading[l] are the rows with fewer than l rows of their event before them, l = 0 ... ``REACH``; none in a traced network.
         same: (K, Q, Q) row s may act on row t: same event and not later.
         to_end: (K, Q) the row belongs to the event that the chunk ends with.
         from_start: (K, Q) the row belongs to the event that the chunk before ended with.
@@ -41,7 +43,7 @@ class Segments:
     @property
     def n_chunks(self) -> int:
         """Number of chunks, K."""
-        return len(self.through)
+        return self.through.shape[0]
 
     @property
     def n_filled(self) -> int:
@@ -70,10 +72,11 @@ def segments(offsets: Tensor, n_rows: int, chunk: int) -> Segments:
         chunk: rows per chunk.
     """
     device = offsets.device
-    n_chunks = -(-n_rows // chunk)
+    n_chunks = (n_rows + chunk - 1) // chunk  # of numbers that are not negative, as formats that truncate need it
     rows = torch.arange(n_chunks * chunk, device=device)
     # Rows past the last event get number B: the filling is one more event.
-    index = torch.searchsorted(offsets[1:].contiguous(), rows, right=True)
+    traced = exporting()
+    index = event_of(offsets, rows) if traced else torch.searchsorted(offsets[1:].contiguous(), rows, right=True)
     chunks = index.view(n_chunks, chunk)
     causal = torch.ones(chunk, chunk, dtype=torch.bool, device=device).tril()
     last = chunks[:, -1:]
@@ -81,13 +84,13 @@ def segments(offsets: Tensor, n_rows: int, chunk: int) -> Segments:
     from_start = chunks == previous
     changed = torch.ones_like(index, dtype=torch.bool)
     changed[1:] = index[1:] != index[:-1]
-    starts = changed.nonzero().squeeze(1)
+    starts = offsets if traced else changed.nonzero().squeeze(1)  # traced events have rows
     return Segments(
         n_rows=n_rows,
         chunk=chunk,
         index=index,
         starts=starts,
-        leading=tuple(_leading(starts, lag, len(rows)) for lag in range(REACH + 1)),
+        leading=() if traced else tuple(_leading(starts, lag, len(rows)) for lag in range(REACH + 1)),
         same=(chunks[:, :, None] == chunks[:, None, :]) & causal,
         to_end=chunks == last,
         from_start=from_start,

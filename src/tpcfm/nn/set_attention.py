@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tpcfm.nn.padded import Padded
+
 
 class Attention(nn.Module):
     """Multi-head attention whose keys are the packed points of events; nothing crosses an event's boundary.
@@ -25,24 +27,34 @@ class Attention(nn.Module):
             nn.init.xavier_uniform_(linear.weight, gain=3**-0.5)
             nn.init.zeros_(linear.bias)
 
-    def among(self, x: Tensor, lengths: list[int]) -> Tensor:
+    def among(self, x: Tensor, lengths: list[int] | Padded) -> Tensor:
         """Let the points of each event attend to each other: (N, W) to (N, W)."""
+        if isinstance(lengths, Padded):
+            q, k, v = (self._beside(lengths.spread(linear(x))) for linear in (self.query, self.key, self.value))
+            return self.out(lengths.join(lengths.attend(q, k, v).transpose(1, 2).flatten(2)))
         events = (self._split(linear(x)).split(lengths, dim=1) for linear in (self.query, self.key, self.value))
         parts = [_attend(q, k, v) for q, k, v in zip(*events, strict=True)]
         return self.out(_join(torch.cat(parts, dim=1)))
 
-    def read(self, queries: Tensor, points: Tensor, lengths: list[int], bias: list[Tensor] | None = None) -> Tensor:
+    def read(
+        self, queries: Tensor, points: Tensor, lengths: list[int] | Padded, bias: list[Tensor] | Tensor | None = None
+    ) -> Tensor:
         """Let the queries of each event attend to its points.
 
         Args:
             queries: (B, Q, W).
             points: (N, W) keys and values.
             lengths: points per event, on the host.
-            bias: per event (Q, n) added to the logits of every head.
+            bias: per event (Q, n) added to the logits of every head; of padded events (B, Q, L).
 
         Returns:
             (B, Q, W).
         """
+        if isinstance(lengths, Padded):
+            assert not isinstance(bias, list)
+            k, v = (self._beside(lengths.spread(linear(points))) for linear in (self.key, self.value))
+            asked_of = self._beside(self.query(queries))
+            return self.out(lengths.attend(asked_of, k, v, bias).transpose(1, 2).flatten(2))
         keys, values = (self._split(linear(points)).split(lengths, dim=1) for linear in (self.key, self.value))
         asked = [self._split(q) for q in self.query(queries).unbind()]
         parts = []
@@ -53,8 +65,11 @@ class Attention(nn.Module):
     def within(self, x: Tensor, values: Tensor) -> Tensor:
         """Let the queries of each event attend to each other: (B, Q, W) queries (also keys) and values to (B, Q, W)."""
         projected = self.query(x), self.key(x), self.value(values)
-        q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in projected)
+        q, k, v = (self._beside(t) for t in projected)
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+    def _beside(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, n, W / heads)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(1, (self.heads, -1)).transpose(0, 1)  # (heads, n, W / heads)

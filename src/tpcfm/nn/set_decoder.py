@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from tpcfm.nn.padded import Padded
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.set_attention import Attention, FeedForward, Head
@@ -20,7 +21,14 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(width, dropout)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, queries: Tensor, place: Tensor, points: Tensor, lengths: list[int], bias: list[Tensor]) -> Tensor:
+    def forward(
+        self,
+        queries: Tensor,
+        place: Tensor,
+        points: Tensor,
+        lengths: list[int] | Padded,
+        bias: list[Tensor] | Tensor,
+    ) -> Tensor:
         """Update (B, Q, W) queries; ``place`` (Q, W) is added to what they ask with."""
         asked = self.cross_norm(queries) + place
         queries = queries + self.dropout(self.cross.read(asked, points, lengths, bias))
@@ -52,7 +60,7 @@ class SetDecoder(nn.Module):
         self.classes = Head(width, 2, dropout)
         self.masks = Head(width, width, dropout)
 
-    def forward(self, points: Tensor, lengths: list[int]) -> list[TrackSet]:
+    def forward(self, points: Tensor, lengths: list[int] | Padded) -> list[TrackSet]:
         """Predict from the initial queries and after each layer; the last set is the answer.
 
         Args:
@@ -60,17 +68,25 @@ class SetDecoder(nn.Module):
             lengths: points per event.
         """
         points = self.points(self.norm(points))
-        queries = self.content.expand(len(lengths), -1, -1)
+        events = lengths.counts.shape[0] if isinstance(lengths, Padded) else len(lengths)
+        queries = self.content.expand(events, -1, -1)
         sets = [self._predict(queries, points, lengths)]
         for layer in self.layers:
             # Where a mask says no, the next layer looks less: + log p. (The paper prints -log(p + eps), against its own words.)
             # The mask steers and is not trained through this path.
-            bias = [torch.log(mask.detach().sigmoid() + SOFT_MASK_FLOOR) for mask in sets[-1].masks]
+            masks = sets[-1].masks
+            bias = _where_seen(masks) if isinstance(masks, Tensor) else [_where_seen(mask) for mask in masks]
             queries = layer(queries, self.place, points, lengths, bias)
             sets.append(self._predict(queries, points, lengths))
         return sets
 
-    def _predict(self, queries: Tensor, points: Tensor, lengths: list[int]) -> TrackSet:
+    def _predict(self, queries: Tensor, points: Tensor, lengths: list[int] | Padded) -> TrackSet:
         embedded = self.masks(queries)
+        if isinstance(lengths, Padded):
+            return TrackSet(self.classes(queries).float(), (embedded @ lengths.spread(points).transpose(1, 2)).float())
         masks = [q @ p.t() for q, p in zip(embedded.unbind(), points.split(lengths), strict=True)]
         return TrackSet(self.classes(queries).float(), [mask.float() for mask in masks])
+
+
+def _where_seen(mask: Tensor) -> Tensor:
+    return torch.log(mask.detach().sigmoid() + SOFT_MASK_FLOOR)

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from tpcfm.nn.attention import PackedAttention
 from tpcfm.nn.norms import make_norm
 from tpcfm.nn.packed import Packing
+from tpcfm.nn.padded import Padded
 
 
 class Block(nn.Module):
@@ -21,7 +22,7 @@ class Block(nn.Module):
         self.norm2 = make_norm(width, preset)
         self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
 
-    def forward(self, x: Tensor, packing: Packing, factors: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, packing: Packing | Padded, factors: Tensor | None = None) -> Tensor:
         """Map ``(T, D)`` to ``(T, D)``; ``factors`` ``(2, T, 1)`` multiply the two residual branches."""
         mixed = self.attention(self.norm1(x), packing)
         x = x + (mixed if factors is None else mixed * factors[0])
@@ -66,7 +67,7 @@ class Transformer(nn.Module):
         self,
         x: Tensor,
         position: Tensor,
-        packing: Packing,
+        packing: Packing | Padded,
         factors: Tensor | None = None,
         layers: Sequence[int] = (),
     ) -> tuple[Tensor, list[Tensor]]:

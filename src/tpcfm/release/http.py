@@ -1,6 +1,7 @@
 """Downloads over HTTP with requests: resumed after a break, patient with busy servers, checked for size and checksum."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,13 +24,18 @@ TIMEOUT_S = 60.0
 _BLOCK = 1 << 20
 _BUSY = (408, 429)
 _HINTS = {
-    401: "it asks for a login",
+    401: "it asks for a login (of Hugging Face: the variable HF_TOKEN)",
     403: "access is refused",
     404: "no such file there; is the revision, split or mirror right?",
 }
 
 Progress = Callable[[int], Any]
 T = TypeVar("T")
+
+
+def hub_address() -> str:
+    """Return the address of Hugging Face, or of the mirror that ``HF_ENDPOINT`` names."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
 def nothing(_: int) -> None:
@@ -90,6 +96,8 @@ def _answer(url: str, start: int | None = None, stop: int | None = None) -> Iter
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url}: allowed are addresses that begin with http:// or https://")
     headers = {"User-Agent": f"tpcfm/{__version__}", "Accept-Encoding": "identity"}
+    if (token := os.environ.get("HF_TOKEN")) and url.startswith(f"{hub_address()}/"):
+        headers["Authorization"] = f"Bearer {token}"
     if start is not None:
         headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
     with requests.get(url, headers=headers, timeout=TIMEOUT_S, stream=True) as response:

@@ -63,8 +63,8 @@ def hub_place(revision: str, mini: bool) -> tuple[str, str]:
 
 def _pilarnet(revision: str, mini: bool, base: str) -> Lock:
     repository, commit = hub_place(revision, mini)
-    entries = _pages(f"{base}/api/datasets/{repository}/tree/{commit}?recursive=true")
-    files = [_hub_file(entry) for entry in entries if _holds_events(entry)]
+    entries = pages(f"{base}/api/datasets/{repository}/tree/{commit}?recursive=true")
+    files = [hub_file(entry) for entry in entries if _holds_events(entry)]
     if not files:
         folders = ", ".join(PILARNET_FOLDERS.values())
         raise DataError(f"{base}: {repository} at revision {revision} has no .h5 files in {folders}")
@@ -109,7 +109,7 @@ def _recorded(base: str) -> str:
     return next((str(f.get("checksum", "")) for f in files if f.get("key") == TPCPP_ARCHIVE), "")
 
 
-def _pages(url: str) -> list[dict[str, Any]]:
+def pages(url: str) -> list[dict[str, Any]]:
     """Return the entries of all pages of a listing."""
     entries: list[dict[str, Any]] = []
     page: str | None = url
@@ -127,7 +127,7 @@ def _holds_events(entry: dict[str, Any]) -> bool:
     return entry.get("type") == "file" and path.suffix == ".h5" and str(path.parent) in PILARNET_FOLDERS.values()
 
 
-def _hub_file(entry: dict[str, Any]) -> LockedFile:
+def hub_file(entry: dict[str, Any]) -> LockedFile:
     """Return path, size and SHA-256 (of large files) of an entry of the listing."""
     stored = entry.get("lfs")
     if isinstance(stored, dict):

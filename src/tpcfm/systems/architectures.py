@@ -36,7 +36,8 @@ class Architecture:
     Attributes:
         path: module with what it takes. ``prediction``: ``predictor(folder, store, device)``, a `tpcfm.tasks.answers.Predictor`;
             ``features``: ``embedder(folder, store, device, random=False)``, a `tpcfm.tasks.answers.Embedder`. The store says how the
-            events will be prepared and may be empty. Other pictures: a function of their name, ``(folder, store, row, choice)`` to what
+            events will be prepared and may be empty. Where there is a predictor, also ``traceable(folder, store)``, a
+            `tpcfm.tasks.traceable.Traceable` or why there is none. Other pictures: a function of their name, ``(folder, store, row, choice)`` to what
             the picture shows.
         pictures: what it can show; the first is the one shown unless another is asked for.
     """

@@ -53,6 +53,19 @@ def load_mlflow() -> Any:
 
 
 @contextmanager
+def tracking(mlflow: Any, uri: str) -> Iterator[None]:
+    """Point MLflow's global functions at a store; what was set before (mlflow keeps it in the environment, too) is set again."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        if before is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+@contextmanager
 def said_plainly(store: str) -> Iterator[None]:
     """Turn what the store's layers raise into one line that names the store and what to do.
 

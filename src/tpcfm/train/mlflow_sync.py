@@ -65,7 +65,9 @@ class _Sync:
         for name, study in self.plan["studies"].items():
             experiment = self._experiment(study["experiment"])
             known = self._known(experiment, name)
-            parent = known.pop("", None) or self._create(experiment, name, {"study": name, "kind": "study"})
+            times = [span for run in study["runs"] if (span := self._span(run))]
+            begun = min((start for start, _ in times), default=None)
+            parent = known.pop("", None) or self._create(experiment, name, {"study": name, "kind": "study"}, begun)
             parents.setdefault(study["experiment"], []).append(parent)
             axes: dict[str, dict[str, str]] = {}
             for point in study.get("points", ()):
@@ -73,9 +75,26 @@ class _Sync:
             for run in study["runs"]:
                 self._child(experiment, parent, name, run, known.get(run), axes.get(run, {}))
             self._artifacts(parent, [self.workspace.study(name) / "metrics.parquet"], "tables")
-            self.client.set_terminated(parent, "FINISHED")
+            self.client.set_tag(parent, "mlflow.note.content", self._told(name, study, len(times)))
+            ended = max((int(end * 1000) for _, end in times), default=None)
+            self.client.set_terminated(parent, "FINISHED", end_time=ended)
         self._figures(parents)
         return self.done
+
+    def _span(self, key: str) -> tuple[float, float] | None:
+        """Return when a run began and ended, or wrote last; None of one that has not begun."""
+        record, log = self.workspace.record(key), self.workspace.state(key) / "metrics.jsonl"
+        place = next((path for path in (record, log) if path.is_file()), None)
+        if place is None:
+            return None
+        rows = _finished_rows(record.parent) if place == record else read_rows(log)
+        return _start(place, rows), place.stat().st_mtime
+
+    def _told(self, name: str, study: Mapping[str, Any], begun: int) -> str:
+        """Return what the page of a study says of it."""
+        axes = sorted({str(point["axis"]) for point in study.get("points", ())})
+        varied = f" It varies {', '.join(axes)}: parameters `study.<axis>` of its runs." if axes else ""
+        return f"Study `{name}`: {len(study['runs'])} runs, {begun} begun.{varied} Its tables and figures are among the artifacts."
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -138,7 +157,7 @@ class _Sync:
             self._table(run_id, folder / "metrics.parquet", start, rows)
             names = ("README.md", "config.json", "run.json", "metrics.parquet", "model.safetensors")
             self._artifacts(run_id, [folder / name for name in names], "model")
-            new |= {**_tags(record, entry), "digest": digest}
+            new |= {**_tags(record, entry), "digest": digest, **_note(folder / "README.md")}
             status = "FINISHED"
         for name, value in new.items():
             self.client.set_tag(run_id, name, value)
@@ -282,9 +301,19 @@ def _tags(record: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]
         "config_hash": short_hash(entry) if entry else record.get("config_hash"),
         "data_fingerprint": record.get("data"),
         "slurm_job": (record.get("slurm") or {}).get("SLURM_JOB_ID"),
-        **{key: entry.get(key) for key in ("system", "family", "task", "stage", "recipe")},
+        **{
+            key: entry.get(key)
+            for key in ("system", "family", "dataset", "task", "n_labels", "seed", "stage", "recipe")
+        },
     }
     return {name: str(value) for name, value in tags.items() if value is not None}
+
+
+def _note(card: Path) -> dict[str, str]:
+    """Return a run's description: its card without the scores."""
+    if not card.is_file():
+        return {}
+    return {"mlflow.note.content": card.read_text(encoding="utf-8").partition("\n|")[0].strip()}
 
 
 def _safe(name: str) -> str:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tpcfm.nn.padded import exporting
+
 _CHUNK = {
     "cpu": 4096,
     "cuda": 1 << 18,
@@ -39,7 +41,7 @@ class Edges:
     @cached_property
     def target(self) -> Tensor:
         """``(E,)`` row that each edge leads to."""
-        return torch.repeat_interleave(self.degree, output_size=len(self.source))
+        return torch.repeat_interleave(self.degree, output_size=self.source.shape[0])
 
     @cached_property
     def reversed(self) -> tuple[Tensor, "Edges"]:
@@ -76,7 +78,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _bags(x: Tensor, weight: Tensor | None, edges: Edges) -> Tensor:
-    if len(edges.source) == 0:
+    if not exporting() and len(edges.source) == 0:
         return x.new_zeros(len(edges.bounds) - 1, x.shape[1])
     return F.embedding_bag(
         edges.source, x, edges.bounds, mode="sum", include_last_offset=True, per_sample_weights=weight

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from tpcfm.models.baselines.geometric_layers import geometric_layer, message_backend
 from tpcfm.models.baselines.graph_layers import LAYERS, Edges
 from tpcfm.models.baselines.settings import GraphNetConfig
+from tpcfm.nn.padded import exporting
 
 INPUTS = 5  # energy, eta, cos phi, sin phi, layer
 
@@ -46,7 +47,7 @@ class PointGraphNet(nn.Module):
         """
         edges = Edges(batch["edge_source"], batch["edge_bounds"])
         x = self.encode(batch["point_features"])
-        geometric = message_backend(x.device.type) == "torch_geometric"
+        geometric = not exporting() and message_backend(x.device.type) == "torch_geometric"
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = F.relu(norm(geometric_layer(self.layer, layer, x, edges) if geometric else layer(x, edges)))
         return {self.task: self.classify(x).float()}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tpcfm.kernels import njit
+from tpcfm.nn.padded import exporting
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -28,10 +29,14 @@ class TreeEnsemble(nn.Module):
     value: Tensor
     root: Tensor
     base: Tensor
+    feature: Tensor
+    left: Tensor
+    right: Tensor
+    threshold: Tensor
 
     def __init__(self, nodes: int, trees: int, scores: int, classes: int) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.levels = classes, 0
         self.register_buffer("learned", torch.zeros(max(scores, 2), dtype=torch.int64))
         for name, kind in (("feature", torch.int32), ("left", torch.int32), ("right", torch.int32)):
             self.register_buffer(name, torch.full((nodes,), -1, dtype=kind))
@@ -67,6 +72,8 @@ class TreeEnsemble(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return logits (N, classes) of the points by their ``geometry`` (N, F)."""
+        if exporting():
+            return self._traced(batch["geometry"])
         points = np.ascontiguousarray(batch["geometry"].cpu().numpy(), np.float32)
         arrays = [
             getattr(self, n).cpu().numpy() for n in ("feature", "threshold", "left", "right", "value", "root", "base")
@@ -75,6 +82,30 @@ class TreeEnsemble(nn.Module):
         if scores.shape[1] == 1:
             scores = torch.cat([torch.zeros_like(scores), scores], dim=1)
         return scores.new_full((len(scores), self.classes), NEVER).index_copy(1, self.learned, scores)
+
+    def prepare_export(self) -> "TreeEnsemble":
+        """Count the levels of the deepest tree, which a traced graph must know beforehand."""
+        left, right = self.left.long(), self.right.long()
+        held, self.levels = self.root.long(), 0
+        while (held := held[left[held] >= 0]).numel():
+            held, self.levels = torch.cat([left[held], right[held]]), self.levels + 1
+        return self
+
+    def _traced(self, points: Tensor) -> Tensor:
+        """Do the same level by level, all trees side by side."""
+        feature = self.feature.long()
+        node = self.root.long().expand(points.shape[0], -1)
+        for _ in range(self.levels):
+            column = feature[node]
+            below = points.gather(1, column.clamp(min=0)) <= self.threshold[node]
+            child = torch.where(below, self.left.long()[node], self.right.long()[node])
+            node = torch.where(column >= 0, child, node)
+        number = torch.arange(self.root.shape[0], device=points.device) % self.base.shape[0]
+        own = (number[:, None] == torch.arange(self.base.shape[0], device=points.device)).to(self.value.dtype)
+        scores = (self.value[node] @ own + self.base).float()
+        if self.base.shape[0] == 1:
+            scores = torch.cat([torch.zeros_like(scores), scores], dim=1)
+        return scores.new_full((scores.shape[0], self.classes), NEVER).index_copy(1, self.learned, scores)
 
 
 @njit(cache=True, nogil=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tpcfm.models.fm4npp.settings import AdapterConfig
 from tpcfm.models.heads.edge_head import EdgeHeadNetwork
 from tpcfm.nn.nerf_embedding import NerfEmbedding
+from tpcfm.nn.padded import Padded, lengths_of
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.set_attention import Attention, FeedForward, Head
@@ -59,14 +60,14 @@ class InstanceFinder(nn.Module):
         self.input = AdapterInput(config)
         self.decoder = SetDecoder(config.width, config.queries, config.decoder_layers, config.heads, config.dropout)
 
-    def forward(self, inputs: Tensor, offsets: Tensor) -> list[TrackSet]:
+    def forward(self, inputs: Tensor, offsets: Tensor | Padded) -> list[TrackSet]:
         """Predict from the initial queries and after each layer; the last set is the answer.
 
         Args:
             inputs: (layers, N, D) branch outputs, or (N, 4) raw points.
             offsets: (B+1,) first point of each event.
         """
-        found: list[TrackSet] = self.decoder(self.input(inputs), offsets.diff().tolist())
+        found: list[TrackSet] = self.decoder(self.input(inputs), lengths_of(offsets))
         return found
 
 
@@ -86,14 +87,14 @@ class PointClassifier(nn.Module):
         self.norm = RMSNorm(width)
         self.heads = nn.ModuleDict({name: Head(width, count, config.dropout) for name, count in config.outputs.items()})
 
-    def forward(self, inputs: Tensor, offsets: Tensor) -> dict[str, Tensor]:
+    def forward(self, inputs: Tensor, offsets: Tensor | Padded) -> dict[str, Tensor]:
         """Return (N, classes) logits per label.
 
         Args:
             inputs: (layers, N, D) branch outputs, or (N, 4) raw points.
             offsets: (B+1,) first point of each event.
         """
-        lengths = offsets.diff().tolist()
+        lengths = lengths_of(offsets)
         x = self.input(inputs)
         for i, norm in enumerate(self.attention_norms):
             attention: Any = self.attention[i]

@@ -102,7 +102,7 @@ class Fm4npp(nn.Module):
         return torch.stack([layer[: where.n_rows] for layer in layers])
 
     def _start(self, features: Tensor, offsets: Tensor) -> tuple[Tensor, Segments]:
-        n = len(features)
+        n = features.shape[0]
         where = segments(offsets, n, CHUNK)
         filled = torch.cat([features, features.new_zeros(where.n_filled - n, features.shape[1])])
         with torch.autocast(features.device.type, enabled=False):  # the residual stream stays in float32

@@ -29,7 +29,7 @@ class EdgeConvolution(nn.Module):
     def forward(self, x: Tensor, rows: RowNumbers, steps: Tensor) -> Tensor:
         """Return (N, W); ``rows`` are the neighbours (N k), ``steps`` (N, k, OF_STEP) lead to them."""
         normal = self.norm(x)
-        heard = rows.take(self.other(normal)).view(len(x), -1, x.shape[1]) + self.step(steps)
+        heard = rows.take(self.other(normal)).view(x.shape[0], -1, x.shape[1]) + self.step(steps)
         return x + self.out(self.own(normal) + heard.max(1).values)
 
 
@@ -70,12 +70,12 @@ class EdgeHeadNetwork(nn.Module):
         geometry = self.geometry(batch["geometry"])
         x = self.input(geometry if features is None else torch.cat([features.float(), geometry], dim=1))
         near, place = batch["near"], batch["place"]
-        own = torch.arange(len(near), device=near.device)[:, None]
+        own = torch.arange(near.shape[0], device=near.device)[:, None]
         numbers = torch.where(near >= 0, near, own)  # an empty slot hears the point itself
         step = place[numbers] - place[:, None]
         length = step.norm(dim=2, keepdim=True)
         steps = torch.cat([step / (1 + length), length.log1p()], dim=2)
-        rows = RowNumbers(numbers.flatten(), len(near))
+        rows = RowNumbers(numbers.flatten(), near.shape[0])
         for convolution in self.convolutions:
             x = convolution(x, rows, steps)
         x = self.norm(x)

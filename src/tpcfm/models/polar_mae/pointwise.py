@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from tpcfm.nn.norms import PackedBatchNorm
 from tpcfm.nn.packed import Packing, segment_max, segment_mean
+from tpcfm.nn.padded import Padded
 
 
 class PointUpsampler(nn.Module):
@@ -55,7 +56,7 @@ class PointHead(nn.Module):
         self.conv3 = nn.Linear(hidden // 2, classes)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, points: Tensor, tokens: Tensor, packing: Packing, point_event: Tensor) -> Tensor:
+    def forward(self, points: Tensor, tokens: Tensor, packing: Packing | Padded, point_event: Tensor) -> Tensor:
         """Return logits ``(N, classes)``.
 
         Args:
@@ -65,7 +66,11 @@ class PointHead(nn.Module):
             point_event: ``(N,)`` event of each point.
         """
         tokens = tokens.float()
-        summary = torch.cat([segment_max(tokens, packing.counts), segment_mean(tokens, packing.counts)], dim=1)
+        if isinstance(packing, Padded):
+            largest, mean = packing.maximum(tokens), packing.mean(tokens)
+        else:
+            largest, mean = segment_max(tokens, packing.counts), segment_mean(tokens, packing.counts)
+        summary = torch.cat([largest, mean], dim=1)
         # conv1 acts on [point, maximum, mean]; the part of the event is computed once per event.
         own, shared = self.conv1.weight.split([self.width, 2 * self.width], dim=1)
         x = F.linear(points, own) + F.linear(summary, shared)[point_event]

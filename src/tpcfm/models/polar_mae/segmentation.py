@@ -13,6 +13,7 @@ from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
 from tpcfm.nn.norms import batch_scalar
+from tpcfm.nn.padded import lengths_of
 from tpcfm.nn.queries import TrackSet
 from tpcfm.nn.set_decoder import SetDecoder
 
@@ -113,6 +114,6 @@ class SegmentationModel(nn.Module):
         features = self.token_features(tokens, None if self.frozen else batch.get("encoder_factors"))
         points = self.upsampler(features, batch["nearest"], batch["nearest_weight"], batch["point_xyz"])
         if isinstance(self.head, SetDecoder):
-            return self.head(points, batch["offsets"].diff().tolist())
+            return self.head(points, lengths_of(batch["offsets"]))
         logits: Tensor = self.head(points, features, tokens.packing, batch["point_event"])
         return logits

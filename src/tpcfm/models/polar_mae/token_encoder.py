@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from tpcfm.models.polar_mae.settings import PolarMaeModel
 from tpcfm.models.polar_mae.tokens import Tokens
+from tpcfm.nn.packed import Packing
 from tpcfm.nn.pointnet import MiniPointNet
 from tpcfm.nn.positional import PositionalMLP
 from tpcfm.nn.transformer import Transformer
@@ -72,4 +73,5 @@ class TokenEncoder(nn.Module):
 
     def attention_weights(self, tokens: Tokens, layer: int, event: int) -> Tensor:
         """Return ``(heads, n, n)`` attention weights of one block (from 0) for one event."""
+        assert isinstance(tokens.packing, Packing)
         return self.transformer.attention_weights(self.embed(tokens), self.place(tokens), tokens.packing, layer, event)

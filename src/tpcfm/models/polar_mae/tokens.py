@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tpcfm.nn.packed import Packing
+from tpcfm.nn.padded import Padded
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,16 @@ class Tokens:
         valid: ``(T, K)`` bool, slots that hold a point; they come first.
     """
 
-    packing: Packing
+    packing: Packing | Padded
     centre: Tensor
     points: Tensor
     valid: Tensor
 
     @classmethod
-    def from_batch(cls, batch: Mapping[str, Tensor]) -> "Tokens":
+    def from_batch(cls, batch: Mapping[str, Any]) -> "Tokens":
         """Take them from the keys ``token_offsets``, ``token_centre``, ``token_points``, ``token_valid`` of a batch."""
-        packing = Packing.from_offsets(batch["token_offsets"])
+        given = batch["token_offsets"]
+        packing = given if isinstance(given, Padded) else Packing.from_offsets(given)
         return cls(packing, batch["token_centre"], batch["token_points"], batch["token_valid"])
 
     def level(self) -> Tensor:
@@ -44,4 +47,5 @@ class Tokens:
 
     def __getitem__(self, keep: Tensor) -> "Tokens":
         """Return the tokens where ``keep`` ``(T,)`` is true."""
+        assert isinstance(self.packing, Packing)
         return Tokens(self.packing.subset(keep), self.centre[keep], self.points[keep], self.valid[keep])

@@ -13,6 +13,7 @@ from tpcfm.nn.heads import HeadedMixer
 from tpcfm.nn.mamba.mamba2 import A_RANGE, CONVOLUTION, Mamba2, initial_dt_bias
 from tpcfm.nn.mamba.selective import selective_scan, short_convolution
 from tpcfm.nn.mamba.self_check import scan_backend
+from tpcfm.nn.padded import exporting
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.segments import Segments
 
@@ -43,7 +44,7 @@ class BidirectionalMamba2(HeadedMixer):
 
     def forward(self, u: Tensor, where: Segments) -> Tensor:
         """Map (K Q, D) rows to (K Q, D); ``where`` tells the events apart."""
-        backend = scan_backend(Mamba2, u.device.type, "bidirectional_scan")
+        backend = "torch" if exporting() else scan_backend(Mamba2, u.device.type, "bidirectional_scan")
         z, x, dt = self.in_proj(u).split([self.inner, self.inner, 2 * self.heads], dim=1)
         b, c = self.lin_B(u), self.lin_C(u)
         y = self._scan(x, dt, b, c, where, backend, 0)

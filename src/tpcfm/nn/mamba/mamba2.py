@@ -10,6 +10,7 @@ from tpcfm.nn.heads import HeadedMixer
 from tpcfm.nn.mamba.cpu_mixer import mixer_core
 from tpcfm.nn.mamba.selective import selective_scan, short_convolution
 from tpcfm.nn.mamba.self_check import scan_backend
+from tpcfm.nn.padded import exporting
 from tpcfm.nn.rms import RMSNorm
 from tpcfm.nn.segments import Segments
 
@@ -49,7 +50,7 @@ class Mamba2(HeadedMixer):
 
     def forward(self, u: Tensor, where: Segments) -> Tensor:
         """Map (K Q, D) rows to (K Q, D); ``where`` tells the events apart."""
-        return self.run(u, where, scan_backend(Mamba2, u.device.type))
+        return self.run(u, where, "torch" if exporting() else scan_backend(Mamba2, u.device.type))
 
     def run(self, u: Tensor, where: Segments, backend: str) -> Tensor:
         """Do the same on a given backend, checked or not."""

@@ -42,6 +42,10 @@ def short_convolution(x: Tensor, weight: Tensor, bias: Tensor, where: Segments) 
     y = torch.addcmul(bias, x, weight[:, -1])
     for lag in range(1, weight.shape[1]):
         shifted = torch.cat([x.new_zeros(lag, x.shape[1]), x[:-lag]])
-        shifted = shifted.index_fill(0, where.leading[lag], 0.0)
+        if where.leading:
+            shifted = shifted.index_fill(0, where.leading[lag], 0.0)
+        else:  # traced: their number may not decide a shape
+            before = torch.cat([where.index.new_full((lag,), -1), where.index[:-lag]])
+            shifted = shifted.masked_fill((before != where.index)[:, None], 0.0)
         y = torch.addcmul(y, shifted, weight[:, -1 - lag])
     return F.silu(y)

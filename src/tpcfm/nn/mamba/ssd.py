@@ -11,6 +11,7 @@ the number of rows.
 import torch
 from torch import Tensor
 
+from tpcfm.nn.padded import exporting
 from tpcfm.nn.segments import Segments
 
 GROUP = 16  # chunks that the carry between chunks joins in one matrix product
@@ -76,6 +77,8 @@ def carry(log_decay: Tensor, keep: Tensor, added: Tensor) -> Tensor:
         (K, N, H, P).
     """
     k, state, heads, size = added.shape
+    if exporting():  # a graph has no recursion over a number of chunks that it does not know
+        return _carry_at_once(log_decay, keep, added)
     if k == 1:
         return added
     group = min(GROUP, k)
@@ -98,6 +101,18 @@ def carry(log_decay: Tensor, keep: Tensor, added: Tensor) -> Tensor:
         local = local + before * (total.exp() * (breaks == 0)[:, None])[..., None]
     result = local.view(n, heads, group, state, size).permute(0, 2, 3, 1, 4).reshape(n * group, state, heads, size)
     return result[:k]
+
+
+def _carry_at_once(log_decay: Tensor, keep: Tensor, added: Tensor) -> Tensor:
+    """Do the same in one product, K by K per head; sums of decays in float64, since they grow with the stream."""
+    k, state, heads, size = added.shape
+    total = log_decay.double().cumsum(0).t()  # (H, K)
+    breaks = (~keep).long().cumsum(0)
+    number = torch.arange(k, device=keep.device)
+    joined = (breaks[:, None] == breaks) & (number[:, None] >= number)
+    decay = (total[..., None] - total[:, None]).clamp(max=0.0).exp().to(added.dtype) * joined
+    by_head = added.permute(2, 0, 1, 3).reshape(heads, k, state * size)
+    return (decay @ by_head).view(heads, k, state, size).permute(1, 2, 0, 3).contiguous()
 
 
 def ssd_sequential(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, starts: Tensor) -> Tensor:

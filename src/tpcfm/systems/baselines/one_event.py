@@ -18,8 +18,19 @@ from tpcfm.systems.fm4npp.support import check_sequences
 from tpcfm.systems.trained import load_model
 from tpcfm.tasks.answers import Answer, Predictor, Tensors, class_answer
 from tpcfm.tasks.support import Collate
+from tpcfm.tasks.traceable import Labelled, NotTraceable, Traceable, labelled_outputs
 from tpcfm.train import StepInfo, load_config
 
+GRAPH = {"point_features": ("points", ""), "edge_source": ("edges",), "edge_bounds": ("point_bounds",)}
+RULEBOOK = "pairs of voxels of sparse convolutions: torch.unique and nonzero, whose sizes depend on values"
+OPERATORS = {
+    "voxel_unet": RULEBOOK,
+    "eggnet": "nearest neighbours of learned coordinates, searched event by event on the host; then DBSCAN",
+    "exatrkx": "nearest neighbours of learned coordinates, searched event by event on the host; then union of sets",
+    "hept": "hashes sorted into blocks event by event; then DBSCAN",
+    "kalman": "no network: a filter in loops on the host",
+}
+"""What stops the networks that cannot be exported."""
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
 
 
@@ -54,3 +65,13 @@ def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predi
         return {label: class_answer(found[label] if isinstance(found, dict) else found)}
 
     return Predictor(lambda held, rows: collate(held, rows, NOT_TRAINING), answer)
+
+
+def traceable(folder: Path, store: PreparedStore) -> Traceable | NotTraceable:
+    """Return a trained graph network for export."""
+    config = load_config(folder)
+    if operator := OPERATORS.get(config["baseline"]["model"]) if "baseline" in config else RULEBOOK:
+        return NotTraceable(operator)
+    network, label = load_model(folder), config["label"]
+    labelled = Labelled(network, lambda given: network(given), list(GRAPH), store.detector, [label])
+    return Traceable(labelled.eval(), GRAPH, labelled_outputs([label]))

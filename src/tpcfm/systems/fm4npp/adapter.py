@@ -26,6 +26,8 @@ from tpcfm.tasks.edge_head import geometry_of
 from tpcfm.tasks.joining import trees_of
 from tpcfm.tasks.support import Rows
 from tpcfm.train import StepInfo, load_config, to_device
+from tpcfm.train import StepInfo, load_config, load_weights, to_device
+from tpcfm.train.model_files import backbone_folder
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
 
@@ -78,8 +80,8 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
     head = load_model(folder)
     backbone = None
     if block.start in ("pretrained", "imported"):
-        beside = folder.parent / str(config["pretrained"])
-        if not beside.is_dir():
+        beside = backbone_folder(folder, config)
+        if beside is None or not beside.is_dir():
             raise CheckpointError(f"{folder}: its backbone is the run {config['pretrained']}, expected in {beside}")
         backbone = load_backbone(beside, store)
     elif block.start == "random":

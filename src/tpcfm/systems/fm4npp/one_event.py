@@ -1,12 +1,15 @@
 """What the networks of FM4NPP say about events (see `tpcfm.systems.architectures.Architecture`)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tpcfm.models.fm4npp.settings import Fm4nppModel
+from tpcfm.nn.padded import Padded
+from tpcfm.nn.queries import TrackSet
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.sequences.batches import collate_sequences
 from tpcfm.prepare.sequences.settings import TargetConfig
@@ -14,6 +17,7 @@ from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.fm4npp.adapter import adapter_answer, load_adapter
 from tpcfm.systems.fm4npp.support import load_backbone, new_backbone
 from tpcfm.tasks.answers import Answer, Embedder, Predictor, Rows, Tensors
+from tpcfm.tasks.traceable import GEOMETRY, JOINING, Labelled, NotTraceable, Traceable, labelled_outputs
 from tpcfm.train import load_config
 
 
@@ -30,6 +34,37 @@ def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predi
         return adapter_answer(adapter, batch, tensors)
 
     return Predictor(adapter.collate, answer)
+
+
+def traceable(folder: Path, store: PreparedStore) -> Traceable | NotTraceable:
+    """Return a trained adapter with its backbone for export.
+
+    Raises:
+        CheckpointError: as `predictor`.
+    """
+    adapter = load_adapter(folder, store)
+    config, backbone = adapter.config, adapter.backbone
+    if backbone is not None and backbone.config.mixer not in ("mamba2", "bidirectional"):
+        return NotTraceable(f"the scan of {backbone.config.mixer}: a recursion whose depth is the number of chunks")
+    labels = config.tasks
+    inputs = {"features": ("points", ""), "offsets": ("bounds",), "slots": ("longest",)}
+    if config.edge_head and config.instances:
+        return NotTraceable(JOINING)
+    if config.edge_head:
+        inputs |= GEOMETRY
+
+    def run(given: dict[str, Tensor]) -> Mapping[str, Tensor | tuple[TrackSet, Padded]]:
+        where = Padded.of(given["offsets"], given["slots"], given["features"])
+        read = adapter.inputs(given["features"], given["offsets"])
+        if config.edge_head:
+            logits: dict[str, Tensor] = adapter.head({**given, "branches": read})
+            return logits
+        found = adapter.head(read, where)
+        return {labels[0]: (found[-1], where)} if config.instances else found
+
+    modules = nn.ModuleList([adapter.head, *([] if backbone is None else [backbone])])
+    network = Labelled(modules, run, list(inputs), store.detector, labels)
+    return Traceable(network.eval(), inputs, labelled_outputs(labels))
 
 
 def embedder(folder: Path, store: PreparedStore, device: torch.device, random: bool = False) -> Embedder:

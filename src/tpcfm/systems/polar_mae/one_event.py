@@ -1,5 +1,6 @@
 """What the networks of PoLAr-MAE say about events (see `tpcfm.systems.architectures.Architecture`)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.models.polar_mae.segmentation import SegmentationModel
 from tpcfm.models.polar_mae.token_encoder import TokenEncoder
 from tpcfm.models.polar_mae.tokens import Tokens
+from tpcfm.nn.padded import Padded
+from tpcfm.nn.queries import TrackSet
 from tpcfm.prepare.packing import Batch
 from tpcfm.prepare.store import PreparedStore
 from tpcfm.systems.architectures import Choice
@@ -26,8 +29,18 @@ from tpcfm.tasks.answers import Answer, Embedder, Predictor, Tensors, class_answ
 from tpcfm.tasks.clusterings import Join, split_edges
 from tpcfm.tasks.joining import trees_of
 from tpcfm.tasks.support import Collate
+from tpcfm.tasks.traceable import GEOMETRY, JOINING, Labelled, NotTraceable, Traceable, labelled_outputs
 from tpcfm.train import StepInfo, load_config
 
+TOKENS = {
+    "token_offsets": ("bounds",),
+    "token_slots": ("longest_tokens",),
+    "token_centre": ("tokens", ""),
+    "token_points": ("tokens", "", ""),
+    "token_valid": ("tokens", ""),
+    "nearest": ("points", ""),
+    "nearest_weight": ("points", ""),
+}
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
 
 
@@ -59,6 +72,35 @@ def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predi
         return {label: set_answer(found[-1]) if isinstance(found, list) else class_answer(found)}
 
     return Predictor(lambda held, rows: batches(held, rows, NOT_TRAINING), answer)
+
+
+def traceable(folder: Path, store: PreparedStore) -> Traceable | NotTraceable:
+    """Return a trained head with its encoder for export.
+
+    Raises:
+        CheckpointError: the weights do not fit.
+    """
+    config, model = load_config(folder), load_model(folder)
+    label, inputs = config["label"], dict(TOKENS)
+    if config.get("edge_head"):
+        if not config["classes"]:
+            return NotTraceable(JOINING)
+        inputs |= GEOMETRY
+    elif config["classes"]:
+        inputs |= {"point_xyz": ("points", ""), "point_event": ("points",)}
+    else:
+        inputs |= {"point_xyz": ("points", ""), "offsets": ("bounds",), "slots": ("longest",)}
+
+    def run(given: dict[str, Tensor]) -> Mapping[str, Tensor | tuple[TrackSet, Padded]]:
+        batch: dict[str, Any] = dict(given)
+        batch["token_offsets"] = Padded.of(given["token_offsets"], given["token_slots"], given["token_centre"])
+        if "offsets" in given:
+            batch["offsets"] = Padded.of(given["offsets"], given["slots"], given["point_xyz"])
+        found = model(batch)
+        return {label: (found[-1], batch["offsets"]) if isinstance(found, list) else found}
+
+    network = Labelled(model, run, list(inputs), store.detector, [label])
+    return Traceable(network.eval(), inputs, labelled_outputs([label]))
 
 
 def embedder(folder: Path, store: PreparedStore, device: torch.device, random: bool = False) -> Embedder:
