@@ -26,7 +26,6 @@ from tpcfm.tasks.edge_head import geometry_of
 from tpcfm.tasks.joining import trees_of
 from tpcfm.tasks.support import Rows
 from tpcfm.train import StepInfo, load_config, to_device
-from tpcfm.train import StepInfo, load_config, load_weights, to_device
 from tpcfm.train.model_files import backbone_folder
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
