@@ -109,7 +109,7 @@ ARCHITECTURES: dict[str, Callable[[Config], nn.Module]] = {
 
 
 def build(config: Config) -> nn.Module:
-    """Return the network that a ``config.json`` describes, with random weights.
+    """Return the network that a ``config.json`` describes, with random weights; a second stage that joins pieces is its part ``join``.
 
     Raises:
         CheckpointError: an architecture that is not one of `ARCHITECTURES`, or a key that is missing or wrong.
@@ -118,7 +118,10 @@ def build(config: Config) -> nn.Module:
     if kind not in ARCHITECTURES:
         raise CheckpointError(f"architecture: {kind!r} in config.json; allowed: {', '.join(ARCHITECTURES)}")
     try:
-        return ARCHITECTURES[kind](config)
+        model = ARCHITECTURES[kind](config)
+        if sizes := config.get("join"):
+            model.add_module("join", TreeEnsemble(**sizes, classes=2))
+        return model
     except KeyError as error:
         raise CheckpointError(f"config.json of a model of architecture {kind!r} lacks the key {error}") from error
     except (TypeError, ValueError) as error:

@@ -2,20 +2,26 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
+from tpcfm.detectors.model import Detector
 from tpcfm.evaluate.tracking import TrackingTally
+from tpcfm.models.classical.trees import TreeEnsemble
+from tpcfm.prepare.geometry.pieces import Pieces
 from tpcfm.prepare.packing import Batch
 from tpcfm.tasks.clustering_choice import Choice, Chosen, Kind, choose
 from tpcfm.tasks.instances import InstanceScores
 from tpcfm.tasks.labelled import SHOWN_EVENTS, LabelledTask, shown_events
 from tpcfm.tasks.support import spread
 from tpcfm.tracking.clusters import components
+from tpcfm.tracking.joining import Joined, cut, join_pieces
 from tpcfm.tracking.partition import partition
 
 Split = Callable[[Batch, Any], Iterator[Any]]
@@ -25,25 +31,65 @@ Cluster = Callable[[Any, Choice], npt.NDArray[np.int64]]
 Table = list[dict[str, Any]]
 
 
-def split_edges(batch: Batch, answer: Any) -> Iterator[tuple[int, npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yield number of points, pairs (2, E) and their scores (E,) of each event, from tensors of pairs and logits of a batch."""
-    edges, scores = answer[0].cpu().numpy(), answer[1].float().sigmoid().cpu().numpy()
-    event = np.searchsorted(batch["offsets"], edges[0], side="right") - 1
-    for number, (start, stop) in enumerate(pairwise(batch["offsets"].tolist())):
-        mine = event == number
-        yield stop - start, edges[:, mine] - start, scores[mine]
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Scored pairs of near points of one event."""
+
+    xyz: npt.NDArray[Any]  # (N, 3) in the unit of the detector
+    signal: npt.NDArray[Any] | None  # (N,) scaled
+    edges: npt.NDArray[Any]  # (2, E)
+    scores: npt.NDArray[Any]  # (E,) chances that both belong to one object
+    joined: dict[float, Joined] = field(default_factory=dict)  # what `join` has joined, by threshold of the first stage
 
 
-def join(event: tuple[int, npt.NDArray[Any], npt.NDArray[Any]], choice: Choice, joining: str) -> npt.NDArray[np.int64]:
-    """Return the object of each point of an event (`split_edges`) under a ``threshold``, -1 for none.
+@dataclass(frozen=True)
+class Join:
+    """From scored pairs to objects.
 
     Args:
-        joining: ``components`` of the pairs above the threshold, or ``partition`` (`tpcfm.tracking.partition`).
+        joining: ``components`` of the pairs above the ``threshold``, or ``partition`` (`tpcfm.tracking.partition`).
+        detector: of the events.
+        trees: second stage (`tpcfm.tasks.joining`): chances that two of these pieces belong together; those that reach ``join`` are made one.
     """
-    points, edges, scores = event
-    if joining == "partition":
-        return partition(points, edges, scores, choice["threshold"])
-    return components(points, edges[:, scores > choice["threshold"]])
+
+    joining: str
+    detector: Detector
+    trees: TreeEnsemble | None = None
+
+    def pieces(self, event: ScoredPairs, threshold: float) -> npt.NDArray[np.int64]:
+        """Return what the first stage leaves, (N,), -1 for a point alone."""
+        if self.joining == "partition":
+            return partition(len(event.xyz), event.edges, event.scores, threshold)
+        return components(len(event.xyz), event.edges[:, event.scores > threshold])
+
+    def start(self, event: ScoredPairs, threshold: float) -> Pieces:
+        """Return these pieces with what is known of them."""
+        found = self.pieces(event, threshold)
+        return Pieces(self.detector, event.xyz, event.signal, event.edges, event.scores, found)
+
+    def __call__(self, event: ScoredPairs, choice: Choice) -> npt.NDArray[np.int64]:
+        """Return the object of each point (N,), -1 for none."""
+        threshold = choice["threshold"]
+        if self.trees is None:
+            return self.pieces(event, threshold)
+        if threshold not in event.joined:
+            event.joined[threshold] = join_pieces(self.start(event, threshold), self._chances)
+        return cut(event.joined[threshold], choice["join"])
+
+    def _chances(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        assert self.trees is not None
+        return np.asarray(self.trees({"geometry": torch.from_numpy(features)}).softmax(1)[:, 1])
+
+
+def split_edges(batch: Batch, answer: Any) -> Iterator[ScoredPairs]:
+    """Yield the events of a batch from tensors of pairs and logits; the batch holds ``xyz`` and, where there is one, ``scaled_signal``."""
+    edges, scores = answer[0].cpu().numpy(), answer[1].float().sigmoid().cpu().numpy()
+    event = np.searchsorted(batch["offsets"], edges[0], side="right") - 1
+    signal = batch.get("scaled_signal")
+    for number, (start, stop) in enumerate(pairwise(batch["offsets"].tolist())):
+        mine = event == number
+        own = None if signal is None else signal[start:stop]
+        yield ScoredPairs(batch["xyz"][start:stop], own, edges[:, mine] - start, scores[mine])
 
 
 def split_points(batch: Batch, answer: Any) -> Iterator[npt.NDArray[Any]]:

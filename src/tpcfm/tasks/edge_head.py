@@ -8,12 +8,10 @@ from tpcfm.models.heads.edge_head import EdgeHeadNetwork
 from tpcfm.models.heads.settings import EdgeHead
 from tpcfm.prepare.geometry.edge_geometry import edge_names
 from tpcfm.prepare.geometry.local_geometry import geometry_names
-from tpcfm.tasks.clustering_choice import Kind
 from tpcfm.tasks.event_cache import MEMORY_BYTES
 from tpcfm.tasks.geometry import Geometry
 from tpcfm.tasks.labelled import LabelledTask
 
-KINDS: dict[str, tuple[Kind, float]] = {"threshold": ("score", 0.0)}
 SCALE_EVENTS = 20  # labelled events that geometry is standardised by
 
 

@@ -33,7 +33,7 @@ class Geometry:
         self.events = EventCache(self._make, keep)
 
     def _make(self, store: PreparedStore, row: int) -> list[npt.NDArray[Any]]:
-        """Return features (N, F), neighbours (N, k), pairs (2, E) and their features (E, P), by row of the event."""
+        """Return features (N, F), neighbours (N, k), pairs (2, E), their features (E, P) and the scaled signal (N,), by row of the event."""
         detector, event = store.detector, store[row]
         xyz, main = coordinates([event]), detector.main_signal
         signal = None if main is None else np.asarray(detector.scale_signal(event[main.name]), np.float64)
@@ -42,13 +42,14 @@ class Geometry:
         if self.pairs:
             edges = near_pairs(local.near, self.pairs)
             found += [edges.astype(np.int32), edge_geometry(detector, xyz, signal, local, edges)]
+            found += [] if signal is None else [signal.astype(np.float32)]
         return found
 
     def add(self, batch: Batch, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:
         """Return a batch of some events with ``geometry`` (N, F) float32 (see `tpcfm.prepare.geometry`) and, as asked for:
 
         ``near`` (N, k) int64 (row in this batch, -1: none) with ``place`` (N, 3) float32 in pitches, in training turned at random about the
-        axis or, in a box, anyhow; ``edges`` (2, E) int64 with ``edge_features`` (E, P) float32.
+        axis or, in a box, anyhow; ``edges`` (2, E) int64 with ``edge_features`` (E, P) float32 and, where there is a signal, ``scaled_signal`` (N,) float32.
         """
         if not self.features:
             return batch
@@ -66,6 +67,8 @@ class Geometry:
         if self.pairs:
             batch["edges"] = np.concatenate([e[2].astype(np.int64) + start for e, start in zip(events, starts)], axis=1)
             batch["edge_features"] = np.concatenate([event[3] for event in events])
+            if store.detector.main_signal is not None:
+                batch["scaled_signal"] = np.concatenate([event[4] for event in events])
         return batch
 
     def __call__(self, store: PreparedStore, rows: Rows, info: StepInfo) -> Batch:

@@ -1,10 +1,41 @@
-"""The head of edge convolutions: what it reads and how large it is."""
+"""The head of edge convolutions, and the stage that joins pieces: what they read and how large they are."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from tpcfm.config.base import Block, Share
+
+
+class Join(Block):
+    """Second stage of a finder: pieces that the first leaves are joined by boosted trees on the geometry of two pieces."""
+
+    pieces: list[Share] = Field(
+        default=[0.9, 0.7],
+        min_length=1,
+        description="thresholds of the first stage under which pieces are made: all to learn from, one chosen on validation events",
+    )
+    thresholds: list[Share] = Field(
+        default=[0.5, 0.15, 0.3, 0.7],
+        min_length=1,
+        description="chance from which two pieces are made one; chosen on validation events, 0.05 at least",
+    )
+    events: int = Field(200, gt=0, description="labelled events to learn from at most")
+    pairs: int = Field(40_000, gt=0, description="pairs of pieces of different objects to learn from at most")
+    rounds: int = Field(100, gt=0, description="boosting rounds")
+    learning_rate: float = Field(0.1, gt=0, le=1, description="shrinkage")
+    leaves: int = Field(31, gt=1, description="leaves of a tree at most")
+    l2: float = Field(1.0, ge=0, description="regularisation of the leaves")
+
+    def seconds(self, labels: float, tuning: float, test: float, per_event: float) -> float:
+        """Return the seconds of a core that it takes by estimate: points in pieces, and trees grown.
+
+        Args:
+            labels, tuning, test: numbers of events.
+            per_event: points of one.
+        """
+        passed = len(self.pieces) * (min(labels, self.events) + tuning) + test
+        return 1e-4 * passed * per_event + 2.5e-6 * self.pairs * self.rounds
 
 
 class EdgeHead(Block):
@@ -30,6 +61,7 @@ class EdgeHead(Block):
         min_length=1,
         description="instances: score of a pair that speaks neither for nor against one object; chosen on validation events",
     )
+    join: Join | None = Field(None, description="instances: second stage; takes the place of `thresholds`")
     tuning_events: int = Field(100, gt=0, description="instances: validation events for that choice")
 
     def flops(self, instances: bool) -> float:

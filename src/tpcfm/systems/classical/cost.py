@@ -25,9 +25,13 @@ def _finder(run: Run, held: Held) -> Estimate:
     if block.dbscan:
         tried = prod(map(len, block.dbscan.model_dump().values()))
         return Estimate((Work(seconds=DBSCAN * (test + tried * block.tuning_events * held.per_event)),))
+    second = block.edges.join if block.edges else None
+    joined = 0.0
+    if second:
+        joined = second.seconds(block.n_labels, block.tuning_events, held.events["test"], held.per_event)
     made = test + (block.n_labels + block.validation_events) * held.per_event
     passed = train.steps * train.batch_size + validations(train) * block.validation_events / 3
-    return Estimate((Work(seconds=GEOMETRY * made + PAIRS * passed * held.per_event),))
+    return Estimate((Work(seconds=GEOMETRY * made + PAIRS * passed * held.per_event + joined),))
 
 
 ESTIMATES: dict[str, Estimator] = {"classical.classify_points": _trees, "classical.find_instances": _finder}

@@ -12,28 +12,26 @@ from tpcfm.losses.same_object import SameObject
 from tpcfm.models.classical.edge_perceptron import EdgePerceptron, Positions
 from tpcfm.plan.run import Run
 from tpcfm.prepare.geometry.edge_geometry import edge_names
+from tpcfm.prepare.packing import Batch
 from tpcfm.systems.classical.settings import FinderConfig
 from tpcfm.systems.classical.task import ClassicalTask
 from tpcfm.tasks.clustering_choice import Choice, Kind
-from tpcfm.tasks.clusterings import join, score_clusterings, split_edges, split_points
+from tpcfm.tasks.clusterings import Join, score_clusterings, split_edges, split_points
 from tpcfm.tasks.event_cache import MEMORY_BYTES
 from tpcfm.tasks.geometry import Geometry
+from tpcfm.tasks.joining import join_sizes, score_joined, trees_of
 from tpcfm.tracking.clusters import dbscan
 from tpcfm.train import FitResult, to_device
 from tpcfm.workspace import Workspace
 
-KINDS: dict[str, tuple[Kind, float]] = {
-    "threshold": ("score", 0.0),
-    "eps": ("scale", 0.0),
-    "min_samples": ("count", 1.0),
-}
+KINDS: dict[str, tuple[Kind, float]] = {"eps": ("scale", 0.0), "min_samples": ("count", 1.0)}
 
 
 class Finder:
     """A classical finder: its batches, its network, and how its answer becomes objects."""
 
     def __init__(self, block: FinderConfig, detector: Detector, keep: int = MEMORY_BYTES) -> None:
-        self.block = block
+        self.block, self.detector = block, detector
         self.geometry = Geometry(
             pairs=block.edges.neighbours if block.edges else 0, features=block.edges is not None, keep=keep
         )
@@ -42,14 +40,13 @@ class Finder:
         self.values: dict[str, list[float]] = {}
         if block.edges:
             self.network, self.split = EdgePerceptron(len(edge_names(detector)), block.edges.hidden), split_edges
-            self.values = {"threshold": block.edges.thresholds}
         elif block.dbscan:
             self.values = {"eps": block.dbscan.eps, "min_samples": [float(n) for n in block.dbscan.min_samples]}
 
     def cluster(self, event: Any, choice: Choice) -> npt.NDArray[np.int64]:
         """Return the object of each point of an event, -1 for none."""
         if self.block.edges:
-            return join(event, choice, self.block.edges.joining)
+            return Join(self.block.edges.joining, self.detector, trees_of(self.network))(event, choice)
         return dbscan(event, choice["eps"], int(choice["min_samples"])) if len(event) else np.zeros(0, np.int64)
 
 
@@ -70,16 +67,16 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
         features = [batch["edge_features"] for _, batch in task.batches(task.training[:20])]
         network.standardised.take(torch.from_numpy(np.concatenate(features)))
         result = task.fit(network, SameObject(block.label), task.settings, max_seconds)
-    rows, shown, choice = score_clusterings(
-        task,
-        network,
-        lambda batch: network(to_device(batch, task.device)),
-        finder.split,
-        finder.cluster,
-        finder.values,
-        KINDS,
-        block.tuning_events,
-    )
+
+    def answer(batch: Batch) -> Any:
+        return network(to_device(batch, task.device))
+
+    if block.edges and result:
+        result, rows, shown, choice = score_joined(task, network, answer, result, block.edges, block.tuning_events)
+    else:
+        rows, shown, choice = score_clusterings(
+            task, network, answer, finder.split, finder.cluster, finder.values, KINDS, block.tuning_events
+        )
     name = "Perceptron on pairs of near points" if block.edges else "DBSCAN on positions"
     task.leave(
         network,
@@ -95,6 +92,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
             "finder": block.model_dump(mode="json"),
             "features": edge_names(task.store.detector) if block.edges else [],
             "clustering": choice,
+            **join_sizes(network),
         },
         parameters=sum(p.numel() for p in network.parameters()),
     )

@@ -29,6 +29,7 @@ def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predi
     label, finder = config["label"], None
     if "finder" in config:
         finder = Finder(FinderConfig.model_validate(config["finder"]), store.detector, keep=0)
+        finder.network = network
     geometry = finder.geometry if finder else Geometry(keep=0)
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tpcfm.config.base import Block, Count, NullTakesOut, Positive, Seed, Share
 from tpcfm.config.training import TrainConfig, Training
+from tpcfm.models.heads.settings import Join
 
 
 class TreeSettings(Block):
@@ -38,6 +39,7 @@ class EdgeSettings(Block):
         description="how pairs become objects: all pairs above the threshold, or greedy contraction of votes",
     )
     thresholds: list[Share] = Field(default=[0.5, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95], min_length=1)
+    join: Join | None = Field(None, description="second stage; takes the place of `thresholds`")
     train: Training = Training(
         steps=400, batch_size=4, learning_rate=3e-3, warmup_steps=20, weight_decay=1e-4, clip=1.0, evaluate_every=100
     )

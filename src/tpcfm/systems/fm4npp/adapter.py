@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tpcfm.detectors.model import Detector
 from tpcfm.errors import CheckpointError
-from tpcfm.models.fm4npp.adapters import make_adapter
 from tpcfm.models.fm4npp.backbone import Fm4npp
 from tpcfm.models.fm4npp.settings import AdapterConfig
 from tpcfm.models.fm4npp.tuned import TunedAdapter
@@ -22,10 +22,11 @@ from tpcfm.systems.fm4npp.support import check_sequences, load_backbone, new_bac
 from tpcfm.systems.trained import load_model
 from tpcfm.tasks.answers import Answer, Tensors, class_answer, set_answer
 from tpcfm.tasks.clustering_choice import Choice
-from tpcfm.tasks.clusterings import join, split_edges
+from tpcfm.tasks.clusterings import Join, split_edges
 from tpcfm.tasks.edge_head import geometry_of
+from tpcfm.tasks.joining import trees_of
 from tpcfm.tasks.support import Rows
-from tpcfm.train import StepInfo, load_config, load_weights, to_device
+from tpcfm.train import StepInfo, load_config, to_device
 from tpcfm.train.model_files import backbone_folder
 
 NOT_TRAINING = StepInfo(step=0, epoch=0, seed=0, training=False)
@@ -41,6 +42,7 @@ class Adapter:
     config: AdapterConfig
     head: nn.Module
     backbone: Fm4npp | None
+    detector: Detector
     clustering: Choice | None = None
 
     @torch.no_grad()
@@ -80,9 +82,10 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         tuned = load_model(folder)
         assert isinstance(tuned, TunedAdapter)
         merge_low_rank(tuned)
-        return Adapter(block, tuned.head, tuned.backbone, config.get("clustering"))
-    head = make_adapter(block, config.get("geometry", (0, 0)))
-    load_weights(head, folder)
+        if trees := trees_of(tuned):
+            tuned.head.add_module("join", trees)
+        return Adapter(block, tuned.head, tuned.backbone, store.detector, config.get("clustering"))
+    head = load_model(folder)
     backbone = None
     if block.start in ("pretrained", "imported"):
         beside = backbone_folder(folder, config)
@@ -91,7 +94,8 @@ def load_adapter(folder: Path, store: PreparedStore) -> Adapter:
         backbone = load_backbone(beside, store)
     elif block.start == "random":
         backbone = new_backbone(block.model, TargetConfig(), block.seed)
-    return Adapter(block, head.eval(), None if backbone is None else backbone.eval(), config.get("clustering"))
+    frozen = None if backbone is None else backbone.eval()
+    return Adapter(block, head, frozen, store.detector, config.get("clustering"))
 
 
 @torch.no_grad()
@@ -101,7 +105,8 @@ def adapter_answer(adapter: Adapter, batch: Batch, tensors: Tensors) -> dict[str
     if head := adapter.config.edge_head:
         found = adapter.head({**tensors, "branches": inputs})
         if adapter.clustering is not None:
-            events = [join(event, adapter.clustering, head.joining) for event in split_edges(batch, found)]
+            joins = Join(head.joining, adapter.detector, trees_of(adapter.head))
+            events = [joins(event, adapter.clustering) for event in split_edges(batch, found)]
             return {adapter.config.tasks[0]: Answer(np.concatenate(events))}
         return {label: class_answer(logits) for label, logits in found.items()}
     found = adapter.head(inputs, tensors["offsets"])

@@ -21,6 +21,7 @@ from tpcfm.systems.fm4npp.adapter import ADAPTER
 from tpcfm.systems.fm4npp.feature_cache import FeatureCache
 from tpcfm.systems.fm4npp.support import METHOD, load_backbone, made_with, new_backbone
 from tpcfm.tasks.edge_head import geometry_of, geometry_sizes, standardise
+from tpcfm.tasks.joining import join_sizes
 from tpcfm.tasks.labelled import LabelledTask, check_outputs
 from tpcfm.tasks.support import Rows
 from tpcfm.train import FitResult, Objective, StepInfo, to_device
@@ -149,7 +150,7 @@ class AdapterTask(LabelledTask):
                 "pretrained": self.run.pretrained,
                 **({"geometry": geometry_sizes(self.store.detector)} if self.geometry else {}),
                 **({"slots": self.model.backbone.slots} if isinstance(self.model, TunedAdapter) else {}),
-                **({} if clustering is None else {"clustering": clustering}),
+                **({} if clustering is None else {"clustering": clustering, **join_sizes(self.model)}),
                 **made_with(self.store),
             },
             record={"features": self.features.record()} if self.features else None,

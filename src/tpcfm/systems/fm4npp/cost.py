@@ -96,6 +96,8 @@ def _adapter(run: Run, held: Held) -> Estimate:
     if block.edge_head:
         per_point, moved = block.edge_head.flops(block.instances), block.edge_head.moved
         made = GEOMETRY * ((labels + block.validation_events) * held.per_event + tested)
+        if block.instances and (second := block.edge_head.join):
+            made += second.seconds(labels, block.edge_head.tuning_events, held.events["test"], held.per_event)
     features = FEATURE_BYTES * layers * block.model.width
     backbone = block.start != "none"
     frozen = backbone and block.mode == "frozen"

@@ -1,14 +1,11 @@
 """Labels with instances on FM4NPP features or raw points: tracks, particles (arXiv 2508.14087, Sec. 4.2 and 5)."""
 
-from functools import partial
-
 from tpcfm.losses.same_object import SameObject
 from tpcfm.losses.set_matching import SetMatching
 from tpcfm.plan.run import Run
 from tpcfm.systems.fm4npp.adapter_task import AdapterTask
-from tpcfm.tasks.clusterings import join, score_clusterings, split_edges
-from tpcfm.tasks.edge_head import KINDS
 from tpcfm.tasks.instances import score_sets
+from tpcfm.tasks.joining import score_joined
 from tpcfm.workspace import Workspace
 
 
@@ -23,10 +20,7 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
     task = AdapterTask(run, workspace, device)
     if head := task.block.edge_head:
         result = task.train(SameObject(task.labels[0]), max_seconds)
-        values = {"threshold": head.thresholds}
-        how = partial(join, joining=head.joining)
-        found = score_clusterings(task, task.model, task.output, split_edges, how, values, KINDS, head.tuning_events)
-        task.leave(result, *found)
+        task.leave(*score_joined(task, task.model, task.output, result, head, head.tuning_events))
         return
     result = task.train(SetMatching(task.batch_key, task.labels[0]), max_seconds)
     task.leave(result, *score_sets(task, task.model, task.output))

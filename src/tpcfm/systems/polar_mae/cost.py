@@ -53,7 +53,10 @@ def _segmentation(run: Run, held: Held) -> Estimate:
         events = labels + held.events["validation"] + held.events["test"]
         seen = (train.steps * train.batch_size + validations(train) * held.events["validation"] / 3) * held.per_event
         operations = 3 * head.flops(not block.classes) * seen + flops / 3 * events
-        return Estimate((Work(operations, "sparse", train.precision, seconds=GEOMETRY * events * held.per_event),))
+        seconds = GEOMETRY * events * held.per_event
+        if not block.classes and (second := head.join):
+            seconds += second.seconds(labels, head.tuning_events, held.events["test"], held.per_event)
+        return Estimate((Work(operations, "sparse", train.precision, seconds=seconds),))
     share = 1 / 3 if block.mode == "peft" else 1.0
     checked = validations(train) * min(held.events["validation"], 1000.0) / 3
     memory = _memory(block.model, held.per_event, 0.0, train.precision, 0, block.mode != "peft")

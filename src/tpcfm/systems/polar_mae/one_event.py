@@ -29,7 +29,8 @@ from tpcfm.systems.polar_mae.settings import SegmentationConfig
 from tpcfm.systems.polar_mae.support import load_encoder, pretrained_model_config
 from tpcfm.systems.trained import load_model
 from tpcfm.tasks.answers import Answer, Embedder, Predictor, Tensors, class_answer, set_answer
-from tpcfm.tasks.clusterings import join, split_edges
+from tpcfm.tasks.clusterings import Join, split_edges
+from tpcfm.tasks.joining import trees_of
 from tpcfm.tasks.support import Collate
 from tpcfm.tasks.traceable import GEOMETRY, JOINING, Labelled, NotTraceable, Traceable, labelled_outputs
 from tpcfm.train import StepInfo, load_config
@@ -69,7 +70,8 @@ def predictor(folder: Path, store: PreparedStore, device: torch.device) -> Predi
     def answer(batch: Batch, tensors: Tensors) -> dict[str, Answer]:
         found = model(tensors)
         if edge_head is not None and isinstance(found, tuple):
-            events = [join(event, config["clustering"], edge_head.joining) for event in split_edges(batch, found)]
+            joins = Join(edge_head.joining, store.detector, trees_of(model))
+            events = [joins(event, config["clustering"]) for event in split_edges(batch, found)]
             return {label: Answer(np.concatenate(events))}
         return {label: set_answer(found[-1]) if isinstance(found, list) else class_answer(found)}
 

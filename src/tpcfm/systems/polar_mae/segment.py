@@ -4,7 +4,6 @@ Objects of an event (tracks, particles, interactions) are found by the set decod
 that the encoder gives to the points.
 """
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -21,10 +20,10 @@ from tpcfm.systems.polar_mae.class_head import HeadTask, PointwiseObjective, cla
 from tpcfm.systems.polar_mae.edge_batches import EdgeBatches
 from tpcfm.systems.polar_mae.settings import SegmentationConfig
 from tpcfm.systems.polar_mae.support import METHOD, load_encoder, pretrained_model_config
-from tpcfm.tasks.clusterings import join, score_clusterings, split_edges
-from tpcfm.tasks.edge_head import KINDS, geometry_sizes, standardise
 from tpcfm.tasks.edge_head import class_weights as balance
+from tpcfm.tasks.edge_head import geometry_sizes, standardise
 from tpcfm.tasks.instances import score_sets
+from tpcfm.tasks.joining import join_sizes, score_joined
 from tpcfm.tasks.support import Collate
 from tpcfm.train import to_device
 from tpcfm.workspace import Workspace
@@ -100,10 +99,8 @@ def run(run: Run, workspace: Workspace, *, max_seconds: float | None = None, dev
 
     if head:
         result = task.fit(model, SameObject(block.label), task.settings, max_seconds)
-        values = {"threshold": head.thresholds}
-        rows, shown, config["clustering"] = score_clusterings(
-            task, model, answer, split_edges, partial(join, joining=head.joining), values, KINDS, head.tuning_events
-        )
+        result, rows, shown, config["clustering"] = score_joined(task, model, answer, result, head, head.tuning_events)
+        config |= join_sizes(model)
     else:
         result = task.fit(model, SetMatching(None, block.label), task.settings, max_seconds)
         rows, shown = score_sets(task, model, answer)
