@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from tpcfm.evaluate.classification import overall_scores
 from tpcfm.tasks.classes import ClassScores
@@ -43,3 +44,15 @@ def test_sums_over_events_give_the_scores_of_both_decisions():
         above, below = sums["accuracy" + suffix, ""].sum(0)
         assert above / below == pytest.approx(expected)
         assert len(sums["f1" + suffix, "noise"]) == 2
+
+
+def test_the_score_on_validation_events_is_that_of_the_calibrated_decision():
+    rng = np.random.default_rng(1)
+    truth = rng.choice([-1, 0, 1, 2], size=400, p=[0.1, 0.6, 0.2, 0.1])
+    log_p = np.log(rng.dirichlet([2, 1, 1], size=400)).astype(np.float32)
+    scores = ClassScores(["a", "b", "c"])
+    assert np.isnan(scores.validation)
+    scores.tune([(log_p, truth)], 400)
+    known = truth >= 0
+    decided = (log_p[known] + scores.offset).argmax(1)
+    assert scores.validation == pytest.approx(f1_score(truth[known], decided, average="macro"))

@@ -55,7 +55,8 @@ def event_particles(detector: Detector, label: str, event: Mapping[str, Any]) ->
                 *(np.asarray(columns[axis], np.float64) for axis in ("vx", "vy"))
             )
         first = np.unique(ids, return_index=True)[1]
-        charge = np.asarray(columns.get("charge", np.zeros(len(ids))), np.int64)
+        held = columns.get("charge")
+        charge = np.zeros(len(ids), np.int64) if held is None else np.asarray(held, np.int64)
         return Particles(np.asarray(ids)[first], pt[first], eta[first], distance[first], charge[first])
     return None
 

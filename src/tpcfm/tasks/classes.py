@@ -39,6 +39,7 @@ class ClassScores:
         self.classes = list(classes)
         self.particles = ConfusionTally(classes)
         self.offset = np.zeros(len(self.classes))
+        self.validation = float("nan")
         self.tallies = {"": ConfusionTally(classes), CALIBRATED: ConfusionTally(classes)}
 
     def tune(
@@ -47,7 +48,7 @@ class ClassScores:
         points: int,
         limit: int = TUNING_POINTS,
     ) -> None:
-        """Set the offsets from validation events; they stay 0 where no point has a class.
+        """Set the offsets from validation events, and ``validation`` to the macro F1 there with them; they stay 0 where no point has a class.
 
         Args:
             batches: pairs of (N, C) log-probabilities and (N,) classes.
@@ -58,7 +59,11 @@ class ClassScores:
         pairs = [(log_p[::stride], truth[::stride]) for log_p, truth in batches]
         log_p, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
         if (truth >= 0).any():
-            self.offset = tune_decision_weights(log_p[truth >= 0], truth[truth >= 0])
+            log_p, truth = log_p[truth >= 0], truth[truth >= 0]
+            self.offset = tune_decision_weights(log_p, truth)
+            tally = ConfusionTally(self.classes)
+            tally.update(truth, (log_p + self.offset).argmax(1))
+            self.validation = tally.values()["f1"]
 
     def update(
         self,
@@ -172,4 +177,8 @@ def score_classes(
     def make(label: str, values: dict[str, float], intervals: dict[str, tuple[float, float]], name: str) -> Rows:
         return task.metric_rows(label, values, intervals, name=name)
 
-    return [row for label, score in scores.items() for row in score.rows(partial(make, label))], shown
+    metrics = [row for label, score in scores.items() for row in score.rows(partial(make, label))]
+    for label, score in scores.items():
+        if np.isfinite(score.validation):  # what the registry compares networks by
+            metrics += task.metric_rows(label, {"f1_calibrated": score.validation}, split="validation")
+    return metrics, shown
