@@ -66,7 +66,8 @@ def test_each_system_writes_everything(workspace, model):
     find_tracks_baseline.run(run, workspace, device="cpu")
     folder = workspace.run(run.id)
     assert {p.name for p in folder.iterdir()} == {
-        "model.safetensors", "config.json", "README.md", "run.json", "log.parquet", "metrics.parquet", "predictions.parquet", "event_scores.parquet", "tracks.parquet"
+        *("model.safetensors", "config.json", "README.md", "run.json", "log.parquet"),
+        *("metrics.parquet", "predictions.parquet", "event_scores.parquet", "tracks.parquet"),
     }  # fmt: skip
     frame = pd.read_parquet(folder / "metrics.parquet")
     whole = frame[frame["class"] == ""]
