@@ -107,8 +107,8 @@ def load() -> None:
     """Import what jobs import. Nothing is computed: torch cannot compute gradients in a fork of a process that did."""
     import tpcfm
 
-    names = [m.name for m in pkgutil.walk_packages(tpcfm.__path__, "tpcfm.") if not m.name.startswith("tpcfm.cli.")]
-    for name in (*LIBRARIES, *names, "tpcfm.cli.main"):
+    names = [m.name for m in pkgutil.walk_packages(tpcfm.__path__, "tpcfm.")]
+    for name in (*LIBRARIES, *names):
         if not name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # what is optional
                 importlib.import_module(name)
