@@ -204,10 +204,11 @@ def _scores(client: Any, run: Any, model_id: str) -> None:
     data = run.inputs.dataset_inputs[0].dataset if run.inputs and run.inputs.dataset_inputs else None
     named = {"dataset_name": data.name, "dataset_digest": data.digest} if data else {}
     at = run.info.end_time or run.info.start_time
+    linked = {metric.key for metric in client.get_logged_model(model_id).metrics or ()}  # MLflow links those of step 0
     metrics = [
         Metric(key, value, at, 0, model_id=model_id, run_id=run.info.run_id, **named)
         for key, value in run.data.metrics.items()
-        if key.startswith("final/test/")
+        if key.startswith("final/test/") and key not in linked
     ]
     for i in range(0, len(metrics), 500):
         client.log_batch(run.info.run_id, metrics=metrics[i : i + 500])
