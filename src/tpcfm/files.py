@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,12 +36,21 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, target)
-    except OSError as error:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-        raise MachineError(f"{target}: writing failed: {error.strerror or error}") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        if why := _not_written(error):
+            raise MachineError(f"{target}: writing failed: {why}") from error
         raise
+
+
+def _not_written(error: BaseException) -> str:
+    """Return why the system did not write, in words; nothing for other errors. HDF5 writes what is left on closing, and then has its own class."""
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    if isinstance(error, RuntimeError) and "file write failed" in str(error):
+        found = re.search("error message = '([^']*)'", str(error))
+        return found.group(1) if found else "file write failed"
+    return ""
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

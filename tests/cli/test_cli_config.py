@@ -19,7 +19,7 @@ def check(folder: Path, over: dict) -> subprocess.CompletedProcess:
 def test_a_configuration_that_works_is_summed_up(tmp_path: Path) -> None:
     result = check(tmp_path, {"execution": {"runs": {"nothing-*": {"workers": 2}, "fm4npp-*": {"workers": 3}}}})
     assert result.returncode == 0, result.stderr
-    assert "valid: scale demo, 2 datasets, 2 caches, 65 runs" in result.stdout
+    assert "valid: scale demo, 2 datasets, 2 caches, 66 runs" in result.stdout
     assert "note: execution.runs.nothing-*: fits no run" in result.stdout
     assert "fm4npp-*" not in result.stdout
 

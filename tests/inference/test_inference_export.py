@@ -23,7 +23,7 @@ from tpcfm.nn.mamba.ssd import _carry_at_once, carry
 from tpcfm.tasks.answers import Answer
 from tpcfm.workspace import Workspace
 
-TRACED = ["semantic-head", "group-head", "track-pretrained", "pid-pretrained", "track-none", "noise-none",
+TRACED = ["semantic-head", "semantic-lora", "group-head", "track-pretrained", "pid-pretrained", "pid-lora", "track-none", "noise-none",
           "sage", "graph_conv", "gcn", "gat", "trees"]  # fmt: skip
 STOPPED = {"sparse_unet": "torch.unique", "voxel_unet": "torch.unique", "eggnet": "nearest neighbours", "exatrkx": "nearest neighbours",
            "hept": "hashes", "kalman": "no network", "edges": "union of sets", "dbscan": "DBSCAN"}  # fmt: skip

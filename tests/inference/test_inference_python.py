@@ -127,7 +127,7 @@ def test_a_model_is_found_by_path_name_or_beginning(space: Workspace, tmp_path: 
     assert model_folder(space.run("sage")) == space.run("sage")
     assert model_folder("sage", space.root) == space.run("sage")
     assert model_folder("graph_c", space.root) == space.run("graph_conv")
-    with pytest.raises(DataError, match="several begin so: pid-none, pid-pretrained"):
+    with pytest.raises(DataError, match="several begin so: pid-lora, pid-none, pid-pretrained"):
         model_folder("pid-", space.root)
     with pytest.raises(DataError, match=r"no such folder or run; in .* there are: both-none"):
         model_folder("nothing", space.root)

@@ -1,5 +1,7 @@
 """Guarantees that ``tpcfm simulate lartpc`` writes the file it names, and says what is wrong in one line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -35,3 +37,16 @@ def test_mistakes_are_refused(tmp_path: Path) -> None:
     assert RUN.invoke(app, ["lartpc", "--out", str(tmp_path), "--events", "0"]).exit_code == 2
     assert RUN.invoke(app, ["lartpc", "--out", str(tmp_path), "--events", "1", "--revision", "v7"]).exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_the_system_does_not_take_whole_is_named_in_one_line(tmp_path: Path) -> None:
+    """HDF5 writes the end of a file when it is closed, and fails then with an error of its own."""
+    for kib in (8, 300, 1160):
+        command = (
+            f"trap '' XFSZ; ulimit -f {kib}; exec {sys.executable} -m tpcfm simulate lartpc --events 40 --out events.h5"
+        )
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode != 0  # the HDF5 library may fall over what it could not write, at the very end
+        assert "Traceback" not in done.stderr
+        assert "events.h5: writing failed: File too large" in done.stderr
+        assert not [path for path in tmp_path.iterdir() if "events" in path.name]

@@ -54,7 +54,10 @@ def test_no_training_of_the_walk_is_long() -> None:
         here = [block["steps"]] if isinstance(block.get("steps"), int) else []
         return here + [n for inner in block.values() for n in steps(inner)]
 
-    found = {name: max(steps(vars(run)), default=0) for name, run in planned(WALK, "paper").runs.items()}
+    runs = {
+        name: run for name, run in planned(WALK, "paper").runs.items() if "dbscan" not in run.slug
+    }  # learns nothing
+    found = {name: max(steps(vars(run)), default=0) for name, run in runs.items()}
     assert max(found.values()) > 0
     assert {name: n for name, n in found.items() if n > 5} == {}
 

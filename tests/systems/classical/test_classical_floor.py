@@ -138,7 +138,7 @@ def test_a_floor_stands_beside_every_system_and_alone() -> None:
     slugs = sorted(run.slug for run in floor.values())
     assert slugs == [
         "floor-noise-trees-4-s0", "floor-track-dbscan", "floor-track-edges-4-s0", "fm4npp-pid-trees-4-s0", "fm4npp-pid-trees-4-s1",
-        "fm4npp-track-dbscan", "fm4npp-track-edges-4-s0", "fm4npp-track-edges-8-s0", "polar_mae-semantic-trees-4-s0",
+        "fm4npp-track-dbscan", "fm4npp-track-edges-4-s0", "fm4npp-track-edges-8-s0", "polar_mae-group-dbscan", "polar_mae-semantic-trees-4-s0",
     ]  # fmt: skip
     for name, run in floor.items():
         assert any(name in study.runs and study.name == f"baselines_{run.task}" for study in plan.studies.values())

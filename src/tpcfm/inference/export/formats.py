@@ -46,6 +46,7 @@ class Format:
 
 
 def _write_program(program: ExportedProgram, network: Traceable, path: Path) -> None:
+    program.graph_module.graph.eliminate_dead_code()  # an operation without results cannot be read again
     torch.export.save(program, path)
 
 
