@@ -95,7 +95,8 @@ def transfer_items(metrics: pd.DataFrame, sheet: Sheet) -> list[Item]:
     Args:
         metrics: metrics of the scaling studies with ``study axis point``.
     """
-    rows = metrics[(metrics["study"] == "lr_transfer") & (metrics["metric"] == "validation_loss")]
+    rows = metrics[(metrics["study"] == "lr_transfer") & (metrics["split"] == "validation")]
+    rows = rows[rows["metric"] == "validation_loss"]
     if rows.empty:
         return []
     parts = rows["axis"].str.split("/", expand=True)
