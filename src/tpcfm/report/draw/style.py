@@ -154,5 +154,5 @@ def colour(index: int) -> str:
 
 
 def marker(index: int) -> str:
-    """Marker of the i-th series."""
-    return MARKERS[index % len(MARKERS)]
+    """Marker of the i-th series; where the colours begin anew, another one goes with each."""
+    return MARKERS[(index + index // len(SERIES)) % len(MARKERS)]
