@@ -96,7 +96,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 pytestmark = pytest.mark.workflow
 
 
-LONG = pytest.mark.skipif("TPCFM_WALK" not in os.environ, reason="a quarter of an hour or more: make walk")
+LONG = pytest.mark.skipif("TPCFM_WALK" not in os.environ, reason="some ten minutes: make walk")
 
 
 @LONG
