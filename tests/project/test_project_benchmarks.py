@@ -1,6 +1,6 @@
 """``make bench`` can print its table: every benchmark is a module with ``rows``, and the table holds what they return."""
 
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +12,11 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "run")
 
 
+RUN = runpy.run_path(str(FOLDER / "run.py"))
+
+
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module: ModuleType = RUN["load"](FOLDER / f"{name}.py")
     return module
 
 

@@ -31,11 +31,11 @@ class Progress(threading.Thread):
         self.workflow, self.total, self.every = workflow, total, every
         self.begun = time.monotonic()
         self.shown = -1
-        self._end = threading.Event()
 
     def run(self) -> None:
-        """Print until it is stopped."""
-        while not self._end.wait(self.every):
+        """Print until the workflow ends."""
+        while True:
+            time.sleep(self.every)
             self.show()
 
     def show(self) -> None:
@@ -47,10 +47,6 @@ class Progress(threading.Thread):
         self.shown = done
         now = sorted({job.rule.name for job in tuple(scheduler.running)})
         print(line(done, self.total, time.monotonic() - self.begun, now), flush=True)
-
-    def stop(self) -> None:
-        """Print no more."""
-        self._end.set()
 
 
 def line(done: int, total: int, seconds: float, now: list[str]) -> str:

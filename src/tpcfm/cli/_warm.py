@@ -44,9 +44,7 @@ def start(log: Path) -> subprocess.Popen[bytes] | None:
         it would not serve: outside Linux, on machines with an NVIDIA device, which must not be touched before a fork, and where
         the command ``tpcfm`` is that of another environment.
     """
-    ours = Path(sys.executable).with_name("tpcfm").exists() and shutil.which("tpcfm") == str(
-        Path(sys.executable).with_name("tpcfm")
-    )
+    ours = shutil.which("tpcfm") == str(Path(sys.executable).with_name("tpcfm"))
     if sys.platform != "linux" or Path("/dev/nvidiactl").exists() or not ours:
         return None
     folder = tempfile.mkdtemp(prefix="tpcfm-warm-")  # for its owner only
